@@ -1,0 +1,75 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package v1alpha1
+
+// Condition types of a CloudCertificate. They follow kstatus: Ready is always
+// present, Stalled only while it is True.
+const (
+	// ConditionReady is True while the certificate of the Secret is in the cloud
+	// under status.certId.
+	ConditionReady = "Ready"
+	// ConditionStalled is True while only a person can bring the object forward:
+	// a change of the Secret, of the spec or of the account is needed.
+	ConditionStalled = "Stalled"
+)
+
+// Reasons of the condition Ready (and of Stalled, where both are set). An event
+// that reports a transition carries the same reason.
+const (
+	// ReasonSynced: the content of the Secret is in the cloud.
+	ReasonSynced = "Synced"
+	// ReasonProgressing: something else has to happen first and is expected to
+	// happen by itself: an issuer is at work, or the cloud's list lags behind.
+	ReasonProgressing = "Progressing"
+	// ReasonSuspended: spec.suspend is true and no call is made to the cloud.
+	ReasonSuspended = "Suspended"
+	// ReasonSecretNotFound: the Secret, or a key of it that is needed, is missing
+	// or empty.
+	ReasonSecretNotFound = "SecretNotFound"
+	// ReasonInvalidCertificate: the content of the Secret cannot be served. With
+	// Stalled it is the operator's own verdict, without it the cloud's refusal.
+	ReasonInvalidCertificate = "InvalidCertificate"
+	// ReasonCredentialsUnavailable: there are no working credentials for the
+	// cloud.
+	ReasonCredentialsUnavailable = "CredentialsUnavailable"
+	// ReasonAccessDenied: the credentials lack a permission that is needed; the
+	// message names the RAM action.
+	ReasonAccessDenied = "AccessDenied"
+	// ReasonQuotaExceeded: the account holds as many certificates as it may.
+	ReasonQuotaExceeded = "QuotaExceeded"
+	// ReasonThrottled: an upload has been waiting for the account's rate limit,
+	// or for the object's own, for more than a minute.
+	ReasonThrottled = "Throttled"
+	// ReasonUploadFailed: the cloud could not be reached or answered with an
+	// error that is expected to pass.
+	ReasonUploadFailed = "UploadFailed"
+	// ReasonNameConflict: the unique name of this version is held by a
+	// certificate that is not ours.
+	ReasonNameConflict = "NameConflict"
+	// ReasonDeletionBlocked: certificates of a deleted object could not be
+	// removed from the cloud yet.
+	ReasonDeletionBlocked = "DeletionBlocked"
+)
+
+// Reasons of events that report something other than a condition.
+const (
+	// ReasonLeftBehind: account or site of the object changed; its certificates
+	// in the old place stay there, and the event names them.
+	ReasonLeftBehind = "LeftBehind"
+)
+
+// Annotations and the finalizer that the operator reads on a CloudCertificate.
+const (
+	// AnnotationPrefix is the prefix of every annotation that the operator reads.
+	AnnotationPrefix = "cloudcert.io/"
+	// AnnotationResync asks for a check of the cloud now, by any new value. Its
+	// removal is no request.
+	AnnotationResync = "cloudcert.io/resync"
+	// AnnotationOrphan with the value "true" lets a deletion go without touching
+	// the cloud.
+	AnnotationOrphan = "cloudcert.io/orphan"
+	// FinalizerCleanup holds an object with deletionPolicy Delete until its
+	// certificates are gone from the cloud.
+	FinalizerCleanup = "cloudcert.io/cleanup"
+)
