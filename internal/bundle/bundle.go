@@ -10,6 +10,7 @@
 package bundle
 
 import (
+	"cmp"
 	"crypto/x509"
 	"fmt"
 	"time"
@@ -85,16 +86,16 @@ type Bundle struct {
 // both. Equal certificates give an equal Hash in whatever order and dress the
 // Secret holds them.
 func Load(secret *corev1.Secret, opts Options) (*Bundle, error) {
-	l := &loader{secret: secret, keys: opts.Keys.withDefaults(), now: opts.Now}
+	l := &loader{secret: secret, as: cmp.Or(opts.Type, TLS), keys: opts.Keys.withDefaults(), now: opts.Now}
 	var b *Bundle
 	var err *Error
-	switch opts.Type {
-	case TLS, "":
+	switch l.as {
+	case TLS:
 		b, err = l.loadTLS()
 	case SM:
 		b, err = l.loadSM()
 	default:
-		err = l.invalid("", fmt.Sprintf("cannot be read as type %s", quote(string(opts.Type))), "set spec.type to TLS or SM")
+		err = l.invalid("", fmt.Sprintf("cannot be read as type %s", quote(string(l.as))), "set spec.type to TLS or SM")
 	}
 	if err != nil {
 		return nil, err // not returned as it is: a nil *Error in an error is not nil
@@ -106,6 +107,7 @@ func Load(secret *corev1.Secret, opts Options) (*Bundle, error) {
 // loader carries what all steps of one Load share.
 type loader struct {
 	secret   *corev1.Secret
+	as       Type
 	keys     Keys
 	now      time.Time
 	warnings []Warning

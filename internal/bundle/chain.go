@@ -164,9 +164,13 @@ func (l *loader) buildChain(crt, key string, certs []*certificate, private *priv
 	}
 	issuers := issuersFrom(leaf, certs, s)
 	for _, c := range certs {
-		if _, related := issuers[c]; !related && !private.matches(c) {
-			return nil, l.invalid(crt, "holds an unrelated certificate, "+describe(c), "keep the leaf and the chain of its issuers only")
+		if _, related := issuers[c]; related || private.matches(c) {
+			continue
 		}
+		if leaf.IsCA && issued(leaf, c, s) {
+			return nil, l.invalid(key, "belongs to the CA certificate "+describe(leaf)+" in "+printable(crt, maxQuoted)+", not to "+describe(c), "store the key of the server certificate; the key of a CA must not leave the cluster")
+		}
+		return nil, l.invalid(crt, "holds an unrelated certificate, "+describe(c), "keep the leaf and the chain of its issuers only")
 	}
 	path := []*certificate{leaf}
 	for {
@@ -188,7 +192,7 @@ func (l *loader) findLeaf(crt, key string, certs []*certificate, private *privat
 		}
 	}
 	if len(leaves) == 0 {
-		return nil, l.explainMismatch(crt, key, certs, private)
+		return nil, l.invalid(key, "does not match the public key of "+printable(crt, maxQuoted), "store the key and the certificate of the same issuance")
 	}
 	for _, unfit := range []func(*certificate) bool{
 		func(c *certificate) bool { return c.IsCA },
@@ -199,17 +203,10 @@ func (l *loader) findLeaf(crt, key string, certs []*certificate, private *privat
 		}
 	}
 	if len(leaves) > 1 {
-		slices.SortFunc(leaves, func(a, b *certificate) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+		leaves = sortedBySum(leaves)
 		return nil, l.invalid(crt, fmt.Sprintf("holds %d leaf certificates for the key in %s, of them %s and %s", len(leaves), printable(key, maxQuoted), describe(leaves[0]), describe(leaves[1])), "keep the newest with its chain")
 	}
 	return leaves[0], nil
-}
-
-func (l *loader) explainMismatch(crt, key string, certs []*certificate, private *privateKey) *Error {
-	if !private.isSM2() && slices.ContainsFunc(certs, func(c *certificate) bool { return sm2.IsSM2PublicKey(c.PublicKey) }) {
-		return l.invalid(key, "is no SM2 key, but "+printable(crt, maxQuoted)+" holds an SM2 certificate", "store the SM2 key of that certificate")
-	}
-	return l.invalid(key, "does not match the public key of "+printable(crt, maxQuoted), "store the key and the certificate of the same issuance")
 }
 
 // issuersFrom returns what can be reached from the leaf, each with its issuers.
@@ -236,7 +233,7 @@ func nextIssuer(path []*certificate, issuers map[*certificate][]*certificate, s 
 	if len(candidates) == 0 {
 		return nil
 	}
-	return slices.MinFunc(candidates, func(a, b *certificate) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	return slices.MinFunc(candidates, bySum)
 }
 
 // issued says whether parent signed child. A signature by an algorithm that no
@@ -272,8 +269,10 @@ func (l *loader) warnDropped(crt string, path, certs []*certificate, s scheme) {
 }
 
 func sortedBySum(certs []*certificate) []*certificate {
-	return slices.SortedFunc(slices.Values(certs), func(a, b *certificate) int { return bytes.Compare(a.sum[:], b.sum[:]) })
+	return slices.SortedFunc(slices.Values(certs), bySum)
 }
+
+func bySum(a, b *certificate) int { return bytes.Compare(a.sum[:], b.sum[:]) }
 
 // describe names a certificate for a message.
 func describe(c *certificate) string {

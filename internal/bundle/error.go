@@ -138,14 +138,14 @@ func (l *loader) presentKeys() string {
 // missingFix guesses the likeliest mistake from the names of the keys.
 func (l *loader) missingFix() string {
 	has := func(keys ...string) bool {
-		return !slices.ContainsFunc(keys, func(k string) bool { _, ok := l.secret.Data[k]; return !ok })
+		return !slices.ContainsFunc(keys, func(k string) bool { return len(l.secret.Data[k]) == 0 })
 	}
 	defaults := Keys{}.withDefaults()
 	switch {
-	case has(defaults.SignCertificate, defaults.EncryptCertificate) && !has(defaults.Certificate):
+	case l.as == TLS && has(defaults.SignCertificate, defaults.EncryptCertificate):
 		return "this looks like an SM pair: set spec.type to SM"
-	case has(defaults.Certificate, defaults.PrivateKey) && !has(defaults.SignCertificate):
-		return "this looks like a TLS certificate: set spec.type to TLS and leave spec.keys at its defaults"
+	case l.as == SM && has(defaults.Certificate, defaults.PrivateKey):
+		return "this looks like a TLS certificate: set spec.type to TLS"
 	default:
 		return "wait for the issuer, add the key, or name another in spec.keys"
 	}

@@ -84,6 +84,6 @@ func (l *loader) warnChain(crt string, path []*certificate) {
 		}
 	}
 	if size > largeChainBytes {
-		l.warn(WarnLargeChain, crt, fmt.Sprintf("makes a chain of %d bytes: clients give up above %d; use fewer names or certificates", size, largeChainBytes))
+		l.warn(WarnLargeChain, crt, fmt.Sprintf("makes a chain of %d KiB: clients give up above %d KiB; use fewer names or certificates", size>>10, largeChainBytes>>10))
 	}
 }
