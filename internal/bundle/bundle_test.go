@@ -162,3 +162,34 @@ func TestMaterialShowsNothing(t *testing.T) {
 		t.Error("nothing was printed in its place: the test proves nothing")
 	}
 }
+
+func TestMessagesFitWhateverNamesAreLong(t *testing.T) {
+	t.Parallel()
+	long := func(c string) string { return strings.Repeat(c, 253) }
+	s := secretOf(data{})
+	s.Name = long("s")
+	for i := range 50 {
+		s.Data[fmt.Sprint(i)+long("\n\"é")] = []byte("x")
+	}
+	keys := Keys{Certificate: long("c"), SignCertificate: long("d")}
+	p := newPair(t, func(c *x509.Certificate) {
+		c.Subject.CommonName, c.Subject.Organization = long("n"), []string{long("o"), "\n"}
+	})
+	other := newPair(t)
+	mismatched := p.data(t)
+	mismatched["enc.crt"], mismatched["enc.key"] = certPEM(other.enc), sec1PEM(t, other.enc.key)
+	mixed := secretOf(mismatched)
+	mixed.Name = s.Name
+	for _, load := range []func() (*Bundle, error){
+		func() (*Bundle, error) { return Load(s, Options{Type: TLS, Keys: keys, Now: testNow}) },
+		func() (*Bundle, error) { return Load(s, Options{Type: SM, Keys: keys, Now: testNow}) },
+		func() (*Bundle, error) { return Load(s, Options{Type: Type(long("t")), Now: testNow}) },
+		func() (*Bundle, error) { return Load(mixed, Options{Type: SM, Now: testNow}) },
+	} {
+		_, err := load()
+		if err == nil {
+			t.Fatal("accepted")
+		}
+		checkText(t, err.Error(), nil)
+	}
+}

@@ -25,6 +25,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	"github.com/emmansun/gmsm/mldsa"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -289,6 +290,13 @@ func tlsSections() []section {
 				d := simple()(tb)
 				d["tls.key"] = sec1PEM(tb, smKey(tb))
 				return d
+			}},
+			{shape: "ML-DSA", want: refused, data: func(tb testing.TB) data {
+				key, err := mldsa.GenerateKey44(rand.Reader)
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return dressed(nil, constant(pkcs8PEM(tb, key)))(tb)
 			}},
 			{shape: "encrypted (PKCS#8)", want: refused, data: dressed(nil, relabel("ENCRYPTED PRIVATE KEY"))},
 			{shape: "encrypted (Proc-Type header)", want: refused, data: dressed(nil, replaceAll("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"))},

@@ -6,6 +6,7 @@ package bundle
 import (
 	"bytes"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -116,6 +117,43 @@ func TestIssuersAreProvenBySignature(t *testing.T) {
 	if _, err := load(tlsData(certPEM(h.leaf, h.inter, impostor), sec1PEM(t, h.leaf.key))); err == nil {
 		t.Error("an impostor beside the right intermediate is accepted")
 	}
+}
+
+// TestSignaturesThatNobodyChecksAnyMore has roots of another age: their MD5 is
+// no proof, so names and key identifiers decide.
+func TestSignaturesThatNobodyChecksAnyMore(t *testing.T) {
+	t.Parallel()
+	withKeyID := func(id byte) func(*x509.Certificate) {
+		return func(c *x509.Certificate) { c.SubjectKeyId = []byte{id} }
+	}
+	rootKey, interKey := rsaKey(t, 2048), p256(t)
+	root := issue(t, authority("Old Root", withKeyID(1)), rootKey, nil)
+	inter := issue(t, authority("Intermediate", withKeyID(2)), interKey, root)
+	leaf := issue(t, template("www.example.com"), p256(t), inter)
+	stranger := issue(t, authority("Old Root", withKeyID(3)), rsaKey(t, 1024), nil)
+
+	b := mustLoad(t, tlsData(certPEM(leaf, withMD5(t, inter), withMD5(t, root)), sec1PEM(t, leaf.key)))
+	if diff := cmp.Diff([]string{"www.example.com", "Intermediate"}, names(chainOf(t, b.Material.Certificate))); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{WarnWeakSignature}, reasons(b)); diff != "" {
+		t.Error(diff)
+	}
+	if _, err := load(tlsData(certPEM(leaf, withMD5(t, inter), withMD5(t, stranger)), sec1PEM(t, leaf.key))); err == nil {
+		t.Error("a root with another key identifier is accepted")
+	}
+}
+
+// withMD5 relabels a signature with RSA, as no library makes one with MD5.
+func withMD5(tb testing.TB, c *issuedCert) *issuedCert {
+	tb.Helper()
+	sha256RSA := mustMarshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 11})
+	md5RSA := mustMarshal(asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 4})
+	relabelled, err := x509.ParseCertificate(bytes.ReplaceAll(c.Raw, sha256RSA, md5RSA))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &issuedCert{relabelled, c.key}
 }
 
 func TestLongestChainIsUploadedWhole(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -174,10 +175,10 @@ func (l *loader) encodeKey(key string, signer crypto.Signer) (*privateKey, *Erro
 		label = "PRIVATE KEY"
 		der, err = x509.MarshalPKCS8PrivateKey(k)
 	default:
-		return nil, l.invalid(key, "is of an algorithm that TLS does not serve", "issue the certificate with an RSA or ECDSA key")
+		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return nil, l.invalid(key, "cannot be encoded for the upload", "issue the certificate with an RSA or ECDSA key")
+		return nil, l.invalid(key, "is of an algorithm that servers do not know", "issue the certificate with an RSA or ECDSA key")
 	}
 	return &privateKey{signer: signer, pem: string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))}, nil
 }

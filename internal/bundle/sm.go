@@ -71,10 +71,11 @@ func (l *loader) readHalves(sign, enc *half) *Error {
 	if sign.private, err = l.readPrivateKey(sign.key); err != nil {
 		return err
 	}
-	if !sign.private.isSM2() {
+	signKey, ok := sign.private.signer.(*sm2.PrivateKey)
+	if !ok {
 		return l.invalid(sign.key, "is no SM2 key", "set spec.type to TLS, or store the SM2 key of "+printable(sign.crt, maxQuoted))
 	}
-	if enc.private, err = l.readEncryptKey(enc.key, sign); err != nil {
+	if enc.private, err = l.readEncryptKey(enc.key, sign.key, signKey); err != nil {
 		return err
 	}
 	if !enc.private.isSM2() {
@@ -181,18 +182,14 @@ func sameName(a, b pkix.Name) bool { return a.String() == b.String() }
 // readEncryptKey reads the encryption key, which the CA makes and hands over in
 // an envelope for the sign key (GM/T 0009): as PEM under any label, as base64 or
 // as DER.
-func (l *loader) readEncryptKey(key string, sign *half) (*privateKey, *Error) {
+func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey) (*privateKey, *Error) {
 	envelope, ok := findEnvelope(l.secret.Data[key])
 	if !ok {
 		return l.readPrivateKey(key)
 	}
-	signKey, isSM2 := sign.private.signer.(*sm2.PrivateKey)
-	if !isSM2 {
-		return nil, l.invalid(sign.key, "is no SM2 key", "store the SM2 key that the envelope was made for")
-	}
-	opened, err := openEnvelope(signKey, envelope)
+	opened, err := sm2.ParseEnvelopedPrivateKey(signKey, envelope)
 	if err != nil {
-		return nil, l.invalid(key, "is an enveloped key that "+printable(sign.key, maxQuoted)+" does not open", "store the envelope that the CA made for this sign key")
+		return nil, l.invalid(key, "is an enveloped key that "+printable(signKeyName, maxQuoted)+" does not open", "store the envelope that the CA made for this sign key")
 	}
 	return l.encodeKey(key, opened)
 }
@@ -234,8 +231,4 @@ func isEnveloped(der []byte) bool {
 	// The cipher works on blocks of 16 bytes and panics on anything else.
 	return err == nil && len(rest) == 0 && e.WrappedKey.Tag == asn1.TagSequence &&
 		e.PrivateKey.BitLength > 0 && e.PrivateKey.BitLength%128 == 0
-}
-
-func openEnvelope(signKey *sm2.PrivateKey, envelope []byte) (*sm2.PrivateKey, error) {
-	return sm2.ParseEnvelopedPrivateKey(signKey, envelope)
 }

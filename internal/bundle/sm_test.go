@@ -90,7 +90,7 @@ func smSections() []section {
 		{shape: "an envelope for another sign key", want: refused, data: changed(func(tb testing.TB, _ pair, d data) {
 			d["enc.key"] = blockPEM("PRIVATE KEY", newPair(tb).envelope(tb))
 		})},
-		{shape: "an enveloped sign key", want: refused, data: changed(func(tb testing.TB, p pair, d data) {
+		{shape: "an enveloped sign key in PEM", want: refused, data: changed(func(tb testing.TB, p pair, d data) {
 			d["sign.key"] = blockPEM("PRIVATE KEY", p.envelope(tb))
 		})},
 		{shape: "a PKCS#7 envelope (GM/T 0010)", want: refused, data: changed(func(_ testing.TB, _ pair, d data) {
@@ -134,6 +134,12 @@ func smSections() []section {
 		{shape: "the encryption certificate in the sign chain", want: refused, data: changed(func(_ testing.TB, p pair, d data) { d["sign.crt"] = certPEM(p.sign, p.enc, p.inter) })},
 		{shape: "an RSA or ECDSA certificate under type SM", want: refused, data: changed(func(tb testing.TB, _ pair, d data) { d["sign.crt"] = simple()(tb)["tls.crt"] })},
 		{shape: "an RSA or ECDSA key under type SM", want: refused, data: changed(func(tb testing.TB, _ pair, d data) { d["sign.key"] = sec1PEM(tb, p256(tb)) })},
+		{shape: "an RSA or ECDSA encryption key", want: refused, data: changed(func(tb testing.TB, _ pair, d data) { d["enc.key"] = sec1PEM(tb, p256(tb)) })},
+		{shape: "an encryption key that is damaged", want: refused, data: changed(func(_ testing.TB, _ pair, d data) { d["enc.key"] = d["enc.key"][:100] })},
+		{shape: "an encryption key larger than 8192 bytes", want: refused, data: changed(func(_ testing.TB, _ pair, d data) {
+			d["enc.key"] = blockPEM("PRIVATE KEY", make([]byte, maxKeyBytes+1))
+		})},
+		{shape: "an enveloped sign key in DER", want: refused, data: changed(func(tb testing.TB, p pair, d data) { d["sign.key"] = p.envelope(tb) })},
 		{shape: "an encrypted key", want: refused, data: changed(func(_ testing.TB, _ pair, d data) { d["enc.key"] = relabel("ENCRYPTED PRIVATE KEY")(d["enc.key"]) })},
 		{shape: "CRLF, blank lines, text between blocks", want: accepted, note: "without them", data: changed(func(_ testing.TB, _ pair, d data) {
 			for k := range d {
