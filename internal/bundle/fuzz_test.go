@@ -5,7 +5,6 @@ package bundle
 
 import (
 	"crypto"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/pem"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"testing"
 	"unicode/utf8"
 
-	"github.com/emmansun/gmsm/sm2"
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -58,8 +56,8 @@ func FuzzSM(f *testing.F) {
 // sign half is sound.
 func FuzzDER(f *testing.F) {
 	var p pair
-	p.sign = issue(f, template("www.example.com", forSigning), derivedKey(f, "sign"), nil)
-	p.enc = issue(f, template("www.example.com", forEncryption), derivedKey(f, "encrypt"), nil)
+	p.sign = issue(f, template("www.example.com", forSigning), derivedSigner(f, SM, "sign"), nil)
+	p.enc = issue(f, template("www.example.com", forEncryption), derivedSigner(f, SM, "encrypt"), nil)
 	f.Add(p.enc.Raw, p.envelope(f))
 	f.Add(p.enc.Raw, derOf(pkcs8PEM(f, p.enc.key)))
 	f.Add(p.enc.Raw, derOf(sec1PEM(f, p.enc.key)))
@@ -74,18 +72,6 @@ func FuzzDER(f *testing.F) {
 		checkInvariants(t, tlsData(crtPEM, keyPEM), TLS)
 		checkInvariants(t, smData(sign["sign.crt"], sign["sign.key"], crtPEM, keyPEM), SM)
 	})
-}
-
-// derivedKey returns the same key in every process: fuzzing has several, and an
-// envelope opens with one sign key only.
-func derivedKey(f *testing.F, name string) *sm2.PrivateKey {
-	f.Helper()
-	sum := sha256.Sum256([]byte("cloudcert fuzz " + name))
-	key, err := sm2.NewPrivateKey(sum[:])
-	if err != nil {
-		f.Fatal(err)
-	}
-	return key
 }
 
 // checkInvariants holds what is true of every Secret. It returns the bundle if

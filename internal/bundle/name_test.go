@@ -27,6 +27,12 @@ type vectors struct {
 	}
 	Identities []struct{ ClusterID, Namespace, Name, Identity string }
 	Names      []struct{ Prefix, Identity, Content, Name string }
+	Bundles    []struct {
+		Name, Hash string
+		Type       Type
+		// Certificates maps keys of the Secret to files, Keys to seeds.
+		Certificates, Keys map[string]string
+	}
 }
 
 func readVectors(t *testing.T) vectors {
