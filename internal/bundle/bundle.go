@@ -76,6 +76,9 @@ type Bundle struct {
 	LeafSHA256 [32]byte
 	// EncryptLeafSHA256 is the digest of the encryption certificate's DER; zero for TLS.
 	EncryptLeafSHA256 [32]byte
+	// ValidUntil is the earliest notAfter of the leaves: after it Load refuses the
+	// same Secret. For SM it may be earlier than that of Facts.
+	ValidUntil time.Time
 	// Facts describe the leaf; for SM the sign certificate.
 	Facts Facts
 	// Warnings say what was accepted although the user should know of it.
@@ -143,6 +146,7 @@ func (l *loader) loadTLS() (*Bundle, *Error) {
 		Material:   Material{Certificate: encodeChain(path), PrivateKey: private.pem},
 		Hash:       contentHash(TLS, path),
 		LeafSHA256: path[0].sum,
+		ValidUntil: path[0].NotAfter.UTC(),
 		Facts:      factsOf(path[0]),
 	}, nil
 }
@@ -163,7 +167,7 @@ func (l *loader) judgeTLS(crt, key string, path []*certificate, private *private
 	if err := l.judgeKey(key, private); err != nil {
 		return err
 	}
-	if err := l.judgeAuthority(crt, leaf); err != nil {
+	if err := l.judgeAuthority(crt, leaf, tlsScheme); err != nil {
 		return err
 	}
 	l.warnUsage(crt, leaf)

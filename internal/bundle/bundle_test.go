@@ -40,7 +40,7 @@ func TestLoadTLS(t *testing.T) {
 	if diff := cmp.Diff(want, b.Facts); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
-	if b.LeafSHA256 != sum || b.EncryptLeafSHA256 != [32]byte{} || b.Type != TLS {
+	if b.LeafSHA256 != sum || b.EncryptLeafSHA256 != [32]byte{} || b.Type != TLS || !b.ValidUntil.Equal(h.leaf.NotAfter) {
 		t.Errorf("digests or type are wrong: %v", b)
 	}
 	if len(b.Warnings) != 0 {

@@ -40,11 +40,11 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // judgeAuthority keeps the keys of certificate authorities in the cluster. A
 // lone self-signed certificate may call itself a CA: openssl req -x509 does so
 // for servers by default.
-func (l *loader) judgeAuthority(crt string, leaf *certificate) *Error {
+func (l *loader) judgeAuthority(crt string, leaf *certificate, s scheme) *Error {
 	if !leaf.IsCA {
 		return nil
 	}
-	if !selfSigned(leaf, tlsScheme) {
+	if !selfSigned(leaf, s) {
 		return l.invalid(crt, "is the CA certificate "+describe(leaf)+", not a server's", "reference the Secret of the server certificate; the key of a CA must not leave the cluster")
 	}
 	l.warn(WarnAuthority, crt, "is a self-signed CA certificate: clients may refuse it as a server's, and whoever has its key can issue more; issue one with CA:FALSE")

@@ -8,7 +8,9 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/emmansun/gmsm/sm2"
 )
@@ -54,6 +56,7 @@ func (l *loader) loadSM() (*Bundle, *Error) {
 		Hash:              contentHash(SM, sign.path, enc.path),
 		LeafSHA256:        sign.leaf().sum,
 		EncryptLeafSHA256: enc.leaf().sum,
+		ValidUntil:        slices.MinFunc([]time.Time{sign.leaf().NotAfter, enc.leaf().NotAfter}, time.Time.Compare).UTC(),
 		Facts:             factsOf(sign.leaf()),
 	}, nil
 }
@@ -85,12 +88,7 @@ func (l *loader) readHalves(sign, enc *half) *Error {
 }
 
 func containsSM2(certs []*certificate) bool {
-	for _, c := range certs {
-		if sm2.IsSM2PublicKey(c.PublicKey) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(certs, func(c *certificate) bool { return sm2.IsSM2PublicKey(c.PublicKey) })
 }
 
 // findSwapped names the commonest mistake with two pairs before the checks that
@@ -139,8 +137,8 @@ func (l *loader) judgeSM(sign, enc *half) *Error {
 		if err := l.judgeValidity(h.crt, h.leaf()); err != nil {
 			return err
 		}
-		if h.leaf().IsCA {
-			return l.invalid(h.crt, "is the CA certificate "+describe(h.leaf())+", not a server's", "reference the Secret of the server certificate; the key of a CA must not leave the cluster")
+		if err := l.judgeAuthority(h.crt, h.leaf(), smScheme); err != nil {
+			return err
 		}
 		l.warnChain(h.crt, h.path)
 	}

@@ -129,7 +129,14 @@ func smSections() []section {
 			d["enc.crt"] = certPEM(expired, p.inter)
 		})},
 		{shape: "valid in more than five minutes", want: waits, data: pairOf(func(c *x509.Certificate) { c.NotBefore = testNow.Add(time.Hour) })},
-		{shape: "CA certificates", want: refused, data: pairOf(func(c *x509.Certificate) { c.IsCA = true })},
+		{shape: "self-signed certificates that call themselves a CA", want: warned, data: func(tb testing.TB) data {
+			p := pair{}
+			asCA := func(c *x509.Certificate) { c.IsCA = true }
+			p.sign = issue(tb, template("www.example.com", forSigning, asCA), smKey(tb), nil)
+			p.enc = issue(tb, template("www.example.com", forEncryption, asCA), smKey(tb), nil)
+			return smData(certPEM(p.sign), sec1PEM(tb, p.sign.key), certPEM(p.enc), sec1PEM(tb, p.enc.key))
+		}},
+		{shape: "CA certificates, issued by another", want: refused, data: pairOf(func(c *x509.Certificate) { c.IsCA = true })},
 		{shape: "no subject alternative name", want: warned, data: pairOf(func(c *x509.Certificate) { c.DNSNames = nil })},
 		{shape: "the encryption certificate in the sign chain", want: refused, data: changed(func(_ testing.TB, p pair, d data) { d["sign.crt"] = certPEM(p.sign, p.enc, p.inter) })},
 		{shape: "an RSA or ECDSA certificate under type SM", want: refused, data: changed(func(tb testing.TB, _ pair, d data) { d["sign.crt"] = simple()(tb)["tls.crt"] })},
@@ -250,5 +257,22 @@ func TestBrokenEnvelopes(t *testing.T) {
 				t.Error("accepted")
 			}
 		})
+	}
+}
+
+func TestAPairIsValidUntilItsFirstHalfExpires(t *testing.T) {
+	t.Parallel()
+	p := newPair(t)
+	soon := testNow.Add(time.Hour)
+	p.enc = issue(t, template("www.example.com", forEncryption, func(c *x509.Certificate) { c.NotAfter = soon }), p.enc.key, p.inter)
+	b, err := Load(secretOf(p.data(t)), Options{Type: SM, Now: testNow})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !b.ValidUntil.Equal(soon) || !b.Facts.NotAfter.Equal(p.sign.NotAfter) {
+		t.Errorf("valid until %s, the sign certificate until %s", b.ValidUntil, b.Facts.NotAfter)
+	}
+	if _, err := Load(secretOf(p.data(t)), Options{Type: SM, Now: b.ValidUntil.Add(time.Second)}); err == nil {
+		t.Error("accepted after its ValidUntil")
 	}
 }
