@@ -168,7 +168,9 @@ func withCurve(curve elliptic.Curve) func(testing.TB) data {
 
 func dsaLeaf(tb testing.TB) data {
 	tb.Helper()
-	return tlsData(certPEM(newHierarchy(tb, p256(tb)).leaf), blockPEM("DSA PRIVATE KEY", mustMarshal(dsa.Parameters{P: big.NewInt(7), Q: big.NewInt(3), G: big.NewInt(2)})))
+	parameters := mustMarshal(dsa.Parameters{P: big.NewInt(7), Q: big.NewInt(3), G: big.NewInt(2)})
+	key := append(blockPEM("DSA PARAMETERS", parameters), blockPEM("DSA PRIVATE KEY", parameters)...)
+	return tlsData(certPEM(newHierarchy(tb, p256(tb)).leaf), key)
 }
 
 // crossSigned is a leaf whose intermediate was signed by two roots.

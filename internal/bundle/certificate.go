@@ -139,7 +139,7 @@ func (l *loader) explainUnparsable(key string, position int, der []byte, cause e
 		return l.invalid(key, "holds a private key labelled as a certificate", "store the certificate")
 	}
 	// What the parser says about a certificate is public, but bounded.
-	return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that cannot be parsed (%s)", position, printable(cause.Error(), maxQuoted)), "store it again, or have it issued again")
+	return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that cannot be parsed (%s)", position, printable(cause.Error(), maxQuoted)), "store it again, or have it issued again with RSA or ECDSA P-256")
 }
 
 // describe names a certificate for a message.

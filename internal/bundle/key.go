@@ -72,9 +72,7 @@ func (l *loader) readKeyBlock(key string) (block, *Error) {
 	}
 	var keys []block
 	for _, b := range blocks {
-		switch b.label {
-		case labelCertificate, "X509 CERTIFICATE", "TRUSTED CERTIFICATE", "EC PARAMETERS", "DH PARAMETERS", "SM2 PARAMETERS", "PUBLIC KEY":
-		default:
+		if !isBystander(b.label) {
 			keys = append(keys, b)
 		}
 	}
@@ -86,6 +84,12 @@ func (l *loader) readKeyBlock(key string) (block, *Error) {
 	default:
 		return block{}, l.invalid(key, fmt.Sprintf("holds %d private keys", len(keys)), "keep the one that belongs to the certificate")
 	}
+}
+
+// isBystander says whether a block is known to stand beside private keys:
+// openssl writes parameters before the key, combined files hold certificates.
+func isBystander(label string) bool {
+	return strings.HasSuffix(label, "CERTIFICATE") || strings.HasSuffix(label, " PARAMETERS") || label == "PUBLIC KEY"
 }
 
 // readBlocks returns the PEM blocks of a value, at least one.

@@ -81,6 +81,9 @@ func smSections() []section {
 		{shape: "keys in PKCS#8", want: accepted, note: "SEC1", data: changed(func(tb testing.TB, p pair, d data) {
 			d["sign.key"], d["enc.key"] = pkcs8PEM(tb, p.sign.key), pkcs8PEM(tb, p.enc.key)
 		})},
+		{shape: "keys labelled SM2 PRIVATE KEY, as openssl 3 does", want: accepted, note: "EC PRIVATE KEY", data: changed(func(_ testing.TB, _ pair, d data) {
+			d["sign.key"], d["enc.key"] = relabel("SM2 PRIVATE KEY")(d["sign.key"]), relabel("SM2 PRIVATE KEY")(d["enc.key"])
+		})},
 		{shape: "an enveloped encryption key (GM/T 0009) in PEM", want: accepted, note: "opened with the sign key, as SEC1", data: changed(func(tb testing.TB, p pair, d data) {
 			d["enc.key"] = blockPEM("ENVELOPED PRIVATE KEY", p.envelope(tb))
 		})},
