@@ -124,11 +124,23 @@ func TestKinds(t *testing.T) {
 
 func TestTemporaryCertificateOfCertManagerIsPending(t *testing.T) {
 	t.Parallel()
-	throwaway := issue(t, authority("cert-manager.local"), p256(t), nil)
-	leaf := issue(t, template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = "1234567890" }), p256(t), throwaway)
-	_, err := load(tlsData(certPEM(leaf), sec1PEM(t, leaf.key)))
-	if e, ok := errors.AsType[*Error](err); !ok || e.Kind != KindPending {
-		t.Errorf("got %v, want KindPending", err)
+	for name, tc := range map[string]struct {
+		issuer, serial string
+		want           Kind // 0: accepted
+	}{
+		"both marks make it temporary":          {"cert-manager.local", "1234567890", KindPending},
+		"another issuer may use the serial":     {"Company CA", "1234567890", 0},
+		"the issuer's name alone proves little": {"cert-manager.local", "", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			issuer := issue(t, authority(tc.issuer), p256(t), nil)
+			leaf := issue(t, template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = tc.serial }), p256(t), issuer)
+			_, err := load(tlsData(certPEM(leaf), sec1PEM(t, leaf.key)))
+			if e, failed := errors.AsType[*Error](err); failed != (tc.want != 0) || failed && e.Kind != tc.want {
+				t.Errorf("got %v, want kind %d", err, tc.want)
+			}
+		})
 	}
 }
 

@@ -95,6 +95,22 @@ func TestCrossSignsAreChosenBySmallestDigest(t *testing.T) {
 	}
 }
 
+func TestLeafIsTheEndEntityIssuedByAnother(t *testing.T) {
+	t.Parallel()
+	h := newHierarchy(t, p256(t))
+	asCA := func(c *x509.Certificate) { c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign }
+	for name, twin := range map[string]*issuedCert{
+		"beside a self-signed certificate of its key": issue(t, template("www.example.com"), h.leaf.key, nil),
+		"beside a CA certificate of its key":          issue(t, template("CA", asCA), h.leaf.key, h.inter),
+		"beside a self-signed CA of its key":          issue(t, template("CA", asCA), h.leaf.key, nil),
+	} {
+		b := mustLoad(t, tlsData(certPEM(twin, h.inter, h.leaf), sec1PEM(t, h.leaf.key)))
+		if b.Material.Certificate != string(certPEM(h.leaf, h.inter)) {
+			t.Errorf("%s: another leaf is taken", name)
+		}
+	}
+}
+
 func TestChainsThatSignEachOtherEnd(t *testing.T) {
 	t.Parallel()
 	keyA, keyB := p256(t), p256(t)
@@ -113,6 +129,10 @@ func TestIssuersAreProvenBySignature(t *testing.T) {
 	impostor := issue(t, authority("Test Intermediate"), p256(t), h.root)
 	if _, err := load(tlsData(certPEM(h.leaf, impostor), sec1PEM(t, h.leaf.key))); err == nil {
 		t.Error("an intermediate with the right name and another key is accepted")
+	}
+	renamed := issue(t, authority("Renamed Intermediate"), h.inter.key, h.root)
+	if _, err := load(tlsData(certPEM(h.leaf, renamed), sec1PEM(t, h.leaf.key))); err == nil {
+		t.Error("an intermediate with the right key and another name is accepted")
 	}
 	if _, err := load(tlsData(certPEM(h.leaf, h.inter, impostor), sec1PEM(t, h.leaf.key))); err == nil {
 		t.Error("an impostor beside the right intermediate is accepted")
