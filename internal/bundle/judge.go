@@ -76,7 +76,7 @@ func (l *loader) warnChain(crt string, path []*certificate) {
 	for i, c := range path {
 		size += len(c.Raw)
 		if i > 0 && (l.now.After(c.NotAfter) || l.now.Before(c.NotBefore.Add(-clockTolerance))) {
-			l.warn(WarnIntermediateExpired, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
+			l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
 		}
 		switch c.SignatureAlgorithm {
 		case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
