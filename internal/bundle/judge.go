@@ -1,0 +1,89 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundle
+
+import (
+	"crypto/x509"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// clockTolerance: issuers date certificates by their own clock.
+	clockTolerance = 5 * time.Minute
+	// largeChainBytes is where OpenSSL clients give up (SSL_MAX_CERT_LIST_DEFAULT).
+	largeChainBytes = 100 << 10
+)
+
+// judgeValidity refuses what has expired and what is not valid yet. The latter
+// has a deadline, at which it is worth another look.
+func (l *loader) judgeValidity(crt string, leaf *certificate) *Error {
+	err := &Error{Kind: KindInvalid, Secret: l.secret.Name, Key: crt, NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC()}
+	switch {
+	case l.now.After(leaf.NotAfter):
+		err.Problem = "expired at " + stamp(leaf.NotAfter)
+		err.Fix = "have it renewed"
+	case l.now.Before(leaf.NotBefore.Add(-clockTolerance)):
+		err.Problem = "is not valid before " + stamp(leaf.NotBefore)
+		err.Fix = "it is uploaded when that time comes"
+		err.Deadline = leaf.NotBefore.Add(-clockTolerance).UTC()
+	default:
+		return nil
+	}
+	return err
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// judgeAuthority keeps the keys of certificate authorities in the cluster. A
+// lone self-signed certificate may call itself a CA: openssl req -x509 does so
+// for servers by default.
+func (l *loader) judgeAuthority(crt string, leaf *certificate, s scheme) *Error {
+	if !leaf.IsCA {
+		return nil
+	}
+	if !selfSigned(leaf, s) {
+		return l.invalid(crt, "is the CA certificate "+describe(leaf)+", not a server's", "reference the Secret of the server certificate; the key of a CA must not leave the cluster")
+	}
+	l.warn(WarnAuthority, crt, "is a self-signed CA certificate: clients may refuse it as a server's, and whoever has its key can issue more; issue one with CA:FALSE")
+	return nil
+}
+
+// warnUsage tells of leaves that some clients refuse.
+func (l *loader) warnUsage(crt string, leaf *certificate) {
+	if !hasSubjectAltName(leaf.Certificate) {
+		l.warn(WarnNoSubjectAltName, crt, "has no subject alternative name: clients ignore the common name; issue it with DNS names")
+	}
+	const serving = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
+	if leaf.KeyUsage != 0 && leaf.KeyUsage&serving == 0 {
+		l.warn(WarnKeyUsage, crt, "has key usages that no server can use: clients will refuse it; issue it with digital signature")
+	}
+	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		l.warn(WarnKeyUsage, crt, "lacks the extended key usage server auth: clients will refuse it; issue it with server auth")
+	}
+}
+
+func hasSubjectAltName(c *x509.Certificate) bool {
+	return len(c.DNSNames)+len(c.IPAddresses)+len(c.URIs)+len(c.EmailAddresses) > 0
+}
+
+// warnChain tells of chains that some clients refuse.
+func (l *loader) warnChain(crt string, path []*certificate) {
+	size := 0
+	for i, c := range path {
+		size += len(c.Raw)
+		if i > 0 && (l.now.After(c.NotAfter) || l.now.Before(c.NotBefore.Add(-clockTolerance))) {
+			l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
+		}
+		switch c.SignatureAlgorithm {
+		case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+			l.warn(WarnWeakSignature, crt, fmt.Sprintf("holds %s, signed by %s: clients refuse it; have it issued with SHA-256", describe(c), c.SignatureAlgorithm))
+		}
+	}
+	if size > largeChainBytes {
+		l.warn(WarnLargeChain, crt, fmt.Sprintf("makes a chain of %d KiB: clients give up above %d KiB; use fewer names or certificates", size>>10, largeChainBytes>>10))
+	}
+}
