@@ -1,0 +1,62 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+// Slot is a place in the pace of an account, site and action. It is used by one
+// call, or given back.
+type Slot struct {
+	limiter *limiter
+	key     slotKey
+	at      time.Time // on the limiter's shifted line
+	taken   atomic.Bool
+}
+
+// slotKey says for which calls a slot is good.
+type slotKey struct {
+	provider, region string
+	action           Action
+}
+
+// Release gives the slot back if no call has taken it. It may be called at any
+// time and more than once, and on a nil slot.
+func (s *Slot) Release() {
+	if s != nil && s.taken.CompareAndSwap(false, true) {
+		s.limiter.giveBack(s.at)
+	}
+}
+
+// take makes the slot the caller's, unless it is spent or of another kind.
+func (s *Slot) take(key slotKey) bool {
+	return s != nil && s.key == key && s.taken.CompareAndSwap(false, true)
+}
+
+// errPaused is the cause of errors for a slot that a pause has moved out of
+// reach.
+var errPaused = errors.New("the account is being throttled")
+
+// wait waits until the slot is due and returns when the call was let go.
+func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
+	clock := s.limiter.clock
+	for {
+		wait, admitted := s.limiter.admit(s.at)
+		if admitted {
+			return clock.Now(), nil
+		}
+		if wait > maxLag {
+			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, cause: errPaused}
+		}
+		select {
+		case <-ctx.Done():
+			return time.Time{}, &Error{Action: s.key.action, cause: context.Cause(ctx)}
+		case <-clock.After(wait):
+		}
+	}
+}
