@@ -88,7 +88,7 @@ func newLimiter(clock Clock, rate float64) *limiter {
 	now := clock.Now()
 	return &limiter{
 		clock: clock, full: rate, base: rate, next: now.Add(quietStart), used: now,
-		sent: make([]time.Time, 0, max(1, int(rate))),
+		sent: make([]time.Time, 0, int(rate)+1),
 	}
 }
 
@@ -163,14 +163,12 @@ func (l *limiter) admitAt(due time.Time) (time.Duration, bool) {
 	return l.admitLocked(due)
 }
 
-// admitLocked keeps the calls that were sent to cap(sent) in the time that so
-// many take at the full rate. A hundredth is allowed for timers that fire late,
-// or the delays would add up.
+// admitLocked lets no more than cap(sent) calls go in any second: one more than
+// the pace, or the delays of timers that fire late would add up.
 func (l *limiter) admitLocked(due time.Time) (time.Duration, bool) {
 	now := l.clock.Now()
 	if len(l.sent) == cap(l.sent) {
-		window := time.Duration(0.99 * float64(cap(l.sent)) / l.full * float64(time.Second))
-		due = later(due, l.sent[0].Add(window))
+		due = later(due, l.sent[0].Add(time.Second))
 	}
 	if now.Before(due) {
 		return due.Sub(now), false
