@@ -31,7 +31,8 @@ type cachedProvider struct {
 	fetch func(context.Context) (Credentials, error)
 
 	mu      sync.Mutex
-	current *Credentials // nil: none yet. A pointer, so that fmt prints an address
+	current sealed // the credentials until expires; nil: none yet
+	expires time.Time
 	fetched time.Time
 	tried   time.Time
 	err     error         // of the last attempt
@@ -48,13 +49,13 @@ func (p *cachedProvider) ID() string { return p.id }
 func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 	p.mu.Lock()
 	now := p.clock.Now()
-	valid := p.current != nil && now.Before(p.current.Expiration)
+	valid := p.current != nil && now.Before(p.expires)
 	if !valid || now.After(p.refreshTime()) {
 		p.startRefresh(now)
 	}
 	if valid {
 		defer p.mu.Unlock()
-		return *p.current, nil
+		return p.current(), nil
 	}
 	flight := p.flight
 	if flight == nil {
@@ -71,8 +72,8 @@ func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current != nil && p.clock.Now().Before(p.current.Expiration) {
-		return *p.current, nil
+	if p.current != nil && p.clock.Now().Before(p.expires) {
+		return p.current(), nil
 	}
 	if p.err != nil {
 		return Credentials{}, p.err
@@ -83,8 +84,8 @@ func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 // refreshTime is when the current credentials are to be renewed: some minutes
 // before they end, or after three quarters of a short life.
 func (p *cachedProvider) refreshTime() time.Time {
-	life := p.current.Expiration.Sub(p.fetched)
-	return p.current.Expiration.Add(-min(refreshAhead, life/4))
+	life := p.expires.Sub(p.fetched)
+	return p.expires.Add(-min(refreshAhead, life/4))
 }
 
 // startRefresh begins an attempt unless one runs or the last one just ended. It
@@ -118,7 +119,7 @@ func (p *cachedProvider) finishRefresh(fresh Credentials, err error) {
 	if err != nil {
 		return
 	}
-	p.current, p.fetched, p.tried = &fresh, now, time.Time{}
+	p.current, p.expires, p.fetched, p.tried = seal(fresh), fresh.Expiration, now, time.Time{}
 }
 
 // refused says that the cloud does not take these credentials any more: they
@@ -126,7 +127,7 @@ func (p *cachedProvider) finishRefresh(fresh Credentials, err error) {
 func (p *cachedProvider) refused(c Credentials) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == nil || p.current.AccessKeyID != c.AccessKeyID {
+	if p.current == nil || p.current().AccessKeyID != c.AccessKeyID {
 		return
 	}
 	if now := p.clock.Now(); !now.Before(p.fetched.Add(minLifetime)) {

@@ -75,20 +75,25 @@ func Static(c Credentials) (Provider, error) {
 		return nil, noCredentials("the access key secret is empty")
 	}
 	id := hashID("static", c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
-	return &staticProvider{id: id, credentials: &c}, nil
+	return &staticProvider{id: id, credentials: seal(c)}, nil
 }
 
-// staticProvider holds the credentials behind a pointer, which fmt prints as an
-// address wherever the provider is printed.
+// sealed holds credentials in an unexported field of a struct, where fmt cannot
+// call their Format. It prints any pointer's target under a verb that it does
+// not know, but of a function only the address.
+type sealed func() Credentials
+
+func seal(c Credentials) sealed { return func() Credentials { return c } }
+
 type staticProvider struct {
 	id          string
-	credentials *Credentials
+	credentials sealed
 }
 
 func (p *staticProvider) ID() string { return p.id }
 
 func (p *staticProvider) Retrieve(context.Context) (Credentials, error) {
-	return *p.credentials, nil
+	return p.credentials(), nil
 }
 
 // hashID hashes fields, each with its length, so that no two lists are alike.
