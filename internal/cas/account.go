@@ -51,11 +51,12 @@ func (id *identity) knownAccount() string {
 	return ""
 }
 
-func (id *identity) owner() owner {
+// budget returns whose limits apply to calls at the site.
+func (id *identity) budget(site string) budget {
 	if account := id.knownAccount(); account != "" {
-		return owner{account: account}
+		return budget{account: account, site: site}
 	}
-	return owner{provider: id.provider.ID()}
+	return budget{provider: id.provider.ID(), site: site}
 }
 
 // learnAccount asks STS whose credential it is, once: callers at the same time

@@ -64,7 +64,7 @@ type Cloud struct {
 
 	mu         sync.Mutex
 	identities map[string]*identity // by the provider's id
-	limiters   map[limiterKey]*limiter
+	limiters   map[budget]limiters
 }
 
 // New checks the configuration and makes a Cloud. Nothing is called.
@@ -79,7 +79,7 @@ func New(config Config) (*Cloud, error) {
 		onCall:      config.Observe,
 		http:        newHTTPClient(config.RootCAs),
 		identities:  map[string]*identity{},
-		limiters:    map[limiterKey]*limiter{},
+		limiters:    map[budget]limiters{},
 	}
 	if config.UserAgent != "" {
 		c.userAgent = config.UserAgent

@@ -12,32 +12,35 @@ import (
 // last use. Temporary credentials change for ever; what they leave must go.
 const idleAfter = time.Hour
 
-// owner says whose limit it is: the account's, or, until that is known, the
-// provider's. It is never an access key id, which changes with every token.
-type owner struct{ account, provider string }
+// budget says whose limits they are: the account's at a site, or, until that is
+// known, the provider's. It is never an access key id, which changes with every
+// token.
+type budget struct{ account, provider, site string }
 
-type limiterKey struct {
-	owner  owner
-	site   string
-	action Action
+// limiters are those of one budget. They are made together, so that the quiet
+// second of a list or delete passes with that of the upload before it.
+type limiters map[Action]*limiter
+
+func (c *Cloud) newLimiters() limiters {
+	return limiters{
+		ActionUpload: newLimiter(c.clock, c.uploadQPS),
+		ActionDelete: newLimiter(c.clock, c.uploadQPS),
+		ActionList:   newLimiter(c.clock, c.listQPS),
+	}
 }
 
 // limiterFor returns the limiter for a call with the given identity.
 func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := limiterKey{owner: id.owner(), site: site, action: action}
-	if l, ok := c.limiters[key]; ok {
-		return l
+	key := id.budget(site)
+	group, ok := c.limiters[key]
+	if !ok {
+		c.dropIdle()
+		group = c.newLimiters()
+		c.limiters[key] = group
 	}
-	c.dropIdle()
-	rate := c.uploadQPS
-	if action == ActionList {
-		rate = c.listQPS
-	}
-	l := newLimiter(c.clock, rate)
-	c.limiters[key] = l
-	return l
+	return group[action]
 }
 
 // accountKnown moves the limiters of a provider to its account, where they meet
@@ -45,20 +48,24 @@ func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
 func (c *Cloud) accountKnown(id *identity, account string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	before := id.owner()
-	id.account.Store(&account)
-	for key, l := range maps.Clone(c.limiters) {
-		if key.owner != before {
+	for _, site := range Sites() {
+		before := id.budget(site)
+		group, ok := c.limiters[before]
+		if !ok {
 			continue
 		}
-		delete(c.limiters, key)
-		key.owner = id.owner()
-		if known, ok := c.limiters[key]; ok {
-			l.mergeInto(known)
+		delete(c.limiters, before)
+		after := budget{account: account, site: site}
+		known, ok := c.limiters[after]
+		if !ok {
+			c.limiters[after] = group
 			continue
 		}
-		c.limiters[key] = l
+		for action, l := range group {
+			l.mergeInto(known[action])
+		}
 	}
+	id.account.Store(&account)
 }
 
 // dropIdle forgets identities and limiters that nobody has used for an hour.
@@ -66,5 +73,12 @@ func (c *Cloud) accountKnown(id *identity, account string) {
 func (c *Cloud) dropIdle() {
 	past := c.clock.Now().Add(-idleAfter)
 	maps.DeleteFunc(c.identities, func(_ string, id *identity) bool { return id.used.Before(past) })
-	maps.DeleteFunc(c.limiters, func(_ limiterKey, l *limiter) bool { return l.idleSince().Before(past) })
+	maps.DeleteFunc(c.limiters, func(_ budget, group limiters) bool {
+		for _, l := range group {
+			if !l.idleSince().Before(past) {
+				return false
+			}
+		}
+		return true
+	})
 }
