@@ -71,7 +71,7 @@ func (c *Cloud) learnAccount(ctx context.Context, id *identity) (string, error) 
 	}
 	select {
 	case <-ctx.Done():
-		return "", &Error{Action: actionCallerIdentity, cause: context.Cause(ctx)}
+		return "", newContextError(ctx, actionCallerIdentity)
 	case <-flight:
 	}
 	if account := id.knownAccount(); account != "" {
@@ -120,7 +120,7 @@ func (c *Cloud) callerIdentity(ctx context.Context, p Provider) (string, *Error)
 	request := &callerIdentityRequest{newRPC("Sts", stsVersion, actionCallerIdentity)}
 	form, signErr := sign(request, SiteChina, credentials)
 	if signErr != nil {
-		return "", &Error{Action: actionCallerIdentity, cause: signErr}
+		return "", &Error{Action: actionCallerIdentity, Message: "the request cannot be signed", cause: signErr}
 	}
 	answer, err := send[callerIdentityAnswer](ctx, c, exchange{
 		action: actionCallerIdentity, endpoint: c.stsEndpoint, form: form, secrets: credentials.secrets(),

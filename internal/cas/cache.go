@@ -66,7 +66,7 @@ func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 
 	select {
 	case <-ctx.Done():
-		return Credentials{}, &Error{Action: actionCredentials, cause: context.Cause(ctx)}
+		return Credentials{}, newContextError(ctx, actionCredentials)
 	case <-flight:
 	}
 

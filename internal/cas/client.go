@@ -70,11 +70,15 @@ func (c *Client) ReserveAs(ctx context.Context, action Action, u Urgency) (*Slot
 
 func (c *Client) reserve(ctx context.Context, action Action, u Urgency, horizon time.Duration) (*Slot, error) {
 	if ctx.Err() != nil {
-		return nil, &Error{Action: action, cause: context.Cause(ctx)}
+		return nil, newContextError(ctx, action)
 	}
-	slot, retryAfter := c.cloud.limiterFor(c.identity, c.region, action).reserve(u, horizon)
+	limiter := c.cloud.limiterFor(c.identity, c.region, action)
+	if limiter == nil {
+		return nil, &Error{Action: action, Message: "the action has no limiter"}
+	}
+	slot, retryAfter := limiter.reserve(u, horizon)
 	if slot == nil {
-		return nil, &Error{Action: action, Class: Throttled, RetryAfter: retryAfter, cause: errNoSlot}
+		return nil, &Error{Action: action, Class: Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}
 	slot.key = c.slotKey(action)
 	return slot, nil
@@ -83,10 +87,6 @@ func (c *Client) reserve(ctx context.Context, action Action, u Urgency, horizon 
 func (c *Client) slotKey(action Action) slotKey {
 	return slotKey{provider: c.identity.provider.ID(), region: c.region, action: action}
 }
-
-// errNoSlot is the cause of errors of class Throttled for which nothing was
-// called.
-var errNoSlot = errors.New("the account's limit is in use")
 
 // Tag is a tag of a certificate.
 type Tag struct{ Key, Value string }
@@ -221,7 +221,7 @@ func prepare(ctx context.Context, c *Client, slot *Slot, request requests.AcsReq
 	}
 	form, signErr := sign(request, c.region, credentials)
 	if signErr != nil {
-		return exchange{}, Credentials{}, time.Time{}, &Error{Action: action, cause: signErr}
+		return exchange{}, Credentials{}, time.Time{}, &Error{Action: action, Message: "the request cannot be signed", cause: signErr}
 	}
 	return exchange{action: action, site: c.region, endpoint: c.endpoint, form: form}, credentials, sent, nil
 }
@@ -236,7 +236,7 @@ func retrieve(ctx context.Context, p Provider) (Credentials, *Error) {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return Credentials{}, e
 	}
-	return Credentials{}, &Error{Action: actionCredentials, Class: Unauthenticated, cause: err}
+	return Credentials{}, &Error{Action: actionCredentials, Class: Unauthenticated, Message: "no credentials can be had", cause: err}
 }
 
 // noteRefusal lets a provider that caches know that its credentials are not

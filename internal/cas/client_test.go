@@ -7,10 +7,13 @@ import (
 	"context"
 	"crypto/hmac"
 	"crypto/sha1"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -435,5 +438,98 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestSignatureOfTheSpecification(t *testing.T) {
+	t.Parallel()
+	// The example of the vendor's page on signature version 1 [doc].
+	form := url.Values{
+		"Timestamp": {"2016-02-23T12:46:24Z"}, "Format": {"XML"}, "AccessKeyId": {"testid"}, "Action": {"DescribeRegions"},
+		"SignatureMethod": {"HMAC-SHA1"}, "SignatureNonce": {"3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf"},
+		"Version": {"2014-05-26"}, "SignatureVersion": {"1.0"},
+	}
+	if got := signature("GET", "testsecret", form); got != "OLeaidS1JvxuMvnyHOwuJ+uX5qY=" {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	newServer := func(t *testing.T, config *tls.Config) *httptest.Server {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_, _ = fmt.Fprintf(w, `{"CertId":%d}`, r.ProtoMajor)
+		}))
+		server.EnableHTTP2 = true
+		server.TLS = config
+		server.Config.ErrorLog = log.New(io.Discard, "", 0)
+		server.StartTLS()
+		t.Cleanup(server.Close)
+		return server
+	}
+	upload := func(t *testing.T, server *httptest.Server, roots *x509.CertPool) (Uploaded, error) {
+		client, _ := newTestClient(t, server.URL)
+		client.cloud.http = newHTTPClient(roots)
+		t.Cleanup(client.cloud.CloseIdleConnections)
+		return client.Upload(t.Context(), nil, testUpload())
+	}
+	pool := func(server *httptest.Server) *x509.CertPool {
+		roots := x509.NewCertPool()
+		roots.AddCert(server.Certificate())
+		return roots
+	}
+	t.Run("HTTP 2 with a CA of our own", func(t *testing.T) {
+		t.Parallel()
+		server := newServer(t, nil)
+		if got, err := upload(t, server, pool(server)); err != nil || got.CertID != 2 {
+			t.Errorf("HTTP %d, %v", got.CertID, err)
+		}
+	})
+	t.Run("an unknown CA", func(t *testing.T) {
+		t.Parallel()
+		_, err := upload(t, newServer(t, nil), x509.NewCertPool())
+		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || MayHaveHappened(err) {
+			t.Errorf("got %v", err)
+		}
+	})
+	t.Run("a version of TLS that is too old", func(t *testing.T) {
+		t.Parallel()
+		server := newServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // refused
+		if got, err := upload(t, server, pool(server)); err == nil || MayHaveHappened(err) {
+			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+func TestErrorTexts(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		err           *Error
+		text, summary string
+	}{
+		"an answer": {
+			newAnswerError(ActionUpload, 400, "NameRepeat", "It is taken.", "R"),
+			"UploadUserCertificate: NameRepeat: It is taken.", "NameRepeat: It is taken.",
+		},
+		"a permission": {
+			newAnswerError(ActionDelete, 403, "NoPermission", "", "R"),
+			"DeleteUserCertificate: NoPermission (needs the permission yundun-cert:DeleteUserCertificate)",
+			"NoPermission (needs the permission yundun-cert:DeleteUserCertificate)",
+		},
+		"no answer": {
+			&Error{Action: ActionList, Message: "the cloud did not answer", cause: io.ErrUnexpectedEOF},
+			"ListUserCertificateOrder: the cloud did not answer: unexpected EOF", "the cloud did not answer",
+		},
+		"an unreadable answer": {
+			newAnswerError(ActionList, 502, "", "", ""),
+			"ListUserCertificateOrder: unreadable answer with HTTP status 502", "unreadable answer with HTTP status 502",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if tc.err.Error() != tc.text || tc.err.Summary() != tc.summary {
+				t.Errorf("got %q and %q", tc.err.Error(), tc.err.Summary())
+			}
+		})
 	}
 }

@@ -56,7 +56,7 @@ type Provider interface {
 
 // ErrNoCredentials is wrapped by the error for credentials that are not
 // configured, or only in part.
-var ErrNoCredentials = errors.New("no credentials configured")
+var ErrNoCredentials = errors.New("no credentials are configured")
 
 // noCredentials is the typed error that says what is missing.
 func noCredentials(message string) error {

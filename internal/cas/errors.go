@@ -4,9 +4,11 @@
 package cas
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -71,7 +73,8 @@ type Error struct {
 	Action Action
 	// Code is the cloud's error code; empty where no readable answer came.
 	Code string
-	// Message is the cloud's message, cleaned and at most 400 bytes long.
+	// Message is the cloud's message, cleaned and at most 400 bytes long, or what
+	// we say where there is none. It is the same for the same failure.
 	Message string
 	// RequestID is the cloud's id of the request, for its support. Error leaves
 	// it out, so that the text of one failure is the same on every retry.
@@ -92,23 +95,28 @@ type Error struct {
 	cause error
 }
 
-// Error returns action, code and message.
+// Error returns the action, the summary and the cause. A cause may name
+// addresses and ports, which differ on every try.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString(string(e.Action))
-	if e.Code != "" {
-		b.WriteString(": " + e.Code)
-	}
-	if e.Message != "" {
-		b.WriteString(": " + e.Message)
-	}
-	if e.Permission != "" {
-		b.WriteString(" (needs " + e.Permission + ")")
-	}
+	text := string(e.Action) + ": " + e.Summary()
 	if e.cause != nil {
-		b.WriteString(": " + e.cause.Error())
+		text += ": " + e.cause.Error()
 	}
-	return b.String()
+	return text
+}
+
+// Summary returns code, message and missing permission: a text for a status or
+// an event, the same on every try of the same failure.
+func (e *Error) Summary() string {
+	parts := slices.DeleteFunc([]string{e.Code, e.Message}, func(s string) bool { return s == "" })
+	text := strings.Join(parts, ": ")
+	if e.Permission != "" {
+		text += " (needs the permission " + e.Permission + ")"
+	}
+	if text == "" {
+		return "failed"
+	}
+	return text
 }
 
 // Unwrap returns the cause: a transport or context error, mostly.
@@ -261,4 +269,9 @@ func newAnswerError(action Action, status int, code, message, requestID string) 
 		e.Permission = action.permission()
 	}
 	return e
+}
+
+// newContextError is for a call that was given up before it was sent.
+func newContextError(ctx context.Context, action Action) *Error {
+	return &Error{Action: action, Message: "given up before anything was sent", cause: context.Cause(ctx)}
 }

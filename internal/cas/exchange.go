@@ -87,7 +87,11 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
 	})
 	fail := func(err error) *Error {
-		return &Error{Action: x.action, MayHaveHappened: reached.Load(), cause: err}
+		message := "the cloud cannot be reached"
+		if reached.Load() {
+			message = "the cloud did not answer"
+		}
+		return &Error{Action: x.action, Message: message, MayHaveHappened: reached.Load(), cause: err}
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, x.endpoint+"/", strings.NewReader(x.form.Encode()))
 	if err != nil {

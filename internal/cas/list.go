@@ -5,7 +5,6 @@ package cas
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"time"
 )
@@ -137,8 +136,6 @@ func (c *Client) Find(ctx context.Context, keyword string, match func(Certificat
 	return nil, nil
 }
 
-var errTooMany = errors.New("too many certificates match the keyword")
-
 // findWithStatus follows the pages of one status to the end. Pages may shift
 // while they are read: an entry seen twice counts once.
 func (c *Client) findWithStatus(ctx context.Context, first *bool, r ListRequest, match func(Certificate) bool) ([]Certificate, error) {
@@ -175,5 +172,5 @@ func (c *Client) findWithStatus(ctx context.Context, first *bool, r ListRequest,
 	if len(found) > 0 {
 		return found, nil
 	}
-	return nil, &Error{Action: ActionList, cause: errTooMany}
+	return nil, &Error{Action: ActionList, Message: "too many certificates match the keyword"}
 }

@@ -26,8 +26,9 @@ var (
 	// the private key included [src].
 	stringToSign = regexp.MustCompile(`(?i)(server\s*)?string[\s_-]*to[\s_-]*sign`)
 	pemKey       = regexp.MustCompile(`(?i)-----BEGIN[^-]{0,40}KEY`)
-	// No honest message has so long a run of base64, percent-encoded or not.
-	longRun = regexp.MustCompile(`[A-Za-z0-9+/=%_-]{44,}`)
+	// No honest message has so long a run of base64, percent-encoded or not. The
+	// names of certificates are as long, but have a _ in them.
+	longRun = regexp.MustCompile(`[A-Za-z0-9+/=%]{44,}`)
 )
 
 // scrub makes text that the cloud sent fit for errors and logs: cut where it

@@ -238,15 +238,16 @@ func TestSDKDebugPrintsNothing(t *testing.T) {
 func TestScrubKeepsHonestMessages(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ in, want string }{
-		"a plain message":     {"The certificate name already exists.", "The certificate name already exists."},
-		"a message of China":  {"证书名称重复", "证书名称重复"},
-		"a string to sign":    {"Not matched. server string to sign is:POST&%2F&abc", "Not matched."},
-		"lines and controls":  {"a\r\nb\x00c\u202ed", "a  bcd"},
-		"a private key":       {"bad key -----BEGIN RSA PRIVATE KEY-----\nabc", "bad key [redacted]"},
-		"a long run":          {"x " + strings.Repeat("Ab1+", 12) + " y", "x [redacted] y"},
-		"a uuid":              {"id C826B7B0-1F5A-5C1E-9D3C-6A1C7B3F2D10 end", "id C826B7B0-1F5A-5C1E-9D3C-6A1C7B3F2D10 end"},
-		"a very long message": {strings.Repeat("字 ", 300), strings.TrimSuffix(strings.Repeat("字 ", 99), " ") + "..."},
-		"bytes that are none": {"a\xff\xfeb", "ab"},
+		"a plain message":      {"The certificate name already exists.", "The certificate name already exists."},
+		"a message of China":   {"证书名称重复", "证书名称重复"},
+		"a string to sign":     {"Not matched. server string to sign is:POST&%2F&abc", "Not matched."},
+		"lines and controls":   {"a\r\nb\x00c\u202ed", "a  bcd"},
+		"a private key":        {"bad key -----BEGIN RSA PRIVATE KEY-----\nabc", "bad key [redacted]"},
+		"a long run":           {"x " + strings.Repeat("Ab1+", 12) + " y", "x [redacted] y"},
+		"a certificate's name": {"name shop_web_0123456789abcdef_0123456789abc_and_more_up_to_63_x exists", "name shop_web_0123456789abcdef_0123456789abc_and_more_up_to_63_x exists"},
+		"a uuid":               {"id C826B7B0-1F5A-5C1E-9D3C-6A1C7B3F2D10 end", "id C826B7B0-1F5A-5C1E-9D3C-6A1C7B3F2D10 end"},
+		"a very long message":  {strings.Repeat("字 ", 300), strings.TrimSuffix(strings.Repeat("字 ", 99), " ") + "..."},
+		"bytes that are none":  {"a\xff\xfeb", "ab"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -5,7 +5,6 @@ package cas
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 	"time"
 )
@@ -38,10 +37,6 @@ func (s *Slot) take(key slotKey) bool {
 	return s != nil && s.key == key && s.taken.CompareAndSwap(false, true)
 }
 
-// errPaused is the cause of errors for a slot that a pause has moved out of
-// reach.
-var errPaused = errors.New("the account is being throttled")
-
 // wait waits until the slot is due and returns when the call was let go.
 func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
 	clock := s.limiter.clock
@@ -51,11 +46,11 @@ func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
 			return clock.Now(), nil
 		}
 		if wait > maxLag {
-			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, cause: errPaused}
+			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, Message: "the account is being throttled"}
 		}
 		select {
 		case <-ctx.Done():
-			return time.Time{}, &Error{Action: s.key.action, cause: context.Cause(ctx)}
+			return time.Time{}, newContextError(ctx, s.key.action)
 		case <-clock.After(wait):
 		}
 	}
