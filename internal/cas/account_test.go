@@ -275,3 +275,69 @@ func TestSlots(t *testing.T) {
 		}
 	})
 }
+
+func TestAThrottledCallSlowsItsAccountAndSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			response := answerWith(`{"Code":"Throttling.User"}`)
+			response.StatusCode = 400
+			response.Header.Set("X-Ratelimit-User-Api", "Limit:100,Remain:0,TimeLeft:2500")
+			return response, nil
+		})
+		upload := client.cloud.limiterFor(client.identity, SiteChina, ActionUpload)
+		time.Sleep(quietStart)
+		_, err := client.Upload(t.Context(), nil, testUpload())
+		after, ok := RetryAfter(err)
+		if !IsThrottled(err) || !ok || after < 2500*time.Millisecond || after > 4*time.Second {
+			t.Errorf("got %v, retry after %v", err, after)
+		}
+		if rate := upload.rate(time.Now()); rate >= 95 {
+			t.Errorf("rate %v", rate)
+		}
+		if _, err := client.Reserve(t.Context(), ActionUpload); !IsThrottled(err) {
+			t.Errorf("during the pause: %v", err)
+		}
+		if _, err := client.Reserve(t.Context(), ActionList); err != nil {
+			t.Errorf("of another action: %v", err)
+		}
+	})
+}
+
+type brokenProvider struct{}
+
+func (brokenProvider) ID() string { return "broken" }
+
+func (brokenProvider) Retrieve(context.Context) (Credentials, error) {
+	return Credentials{}, errors.New("broken")
+}
+
+func TestACallThatIsNotSentGivesItsSlotBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cloud := newBubbleClient(t, nil).cloud
+		client, err := cloud.Client(SiteChina, brokenProvider{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = client.Reserve(t.Context(), ActionUpload)
+		time.Sleep(quietStart)
+		var first *Slot
+		for range 100 {
+			slot, err := client.Reserve(t.Context(), ActionUpload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = slot
+			}
+			if !slot.at.Equal(first.at) {
+				t.Fatalf("place at %v, want %v", slot.at, first.at)
+			}
+			if _, err := client.Upload(t.Context(), slot, testUpload()); !IsUnauthenticated(err) {
+				t.Fatalf("got %v", err)
+			}
+			slot.Release()
+		}
+	})
+}

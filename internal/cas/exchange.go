@@ -65,11 +65,9 @@ func sign(request requests.AcsRequest, region string, c Credentials) (url.Values
 	return form, nil
 }
 
-// send carries out one exchange and decodes its answer. It ends within
-// callTimeout and reports to Config.Observe.
+// send carries out one exchange, decodes its answer and reports to
+// Config.Observe. The context has a deadline of at most callTimeout.
 func send[T any](ctx context.Context, c *Cloud, x exchange) (answer *T, failure *Error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	begin := c.clock.Now()
 	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
 

@@ -415,3 +415,35 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 		})
 	}
 }
+
+func TestMergeHandsEverythingOver(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		one, two := newLimiter(realClock{}, 10), newLimiter(realClock{}, 10)
+		time.Sleep(2 * time.Second)
+		for range cap(two.sent) {
+			if _, admitted := two.admit(time.Now()); !admitted {
+				t.Fatal("not admitted")
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		last, _ := two.reserve(Prompt, 0)
+		for slot := last; slot != nil; slot, _ = two.reserve(Prompt, 800*time.Millisecond) {
+			last = slot
+		}
+		early, _ := one.reserve(Prompt, 0)
+		two.throttled(time.Now(), 0)
+		two.mergeInto(one)
+
+		if wait, admitted := one.admit(early.at); admitted || wait < 800*time.Millisecond {
+			t.Errorf("a full window was lost: waits %v", wait)
+		}
+		if got := one.rate(time.Now()); got != 8 {
+			t.Errorf("rate %v, want the lower one", got)
+		}
+		next, _ := one.reserve(Prompt, 10*time.Second)
+		if next.at.Add(one.shift).Before(last.at.Add(two.shift)) {
+			t.Errorf("a place before those that are out")
+		}
+	})
+}

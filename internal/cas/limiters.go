@@ -36,7 +36,6 @@ func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
 	key := id.budget(site)
 	group, ok := c.limiters[key]
 	if !ok {
-		c.dropIdle()
 		group = c.newLimiters()
 		c.limiters[key] = group
 	}
