@@ -447,3 +447,59 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 		}
 	})
 }
+
+func TestPromptCallersPassABacklog(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(realClock{}, 95)
+		start := time.Now()
+		var log calls
+		var wg sync.WaitGroup
+		for range 3000 {
+			wg.Go(func() {
+				for {
+					slot, hint := l.reserve(Backlog, Backlog.horizon())
+					if slot == nil {
+						// As a controller does, with jitter.
+						time.Sleep(hint + time.Duration(rand.Int64N(int64(hint/10)+1)))
+						continue
+					}
+					if _, err := slot.wait(context.Background()); err == nil {
+						log.add()
+						return
+					}
+				}
+			})
+		}
+		time.Sleep(5 * time.Second)
+		for range 500 {
+			wg.Go(func() {
+				began := time.Now()
+				slot, hint := l.reserve(Prompt, Prompt.horizon())
+				if slot == nil {
+					t.Errorf("a renewal has to come back in %v", hint)
+					return
+				}
+				if _, err := slot.wait(context.Background()); err != nil {
+					t.Error(err)
+				}
+				if took := time.Since(began); took > Prompt.horizon()+maxWindowLag {
+					t.Errorf("a renewal took %v", took)
+				}
+				log.add()
+			})
+			time.Sleep(50 * time.Millisecond)
+		}
+		wg.Wait()
+		took := time.Since(start) - quietStart
+		if rate := 3500 / took.Seconds(); rate < 0.97*95 {
+			t.Errorf("%.1f calls a second", rate)
+		}
+		if most := mostInWindow(log.at); most > 96 {
+			t.Errorf("%d calls within a second", most)
+		}
+	})
+}
+
+// maxWindowLag is how much the window may add to a place, in these tests.
+const maxWindowLag = 50 * time.Millisecond
