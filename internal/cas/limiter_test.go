@@ -309,11 +309,13 @@ func TestMergedLimitersKeepTheLimitOfOne(t *testing.T) {
 	})
 }
 
-// window is the cloud's: strict, over a second, throttled calls do not count.
+// window is the cloud's: strict, over a second. Whether throttled calls count is
+// unknown.
 type window struct {
-	limit int
-	mu    sync.Mutex
-	at    []time.Time
+	limit         int
+	countsRefused bool
+	mu            sync.Mutex
+	at            []time.Time
 }
 
 func (w *window) take() bool {
@@ -321,11 +323,11 @@ func (w *window) take() bool {
 	defer w.mu.Unlock()
 	now := time.Now()
 	w.at = slices.DeleteFunc(w.at, func(at time.Time) bool { return now.Sub(at) >= time.Second })
-	if len(w.at) >= w.limit {
-		return false
+	admitted := len(w.at) < w.limit
+	if admitted || w.countsRefused {
+		w.at = append(w.at, now)
 	}
-	w.at = append(w.at, now)
-	return true
+	return admitted
 }
 
 func TestLimitersThatShareAnAccount(t *testing.T) {
@@ -334,20 +336,24 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 		rate          float64
 		neighbours    int
 		limit         int
+		countsRefused bool
 		least         float64 // accepted calls a second, together
 		mostThrottled float64 // share of the calls
 		leastFair     float64 // the slowest's share of the fastest's
 	}{
-		"alone":                              {95, 1, 100, 92, 0.003, 1},
-		"three neighbours":                   {95, 3, 100, 90, 0.03, 0.5},
-		"two neighbours":                     {95, 2, 100, 90, 0.03, 0.5},
-		"alone in an account with less left": {95, 1, 50, 42, 0.03, 1},
+		"alone":                              {95, 1, 100, false, 92, 0.003, 1},
+		"three neighbours":                   {95, 3, 100, false, 90, 0.03, 0.5},
+		"three neighbours, refusals count":   {95, 3, 100, true, 88, 0.03, 0.5},
+		"five neighbours":                    {95, 5, 100, true, 85, 0.06, 0.5},
+		"less left, refusals count":          {95, 1, 50, true, 42, 0.03, 1},
+		"two neighbours":                     {95, 2, 100, false, 90, 0.03, 0.5},
+		"alone in an account with less left": {95, 1, 50, false, 42, 0.03, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const seconds, settle = 120, 30
-				cloud := &window{limit: tc.limit}
+				cloud := &window{limit: tc.limit, countsRefused: tc.countsRefused}
 				start := time.Now()
 				accepted := make([]calls, tc.neighbours)
 				throttled := make([]calls, tc.neighbours)
