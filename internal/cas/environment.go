@@ -100,9 +100,10 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		}
 	}
 	form := url.Values{
-		"Action":          {string(actionAssumeRole)},
-		"Version":         {stsVersion},
-		"Format":          {"JSON"},
+		"Action":  {string(actionAssumeRole)},
+		"Version": {stsVersion},
+		"Format":  {"JSON"},
+		// The real time, as the SDK's signer takes.
 		"Timestamp":       {time.Now().UTC().Format("2006-01-02T15:04:05Z")},
 		"RoleArn":         {r.roleARN},
 		"OIDCProviderArn": {r.providerARN},
