@@ -83,6 +83,8 @@ type ListPage struct {
 	Total int64
 	// Page is the number of this page.
 	Page int
+	// Unreadable is the number of entries without an id, which are left out.
+	Unreadable int
 	// RequestID is for the cloud's support.
 	RequestID string
 }
@@ -113,10 +115,12 @@ func (c *Client) listPage(ctx context.Context, slot *Slot, r ListRequest) (ListP
 	}
 	result := ListPage{Total: answer.TotalCount.int64(), Page: page, RequestID: string(answer.RequestID)}
 	for _, entry := range answer.CertificateOrderList {
-		// An entry without an id cannot be acted on.
-		if certificate := entry.certificate(); certificate.CertID > 0 {
-			result.Certificates = append(result.Certificates, certificate)
+		certificate := entry.certificate()
+		if certificate.CertID <= 0 {
+			result.Unreadable++
+			continue
 		}
+		result.Certificates = append(result.Certificates, certificate)
 	}
 	return result, nil
 }
@@ -124,7 +128,7 @@ func (c *Client) listPage(ctx context.Context, slot *Slot, r ListRequest) (ListP
 // Find returns the certificates under a keyword (a domain or resource id) that
 // match, of the first status that has any: current ones, then expired, then
 // revoked. A match costs one call where a page holds all that the keyword finds.
-// It reads. Each call ends within 4.5 s; the context bounds the whole.
+// None is said to match only if the cloud showed as many as it counts. It reads. Each call ends within 4.5 s; the context bounds the whole.
 func (c *Client) Find(ctx context.Context, keyword string, match func(Certificate) bool) ([]Certificate, error) {
 	first := true
 	for _, status := range []string{StatusCurrent, StatusExpired, StatusRevoked} {
@@ -141,36 +145,43 @@ func (c *Client) Find(ctx context.Context, keyword string, match func(Certificat
 func (c *Client) findWithStatus(ctx context.Context, first *bool, r ListRequest, match func(Certificate) bool) ([]Certificate, error) {
 	var found []Certificate
 	seen := map[int64]bool{}
+	unreadable := 0
 	for r.Page = 1; r.Page <= maxPages; r.Page++ {
-		horizon := Prompt.horizon()
-		if !*first {
-			horizon = nextHorizon
-		}
-		*first = false
-		slot, err := c.reserve(ctx, ActionList, Prompt, horizon)
+		page, err := c.nextPage(ctx, first, r)
 		if err != nil {
 			return nil, err
 		}
-		page, err := c.listPage(ctx, slot, r)
-		slot.Release()
-		if err != nil {
-			return nil, err
-		}
+		unreadable += page.Unreadable
 		for _, certificate := range page.Certificates {
-			if seen[certificate.CertID] {
-				continue
-			}
-			seen[certificate.CertID] = true
-			if match(certificate) {
+			if !seen[certificate.CertID] && match(certificate) {
 				found = append(found, certificate)
 			}
+			seen[certificate.CertID] = true
 		}
-		if len(page.Certificates) == 0 || int64(r.Page)*PageSize >= page.Total {
-			return found, nil
+		if len(page.Certificates) > 0 && int64(r.Page)*PageSize < page.Total {
+			continue
 		}
+		if len(found) == 0 && int64(len(seen)+unreadable) < page.Total {
+			return nil, &Error{Action: ActionList, Message: "the list is shorter than its own count"}
+		}
+		return found, nil
 	}
 	if len(found) > 0 {
 		return found, nil
 	}
 	return nil, &Error{Action: ActionList, Message: "too many certificates match the keyword"}
+}
+
+func (c *Client) nextPage(ctx context.Context, first *bool, r ListRequest) (ListPage, error) {
+	horizon := nextHorizon
+	if *first {
+		horizon = Prompt.horizon()
+	}
+	*first = false
+	slot, err := c.reserve(ctx, ActionList, Prompt, horizon)
+	if err != nil {
+		return ListPage{}, err
+	}
+	defer slot.Release()
+	return c.listPage(ctx, slot, r)
 }

@@ -27,7 +27,7 @@ func TestListPage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ListPage{Total: 3, Page: 2, RequestID: "R", Certificates: []Certificate{
+	want := ListPage{Total: 3, Page: 2, Unreadable: 1, RequestID: "R", Certificates: []Certificate{
 		{
 			CertID: 7, ResourceID: "cas-upload-1", Name: "shop", CommonName: "a.example", DNSNames: []string{"a.example", "b.example"},
 			SHA1: strings.Repeat("ab", 20), SHA256: strings.Repeat("cd", 32), SerialNumber: "ab1", Issuer: "CA",
@@ -140,6 +140,31 @@ func TestFind(t *testing.T) {
 				if form.Get("Keyword") != "a.example" || form.Get("OrderType") != "UPLOAD" {
 					t.Errorf("sent %v", form)
 				}
+			}
+		})
+	}
+}
+
+func TestFindTakesNoShortListForAbsence(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		body  string
+		found int
+		fails bool
+	}{
+		"a list that is cut short":               {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":1}]}`, 0, true},
+		"no list in spite of a count":            {`{"TotalCount":2}`, 0, true},
+		"a match in a list that is cut short":    {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":7}]}`, 1, false},
+		"an entry without an id":                 {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":1},{}]}`, 0, false},
+		"the same entry twice instead of two":    {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":1},{"CertificateId":1}]}`, 0, true},
+		"more than the count, by one just added": {`{"TotalCount":1,"CertificateOrderList":[{"CertificateId":1},{"CertificateId":2}]}`, 0, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			client, _ := newTestClient(t, newCloudServer(t, reply(200, tc.body)).URL)
+			found, err := client.Find(t.Context(), "a", func(c Certificate) bool { return c.CertID == 7 })
+			if len(found) != tc.found || (err != nil) != tc.fails || ClassOf(err) != Transient {
+				t.Errorf("got %v, %v", found, err)
 			}
 		})
 	}
