@@ -28,14 +28,14 @@ func answerWith(body string) *http.Response {
 
 // newBubbleClient returns a client that sends to the given function, with real
 // time, which a bubble fakes.
-func newBubbleClient(t *testing.T, send roundTripper) *Client {
+func newBubbleClient(t *testing.T, send roundTripper, credentials ...Credentials) *Client {
 	t.Helper()
 	c, err := New(Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.http.Transport = send
-	p, err := Static(testCredentials())
+	p, err := Static(append(credentials, testCredentials())[0])
 	if err != nil {
 		t.Fatal(err)
 	}

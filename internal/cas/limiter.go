@@ -42,7 +42,7 @@ const (
 	quietStart = time.Second
 	// maxHint bounds the hint to come back: a queue may be gone by then.
 	maxHint = time.Minute
-	// maxLag is how much later than promised a place may become, by a pause,
+	// maxLag is how much later than promised a place may become, by pauses,
 	// before its owner gives it up rather than hold a worker.
 	maxLag = time.Second
 	// decrease is what a throttled answer leaves of the rate, and recovery the
@@ -127,7 +127,7 @@ func (l *limiter) reserve(u Urgency, horizon time.Duration) (*Slot, time.Duratio
 	} else {
 		l.next = at.Add(l.interval(now))
 	}
-	return &Slot{limiter: l, at: at}, 0
+	return &Slot{limiter: l, at: at, due: at.Add(l.shift)}, 0
 }
 
 // comeBack hands out times to ask again, one after the other and a quarter

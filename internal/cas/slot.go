@@ -15,6 +15,7 @@ type Slot struct {
 	limiter *limiter
 	key     slotKey
 	at      time.Time // on the limiter's shifted line
+	due     time.Time // as it was promised
 	taken   atomic.Bool
 }
 
@@ -37,15 +38,17 @@ func (s *Slot) take(key slotKey) bool {
 	return s != nil && s.key == key && s.taken.CompareAndSwap(false, true)
 }
 
-// wait waits until the slot is due and returns when the call was let go.
+// wait waits until the slot is due and returns when the call was let go. It
+// gives up once pauses have moved the slot too far.
 func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
 	clock := s.limiter.clock
+	last := later(s.due, clock.Now()).Add(maxLag)
 	for {
 		wait, admitted := s.limiter.admit(s.at)
 		if admitted {
 			return clock.Now(), nil
 		}
-		if wait > maxLag {
+		if clock.Now().Add(wait).After(last) {
 			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, Message: "the account is being throttled"}
 		}
 		select {
