@@ -1,0 +1,166 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/tls"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// The account of a developer who configures none. It exists nowhere else.
+const (
+	developmentAccount = "1000000000000000"
+	developmentKeyID   = "LTAIdevelopment"
+	developmentSecret  = "development-secret" //nolint:gosec // made up, printed in the help
+)
+
+// config is what the flags say.
+type config struct {
+	listen, listenInternational, adminListen string
+	certFile, keyFile                        string
+	addressesFile                            string
+	accounts, roles                          []string
+	logCalls                                 bool
+	options                                  emulator.Options
+}
+
+// parse reads the flags.
+func parse(args []string, stderr io.Writer) (config, error) {
+	var c config
+	o := &c.options
+	flags := flag.NewFlagSet("cas-emulator", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.Usage = func() {
+		fmt.Fprintf(stderr, "cas-emulator serves Alibaba Cloud's Certificate Management Service (CAS) on this machine.\n\nFlags:\n")
+		flags.PrintDefaults()
+	}
+	flags.StringVar(&c.listen, "listen", "127.0.0.1:8070", "`address` of CAS cn-hangzhou and of STS; port 0 picks a free one")
+	flags.StringVar(&c.listenInternational, "listen-international", "127.0.0.1:8071", "`address` of CAS ap-southeast-1 and of STS")
+	flags.StringVar(&c.adminListen, "admin-listen", "127.0.0.1:8072", "`address` of the admin interface: loopback and plain HTTP only")
+	flags.StringVar(&c.certFile, "tls-cert-file", "", "serve CAS over TLS and HTTP/2 with the certificate in this `file`; addresses that are not loopback need it")
+	flags.StringVar(&c.keyFile, "tls-key-file", "", "`file` of the private key of --tls-cert-file")
+	flags.StringVar(&c.addressesFile, "addresses-file", "", "write the bound addresses to this `file` as JSON, once all are bound")
+	flags.BoolVar(&c.logCalls, "log-calls", false, "log one line for each call to standard error, without secrets")
+	flags.Func("account", "`id:accessKeyId:accessKeySecret` of an account; repeatable, also for several keys of one account\n(default "+
+		developmentAccount+":"+developmentKeyID+":"+developmentSecret+")", collect(&c.accounts))
+	flags.Func("role", "`roleARN,oidcProviderARN` of a role that any OIDC token can assume; repeatable", collect(&c.roles))
+	flags.IntVar(&o.UploadLimit, "upload-limit", 100, "uploads in any second, for each account and site; negative is no limit")
+	flags.IntVar(&o.ListLimit, "list-limit", 10, "lists in any second, for each account and site; negative is no limit")
+	flags.IntVar(&o.DeleteLimit, "delete-limit", 100, "deletions in any second, for each account and site; negative is no limit")
+	flags.IntVar(&o.DetailLimit, "detail-limit", 100, "details in any second, for each account and site; negative is no limit")
+	flags.DurationVar(&o.LatencyBefore.Base, "latency-before", 0, "time before a call is counted and takes effect")
+	flags.DurationVar(&o.LatencyBefore.Jitter, "latency-before-jitter", 0, "largest deviation from --latency-before")
+	flags.DurationVar(&o.LatencyAfter.Base, "latency-after", 0, "time between the effect of a call and its answer")
+	flags.DurationVar(&o.LatencyAfter.Jitter, "latency-after-jitter", 0, "largest deviation from --latency-after")
+	flags.DurationVar(&o.ListLag, "list-lag", 0, "time before an upload shows in lists")
+	flags.Int64Var(&o.Seed, "seed", 0, "seed of ids, latencies and random faults")
+	flags.IntVar(&o.JournalSize, "journal-size", 100_000, "calls that the journal keeps at least; negative keeps all")
+	flags.BoolVar(&o.NamesSharedAcrossSites, "names-shared-across-sites", false, "make names unique over both sites")
+	flags.BoolVar(&o.NamesCaseSensitive, "names-case-sensitive", false, "let names differ only in case")
+	flags.DurationVar(&o.NameHeldAfterDelete, "name-held-after-delete", 0, "time that the name of a deleted certificate stays taken; negative is for ever")
+	flags.BoolVar(&o.CertIDsUnordered, "cert-ids-unordered", false, "make CertIds that do not grow")
+	flags.BoolVar(&o.RefuseSameContent, "refuse-same-content", false, "refuse a certificate that is there under another name")
+	flags.BoolVar(&o.CountThrottled, "count-throttled", false, "count throttled calls against the limit too")
+	flags.BoolVar(&o.LimitsSharedAcrossSites, "limits-shared-across-sites", false, "count the calls of both sites together")
+	flags.BoolVar(&o.AcceptPKCS8EC, "accept-pkcs8-ec", false, "accept elliptic-curve keys as PKCS#8")
+	flags.BoolVar(&o.NoDigests, "no-digests", false, "leave digests out of lists")
+	if err := flags.Parse(args); err != nil {
+		return c, err
+	}
+	return c, c.complete(flags.Args())
+}
+
+// collect only stores: an error from here would be printed with the value, which
+// holds a secret.
+func collect(into *[]string) func(string) error {
+	return func(text string) error {
+		*into = append(*into, text)
+		return nil
+	}
+}
+
+// complete checks what the flags say together and fills in the accounts.
+func (c *config) complete(rest []string) error {
+	if len(rest) > 0 {
+		return fmt.Errorf("unexpected argument %q", rest[0])
+	}
+	if (c.certFile == "") != (c.keyFile == "") {
+		return errors.New("--tls-cert-file and --tls-key-file belong together")
+	}
+	o := &c.options
+	// In the options 0 stands for the default; here it would be a limit of none.
+	for _, limit := range []int{o.UploadLimit, o.ListLimit, o.DeleteLimit, o.DetailLimit, o.JournalSize} {
+		if limit == 0 {
+			return errors.New("a limit of 0 lets nothing pass: use a positive number, or a negative one for no limit")
+		}
+	}
+	for _, d := range []int64{
+		int64(o.LatencyBefore.Base), int64(o.LatencyBefore.Jitter), int64(o.LatencyAfter.Base), int64(o.LatencyAfter.Jitter), int64(o.ListLag),
+	} {
+		if d < 0 {
+			return errors.New("latencies and --list-lag cannot be negative")
+		}
+	}
+	if len(c.accounts) == 0 {
+		o.Accounts = append(o.Accounts, emulator.Account{
+			ID: developmentAccount, AccessKeyID: developmentKeyID, AccessKeySecret: developmentSecret,
+		})
+	}
+	for _, text := range c.accounts {
+		if err := addAccount(o, text); err != nil {
+			return fmt.Errorf("invalid --account: %w", err)
+		}
+	}
+	for _, text := range c.roles {
+		if err := addRole(o, text); err != nil {
+			return fmt.Errorf("invalid --role: %w", err)
+		}
+	}
+	return nil
+}
+
+// tls returns nil for plain HTTP.
+func (c *config) tls() (*tls.Config, error) {
+	if c.certFile == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return nil, fmt.Errorf("failed to load the TLS certificate: %w", err)
+	}
+	return &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}, nil
+}
+
+// addAccount never repeats its input in an error: it holds a secret.
+func addAccount(o *emulator.Options, text string) error {
+	parts := strings.SplitN(text, ":", 3)
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return errors.New("want id:accessKeyId:accessKeySecret")
+	}
+	for _, a := range o.Accounts {
+		if a.AccessKeyID == parts[1] {
+			return errors.New("the access key id is there twice")
+		}
+	}
+	o.Accounts = append(o.Accounts, emulator.Account{ID: parts[0], AccessKeyID: parts[1], AccessKeySecret: emulator.Secret(parts[2])})
+	return nil
+}
+
+func addRole(o *emulator.Options, text string) error {
+	role, provider, ok := strings.Cut(text, ",")
+	parts := strings.Split(role, ":")
+	if !ok || provider == "" || len(parts) != 5 || parts[3] == "" || !strings.HasPrefix(parts[4], "role/") {
+		return errors.New("want acs:ram::<account>:role/<name>,acs:ram::<account>:oidc-provider/<name>")
+	}
+	o.Accounts = append(o.Accounts, emulator.Account{
+		ID: parts[3], Roles: []emulator.Role{{RoleARN: role, OIDCProviderARN: provider}},
+	})
+	return nil
+}

@@ -1,0 +1,343 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// roundTripper is a cloud inside a synctest bubble, where no network can be.
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+func answerWith(body string) *http.Response {
+	return &http.Response{StatusCode: 200, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
+}
+
+// newBubbleClient returns a client that sends to the given function, with real
+// time, which a bubble fakes.
+func newBubbleClient(t *testing.T, send roundTripper, credentials ...Credentials) *Client {
+	t.Helper()
+	c, err := New(Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.http.Transport = send
+	p, err := Static(append(credentials, testCredentials())[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := c.Client(SiteChina, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func TestAccountIsAskedForOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int32
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			asked.Add(1)
+			time.Sleep(time.Second)
+			return answerWith(`{"AccountId":"1234567890","Arn":"a","UserId":1}`), nil
+		})
+		if got := client.KnownAccount(); got != "" {
+			t.Errorf("known before it was asked for: %q", got)
+		}
+		impatient, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			if _, err := client.Account(impatient); !errors.Is(err, context.Canceled) {
+				t.Errorf("got %v", err)
+			}
+		})
+		synctest.Wait()
+		for range 50 {
+			other, err := client.cloud.Client(SiteInternational, client.identity.provider)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wg.Go(func() {
+				if got, err := other.Account(t.Context()); err != nil || got != "1234567890" {
+					t.Errorf("got %q, %v", got, err)
+				}
+			})
+		}
+		synctest.Wait()
+		cancel()
+		wg.Wait()
+		if got := asked.Load(); got != 1 || client.KnownAccount() != "1234567890" {
+			t.Errorf("asked %d times, account %q", got, client.KnownAccount())
+		}
+	})
+}
+
+func TestAccountFailureIsRememberedForAMinute(t *testing.T) {
+	t.Parallel()
+	for name, fail := range map[string]func(*http.Request) (*http.Response, error){
+		"no answer": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
+		"a refusal": func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") },
+		"an answer without an account": func(*http.Request) (*http.Response, error) {
+			return answerWith(`{"AccountId":""}`), nil
+		},
+		"an account that is none": func(*http.Request) (*http.Response, error) {
+			return answerWith(`{"AccountId":"a b"}`), nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var asked int
+				client := newBubbleClient(t, func(r *http.Request) (*http.Response, error) { asked++; return fail(r) })
+				began := time.Now()
+				if _, err := client.Account(t.Context()); err == nil {
+					t.Error("no error")
+				}
+				if took := time.Since(began); took > accountTimeout {
+					t.Errorf("took %v", took)
+				}
+				failed := time.Now()
+				for time.Since(failed) < accountRetry {
+					_, err := client.Account(t.Context())
+					if after, ok := RetryAfter(err); !ok || after > accountRetry || after <= 0 {
+						t.Fatalf("got %v", err)
+					}
+					time.Sleep(5 * time.Second)
+				}
+				if asked != 1 {
+					t.Errorf("asked %d times within a minute", asked)
+				}
+				_, _ = client.Account(t.Context())
+				if asked != 2 {
+					t.Errorf("asked %d times after a minute", asked)
+				}
+			})
+		})
+	}
+}
+
+func TestEveryCallEndsBeforeASuccessorStarts(t *testing.T) {
+	t.Parallel()
+	for name, call := range map[string]func(context.Context, *Client) error{
+		"upload": func(ctx context.Context, c *Client) error { _, err := c.Upload(ctx, nil, testUpload()); return err },
+		"list":   func(ctx context.Context, c *Client) error { _, err := c.ListPage(ctx, ListRequest{}); return err },
+		"delete": func(ctx context.Context, c *Client) error { return c.Delete(ctx, 1) },
+		"upload with a slot half a second ahead": func(ctx context.Context, c *Client) error {
+			var slot *Slot
+			for range 48 {
+				var err error
+				if slot, err = c.Reserve(ctx, ActionUpload); err != nil {
+					return err
+				}
+			}
+			_, err := c.Upload(ctx, slot, testUpload())
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client := newBubbleClient(t, func(r *http.Request) (*http.Response, error) {
+					<-r.Context().Done()
+					return nil, r.Context().Err()
+				})
+				client.cloud.limiterFor(client.identity, SiteChina, ActionUpload)
+				time.Sleep(quietStart)
+				began := time.Now()
+				err := call(t.Context(), client)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v", err)
+				}
+				if took := time.Since(began); took != callTimeout {
+					t.Errorf("took %v", took)
+				}
+			})
+		})
+	}
+}
+
+func TestLimitersBelongToTheAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var now atomic.Pointer[string]
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			return answerWith(fmt.Sprintf(`{"AccountId":%q}`, *now.Load())), nil
+		})
+		cloud := client.cloud
+		limiters := map[string]*limiter{}
+		for name, account := range map[string]string{"first": "1", "second": "1", "other": "2"} {
+			p, err := Static(Credentials{AccessKeyID: name, AccessKeySecret: "s"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := cloud.Client(SiteChina, p)
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := cloud.limiterFor(c.identity, SiteChina, ActionUpload)
+			now.Store(&account)
+			if _, err := c.Account(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			limiters[name] = cloud.limiterFor(c.identity, SiteChina, ActionUpload)
+			if limiters[name] != before && before.mergedTo != limiters[name] {
+				t.Errorf("%s: the limiter from before is forgotten", name)
+			}
+			if cloud.limiterFor(c.identity, SiteInternational, ActionUpload) == limiters[name] ||
+				cloud.limiterFor(c.identity, SiteChina, ActionDelete) == limiters[name] {
+				t.Errorf("%s: one limiter for two sites or actions", name)
+			}
+		}
+		if limiters["first"] != limiters["second"] || limiters["first"] == limiters["other"] {
+			t.Errorf("limiters: %p", limiters)
+		}
+	})
+}
+
+func TestWhatRotatedCredentialsLeaveIsForgotten(t *testing.T) {
+	t.Parallel()
+	clock := newFreeClock()
+	c := newTestCloud(t, Config{Clock: clock})
+	for i := range 500 {
+		p, err := Static(Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client, err := c.Client(SiteChina, p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slot, _ := client.Reserve(t.Context(), ActionUpload); slot != nil {
+			t.Fatal("a place in the quiet second")
+		}
+		clock.advance(6 * time.Minute)
+	}
+	if len(c.identities) > 12 || len(c.limiters) > 12 {
+		t.Errorf("%d identities and %d limiters are left of an hour", len(c.identities), len(c.limiters))
+	}
+}
+
+func TestSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var sent []time.Time
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			sent = append(sent, time.Now())
+			return answerWith(`{"CertId":1,"RequestId":"r"}`), nil
+		})
+		if _, err := client.Upload(t.Context(), nil, testUpload()); !IsThrottled(err) {
+			t.Errorf("in the quiet second: %v", err)
+		}
+		time.Sleep(quietStart)
+		start := time.Now()
+		reserve := func(action Action) *Slot {
+			t.Helper()
+			slot, err := client.Reserve(t.Context(), action)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slot
+		}
+		upload := func(slot *Slot) {
+			t.Helper()
+			if _, err := client.Upload(t.Context(), slot, testUpload()); err != nil {
+				t.Error(err)
+			}
+		}
+		first, second := reserve(ActionUpload), reserve(ActionUpload)
+		upload(second) // its own place, not the first free one
+		upload(second) // spent: one of its own
+		first.Release()
+		upload(first)                 // given back: one of its own
+		upload(reserve(ActionDelete)) // of another action: one of its own
+		first.Release()
+		second.Release()
+		(*Slot)(nil).Release()
+		interval := time.Second / 95
+		for i, want := range []int{1, 2, 3, 4} {
+			if got := sent[i].Sub(start); got < time.Duration(want)*interval || got > time.Duration(want)*interval+10 {
+				t.Errorf("call %d after %v", i, got)
+			}
+		}
+	})
+}
+
+func TestAThrottledCallSlowsItsAccountAndSaysWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			response := answerWith(`{"Code":"Throttling.User"}`)
+			response.StatusCode = 400
+			response.Header.Set("X-Ratelimit-User-Api", "Limit:100,Remain:0,TimeLeft:2500")
+			return response, nil
+		})
+		upload := client.cloud.limiterFor(client.identity, SiteChina, ActionUpload)
+		time.Sleep(quietStart)
+		_, err := client.Upload(t.Context(), nil, testUpload())
+		after, ok := RetryAfter(err)
+		if !IsThrottled(err) || !ok || after < 2500*time.Millisecond || after > 4*time.Second {
+			t.Errorf("got %v, retry after %v", err, after)
+		}
+		if rate := upload.rate(time.Now()); rate >= 95 {
+			t.Errorf("rate %v", rate)
+		}
+		if _, err := client.Reserve(t.Context(), ActionUpload); !IsThrottled(err) {
+			t.Errorf("during the pause: %v", err)
+		}
+		if _, err := client.Reserve(t.Context(), ActionList); err != nil {
+			t.Errorf("of another action: %v", err)
+		}
+	})
+}
+
+type brokenProvider struct{}
+
+func (brokenProvider) ID() string { return "broken" }
+
+func (brokenProvider) Retrieve(context.Context) (Credentials, error) {
+	return Credentials{}, errors.New("broken")
+}
+
+func TestACallThatIsNotSentGivesItsSlotBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		cloud := newBubbleClient(t, nil).cloud
+		client, err := cloud.Client(SiteChina, brokenProvider{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = client.Reserve(t.Context(), ActionUpload)
+		time.Sleep(quietStart)
+		var first *Slot
+		for range 100 {
+			slot, err := client.Reserve(t.Context(), ActionUpload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first == nil {
+				first = slot
+			}
+			if !slot.at.Equal(first.at) {
+				t.Fatalf("place at %v, want %v", slot.at, first.at)
+			}
+			if _, err := client.Upload(t.Context(), slot, testUpload()); !IsUnauthenticated(err) {
+				t.Fatalf("got %v", err)
+			}
+			slot.Release()
+		}
+	})
+}

@@ -1,0 +1,105 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"math"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+func TestParseEndpoint(t *testing.T) {
+	t.Parallel()
+	type result struct{ region, endpoint string }
+	for name, tc := range map[string]struct {
+		flag string
+		want result // empty: an error
+	}{
+		"a URL":                           {"https://cas.example.com", result{"", "https://cas.example.com"}},
+		"a URL with a slash":              {"https://cas.example.com/", result{"", "https://cas.example.com"}},
+		"a port":                          {"https://cas.example.com:8443", result{"", "https://cas.example.com:8443"}},
+		"a region":                        {"ap-southeast-1=https://cas.example.com", result{SiteInternational, "https://cas.example.com"}},
+		"http on an address of loopback":  {"cn-hangzhou=http://127.0.0.1:8080", result{SiteChina, "http://127.0.0.1:8080"}},
+		"http on another one":             {"http://127.8.7.6", result{"", "http://127.8.7.6"}},
+		"http on IPv6's":                  {"http://[::1]:80", result{"", "http://[::1]:80"}},
+		"http on localhost":               {"http://localhost:1", result{"", "http://localhost:1"}},
+		"http elsewhere":                  {"http://cas.aliyuncs.com", result{}},
+		"http on a name like localhost":   {"http://localhost.example.com", result{}},
+		"http on a name like an address":  {"http://127.0.0.1.example.com", result{}},
+		"http on the unspecified address": {"http://0.0.0.0:80", result{}},
+		"another region":                  {"eu-central-1=https://cas.example.com", result{}},
+		"an empty region":                 {"=https://cas.example.com", result{}},
+		"another scheme":                  {"ftp://cas.example.com", result{}},
+		"no scheme":                       {"cas.example.com", result{}},
+		"no host":                         {"https://", result{}},
+		"a path":                          {"https://cas.example.com/api", result{}},
+		"a query":                         {"https://cas.example.com/?a=b", result{}},
+		"an empty query":                  {"https://cas.example.com/?", result{}},
+		"a fragment":                      {"https://cas.example.com/#a", result{}},
+		"a password":                      {"https://user:hunter2@cas.example.com", result{}},
+		"nothing":                         {"", result{}},
+		"no URL":                          {"https://[::1:hunter2", result{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			region, endpoint, err := ParseEndpoint(tc.flag)
+			if (err != nil) != (tc.want == result{}) || (result{region, endpoint}) != tc.want {
+				t.Errorf("got %q, %q, %v", region, endpoint, err)
+			}
+			if err != nil && strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("the error shows a password: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewRefusesWhatCannotWork(t *testing.T) {
+	t.Parallel()
+	for name, config := range map[string]Config{
+		"http elsewhere":     {Endpoints: map[string]string{SiteChina: "http://cas.aliyuncs.com"}},
+		"an unknown region":  {Endpoints: map[string]string{"cn-beijing": "https://cas.aliyuncs.com"}},
+		"an empty region":    {Endpoints: map[string]string{"": "https://cas.aliyuncs.com"}},
+		"http for STS":       {STSEndpoint: "http://sts.aliyuncs.com"},
+		"a negative rate":    {UploadQPS: -1},
+		"a rate of no value": {ListQPS: math.NaN()},
+		"an endless rate":    {UploadQPS: math.Inf(1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if _, err := New(config); err == nil {
+				t.Error("no error")
+			}
+		})
+	}
+}
+
+func TestCertIdentifier(t *testing.T) {
+	t.Parallel()
+	if got := CertIdentifier(12345, SiteChina); got != "12345-cn-hangzhou" {
+		t.Errorf("got %q", got)
+	}
+	if got := CertIdentifier(1, SiteInternational); got != "1-ap-southeast-1" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestLoopbackNeedsNoProxy(t *testing.T) {
+	t.Setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+	t.Setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
+	transport, ok := newHTTPClient(nil).Transport.(*http.Transport)
+	if !ok {
+		t.Fatal("not our transport")
+	}
+	for url, direct := range map[string]bool{"http://127.0.0.1:80/": true, "http://[::1]/": true, "http://localhost/": true, "https://cas.aliyuncs.com/": false} {
+		request, err := http.NewRequest(http.MethodPost, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		proxy, err := transport.Proxy(request)
+		if err != nil || (proxy == nil) != direct {
+			t.Errorf("%s goes by %v, %v", url, proxy, err)
+		}
+	}
+}

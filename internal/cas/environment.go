@@ -1,0 +1,171 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// The variables of static credentials [src], and those that the RRSA webhook
+// of ACK injects.
+const (
+	envAccessKeyID     = "ALIBABA_CLOUD_ACCESS_KEY_ID"
+	envAccessKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+	envSecurityToken   = "ALIBABA_CLOUD_SECURITY_TOKEN"
+	envRoleARN         = "ALIBABA_CLOUD_ROLE_ARN"
+	envOIDCProviderARN = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
+	envOIDCTokenFile   = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
+	envRoleSessionName = "ALIBABA_CLOUD_ROLE_SESSION_NAME"
+)
+
+// maxOIDCToken bounds the token file, in bytes.
+const maxOIDCToken = 64 << 10
+
+// EnvironmentProvider returns the provider that the environment configures:
+// static credentials, else the role of the service account (RRSA). The order is
+// that of the vendor's default chain. Nothing is called and no file is read
+// until credentials are needed. If nothing is configured, or only in part, the
+// error is of class Unauthenticated and wraps ErrNoCredentials.
+func (c *Cloud) EnvironmentProvider(getenv func(string) string) (Provider, error) {
+	static := Credentials{
+		AccessKeyID:     getenv(envAccessKeyID),
+		AccessKeySecret: getenv(envAccessKeySecret),
+		SecurityToken:   getenv(envSecurityToken),
+	}
+	if static.AccessKeyID != "" || static.AccessKeySecret != "" {
+		if err := requireEnv(getenv, envAccessKeyID, envAccessKeySecret); err != nil {
+			return nil, err
+		}
+		return Static(static)
+	}
+	role := oidcRole{
+		cloud:       c,
+		roleARN:     getenv(envRoleARN),
+		providerARN: getenv(envOIDCProviderARN),
+		tokenFile:   getenv(envOIDCTokenFile),
+		sessionName: getenv(envRoleSessionName),
+	}
+	if role.roleARN == "" && role.providerARN == "" && role.tokenFile == "" {
+		return nil, noCredentials(fmt.Sprintf("set %s and %s, or let RRSA set %s, %s and %s",
+			envAccessKeyID, envAccessKeySecret, envRoleARN, envOIDCProviderARN, envOIDCTokenFile))
+	}
+	if err := requireEnv(getenv, envRoleARN, envOIDCProviderARN, envOIDCTokenFile); err != nil {
+		return nil, err
+	}
+	if role.sessionName == "" {
+		role.sessionName = "cloudcert"
+	}
+	id := hashID("oidc", c.stsEndpoint, role.roleARN, role.providerARN, role.tokenFile, role.sessionName)
+	return newCachedProvider(id, c.clock, role.assume), nil
+}
+
+func requireEnv(getenv func(string) string, names ...string) error {
+	for _, name := range names {
+		if getenv(name) == "" {
+			return noCredentials(name + " is not set")
+		}
+	}
+	return nil
+}
+
+// oidcRole asks STS for credentials of a role, on the word of the cluster's
+// OIDC issuer.
+//
+// The SDK has a provider for it that cannot be used: it speaks https on the
+// public roots alone, so that neither --cas-ca-file nor an emulator on loopback
+// works; it takes no context; it makes a transport per call and leaks its
+// connection; it reads an answer of any size; and it panics on a Code that is no
+// string and on an answer without Expiration [src]. The call is unsigned and
+// small.
+type oidcRole struct {
+	cloud                                        *Cloud
+	roleARN, providerARN, tokenFile, sessionName string
+}
+
+// assume calls AssumeRoleWithOIDC. The token file is read each time: the
+// kubelet replaces it long before the token ends.
+func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
+	token, err := readToken(r.tokenFile)
+	if err != nil {
+		return Credentials{}, &Error{
+			Action: actionAssumeRole, Class: Unauthenticated,
+			Message: "failed to read the token file of " + envOIDCTokenFile, cause: err,
+		}
+	}
+	form := url.Values{
+		"Action":  {string(actionAssumeRole)},
+		"Version": {stsVersion},
+		"Format":  {"JSON"},
+		// The real time, as the SDK's signer takes.
+		"Timestamp":       {time.Now().UTC().Format("2006-01-02T15:04:05Z")},
+		"RoleArn":         {r.roleARN},
+		"OIDCProviderArn": {r.providerARN},
+		"OIDCToken":       {token},
+		"RoleSessionName": {r.sessionName},
+		"DurationSeconds": {"3600"},
+	}
+	answer, failure := send[assumeRoleAnswer](ctx, r.cloud, exchange{
+		action: actionAssumeRole, endpoint: r.cloud.stsEndpoint, form: form, secrets: []string{token},
+	})
+	if failure != nil {
+		return Credentials{}, asCredentialsError(failure)
+	}
+	return answer.credentials()
+}
+
+// asCredentialsError turns a refusal by STS, whatever its code, into one of the
+// credentials: it is not about a certificate. What may pass stays as it is.
+func asCredentialsError(err *Error) *Error {
+	if err.Class != Throttled && err.HTTPStatus >= 400 && err.HTTPStatus < 500 {
+		err.Class = Unauthenticated
+	}
+	return err
+}
+
+func readToken(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close() //nolint:errcheck // nothing was written
+	token, err := io.ReadAll(io.LimitReader(file, maxOIDCToken))
+	if err != nil {
+		return "", err
+	}
+	trimmed := strings.TrimSpace(string(token))
+	if trimmed == "" {
+		return "", fmt.Errorf("%s is empty", path)
+	}
+	return trimmed, nil
+}
+
+// assumeRoleAnswer is the answer of AssumeRoleWithOIDC. It is never formatted.
+type assumeRoleAnswer struct {
+	Credentials struct {
+		AccessKeyID     text `json:"AccessKeyId"`
+		AccessKeySecret text
+		SecurityToken   text
+		Expiration      text
+	}
+}
+
+func (a *assumeRoleAnswer) credentials() (Credentials, error) {
+	c := a.Credentials
+	expiration, err := time.Parse(time.RFC3339, string(c.Expiration))
+	if err != nil || c.AccessKeyID == "" || c.AccessKeySecret == "" || c.SecurityToken == "" {
+		return Credentials{}, &Error{Action: actionAssumeRole, Message: "the answer carries no complete credentials"}
+	}
+	return Credentials{
+		AccessKeyID:     string(c.AccessKeyID),
+		AccessKeySecret: string(c.AccessKeySecret),
+		SecurityToken:   string(c.SecurityToken),
+		Expiration:      expiration,
+	}, nil
+}

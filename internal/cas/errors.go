@@ -1,0 +1,277 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Class says what kind of failure an error is, and so who can mend it.
+type Class int
+
+const (
+	// Transient failures pass by themselves: the network, a server error, an
+	// unreadable answer, and every code that we do not know. The published list
+	// of codes is incomplete, so an unknown one is never a verdict.
+	Transient Class = iota
+	// Throttled means that the account is at its limit, or that our own limiter
+	// has no place within reach.
+	Throttled
+	// NameTaken means that a certificate of this name exists in the account.
+	NameTaken
+	// NotFound means that the certificate does not exist, or not any more.
+	NotFound
+	// Refused means that the cloud does not take the content of the request.
+	Refused
+	// Denied means that a RAM permission is missing.
+	Denied
+	// Quota means that the account may not hold more certificates.
+	Quota
+	// Unauthenticated means that there are no credentials, or that the cloud does
+	// not take them.
+	Unauthenticated
+	// DeleteProtected means that the cloud protects the certificate from being
+	// deleted.
+	DeleteProtected
+)
+
+// String returns the name of the class, fit for a metric's label.
+func (c Class) String() string {
+	switch c {
+	case Throttled:
+		return "throttled"
+	case NameTaken:
+		return "name_taken"
+	case NotFound:
+		return "not_found"
+	case Refused:
+		return "refused"
+	case Denied:
+		return "denied"
+	case Quota:
+		return "quota"
+	case Unauthenticated:
+		return "unauthenticated"
+	case DeleteProtected:
+		return "delete_protected"
+	case Transient:
+	}
+	return "transient"
+}
+
+// Error is the failure of one call. It never carries a secret: neither in its
+// fields nor in what it wraps.
+type Error struct {
+	// Action is the call that failed.
+	Action Action
+	// Code is the cloud's error code; empty where no readable answer came.
+	Code string
+	// Message is the cloud's message, cleaned and at most 400 bytes long, or what
+	// we say where there is none. It is the same for the same failure.
+	Message string
+	// RequestID is the cloud's id of the request, for its support. Error leaves
+	// it out, so that the text of one failure is the same on every retry.
+	RequestID string
+	// HTTPStatus is 0 where no answer came.
+	HTTPStatus int
+	// Class says what kind of failure this is.
+	Class Class
+	// RetryAfter is how long to wait before the call is worth repeating; 0 where
+	// nothing is known.
+	RetryAfter time.Duration
+	// Permission is the missing RAM action; set for Denied only.
+	Permission string
+	// MayHaveHappened is true where the cloud may have carried out the request
+	// although it was not said to have succeeded.
+	MayHaveHappened bool
+
+	cause error
+}
+
+// Error returns the action, the summary and the cause. A cause may name
+// addresses and ports, which differ on every try.
+func (e *Error) Error() string {
+	text := string(e.Action) + ": " + e.Summary()
+	if e.cause != nil {
+		text += ": " + e.cause.Error()
+	}
+	return text
+}
+
+// Summary returns code, message and missing permission: a text for a status or
+// an event, the same on every try of the same failure.
+func (e *Error) Summary() string {
+	parts := slices.DeleteFunc([]string{e.Code, e.Message}, func(s string) bool { return s == "" })
+	text := strings.Join(parts, ": ")
+	if e.Permission != "" {
+		text += " (needs the permission " + e.Permission + ")"
+	}
+	if text == "" {
+		return "failed"
+	}
+	return text
+}
+
+// Unwrap returns the cause: a transport or context error, mostly.
+func (e *Error) Unwrap() error { return e.cause }
+
+// ClassOf returns the class of the first *Error in err's chain. Anything else
+// is Transient, nil too.
+func ClassOf(err error) Class {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class
+	}
+	return Transient
+}
+
+func isClass(err error, class Class) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Class == class
+}
+
+// IsThrottled reports whether err is of class Throttled.
+func IsThrottled(err error) bool { return isClass(err, Throttled) }
+
+// IsNameTaken reports whether err is of class NameTaken.
+func IsNameTaken(err error) bool { return isClass(err, NameTaken) }
+
+// IsNotFound reports whether err is of class NotFound.
+func IsNotFound(err error) bool { return isClass(err, NotFound) }
+
+// IsRefused reports whether err is of class Refused.
+func IsRefused(err error) bool { return isClass(err, Refused) }
+
+// IsDenied reports whether err is of class Denied.
+func IsDenied(err error) bool { return isClass(err, Denied) }
+
+// IsQuota reports whether err is of class Quota.
+func IsQuota(err error) bool { return isClass(err, Quota) }
+
+// IsUnauthenticated reports whether err is of class Unauthenticated.
+func IsUnauthenticated(err error) bool { return isClass(err, Unauthenticated) }
+
+// IsDeleteProtected reports whether err is of class DeleteProtected.
+func IsDeleteProtected(err error) bool { return isClass(err, DeleteProtected) }
+
+// RetryAfter returns how long to wait before the failed call is worth
+// repeating, and whether err says so.
+func RetryAfter(err error) (time.Duration, bool) {
+	if e, ok := errors.AsType[*Error](err); ok && e.RetryAfter > 0 {
+		return e.RetryAfter, true
+	}
+	return 0, false
+}
+
+// MayHaveHappened reports whether the call may have been carried out although
+// it returned err.
+func MayHaveHappened(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.MayHaveHappened
+}
+
+// classes maps the codes of the gateway and of CAS [doc]. The HTTP status says
+// little: CAS answers 400 to most failures, also to NotFound and InternalError.
+var classes = map[string]Class{
+	"Throttling":       Throttled,
+	"FlowControlError": Throttled,
+
+	"NameRepeat": NameTaken,
+	"NotFound":   NotFound,
+
+	"CertificateFormatException": Refused,
+	"ParseCertificateFailed":     Refused,
+	"CertificateChainNotMatch":   Refused,
+	"CertificateExpired":         Refused,
+	"DataTooLongException":       Refused,
+	"InvalidParameter":           Refused,
+	"MissingParameter":           Refused,
+
+	"Forbidden.RAM":       Denied,
+	"NoPermission":        Denied,
+	"PermissionDenied":    Denied,
+	"AccessDenied.NoAuth": Denied,
+
+	"InsufficientQuota": Quota,
+
+	"InvalidAccessKeyId.NotFound":    Unauthenticated,
+	"InvalidAccessKeyId.Inactive":    Unauthenticated,
+	"InvalidSecurityToken.Expired":   Unauthenticated,
+	"InvalidSecurityToken.Malformed": Unauthenticated,
+	"SignatureDoesNotMatch":          Unauthenticated,
+	"IncompleteSignature":            Unauthenticated,
+
+	// [src] Seen for bought instances.
+	"InvalidStatus.DeleteProtection": DeleteProtected,
+
+	"InvalidTimeStamp.Expired":        Transient,
+	"SignatureNonceUsed":              Transient,
+	"ServiceUnavailable":              Transient,
+	"InternalError":                   Transient,
+	"OperationDenied.SystemUpgrading": Transient,
+}
+
+// classify returns the class of an answer that is no success, and whether its
+// code is known.
+func classify(status int, code string) (class Class, known bool) {
+	if class, ok := classes[code]; ok {
+		return class, true
+	}
+	// Throttling.User, Throttling.Api and what may follow them.
+	if strings.HasPrefix(code, "Throttling.") {
+		return Throttled, true
+	}
+	// A gateway in front of CAS may throttle without a code of CAS.
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		return Throttled, false
+	}
+	return Transient, false
+}
+
+// mayHaveHappened says whether an answer that is no success leaves open that
+// the request was carried out. Only a code that we know to be a refusal, or a
+// 429, rules it out.
+func mayHaveHappened(status int, code string) bool {
+	switch code {
+	case "OperationDenied.SystemUpgrading", "InvalidTimeStamp.Expired":
+		return false
+	}
+	class, known := classify(status, code)
+	if known {
+		return class == Transient
+	}
+	return status != http.StatusTooManyRequests
+}
+
+// newAnswerError makes the error of an answer that is no success. Message and
+// code must be clean.
+func newAnswerError(action Action, status int, code, message, requestID string) *Error {
+	class, _ := classify(status, code)
+	e := &Error{
+		Action:          action,
+		Code:            code,
+		Message:         message,
+		RequestID:       requestID,
+		HTTPStatus:      status,
+		Class:           class,
+		MayHaveHappened: mayHaveHappened(status, code),
+	}
+	if code == "" && message == "" {
+		e.Message = fmt.Sprintf("unreadable answer with HTTP status %d", status)
+	}
+	if class == Denied {
+		e.Permission = action.permission()
+	}
+	return e
+}
+
+// newContextError is for a call that was given up before it was sent.
+func newContextError(ctx context.Context, action Action) *Error {
+	return &Error{Action: action, Message: "given up before anything was sent", cause: context.Cause(ctx)}
+}

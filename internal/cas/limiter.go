@@ -1,0 +1,264 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"math"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Urgency orders those who want a place of a limiter. Who is less urgent
+// reserves less far ahead, so that a place is always left for who is more so.
+type Urgency int
+
+const (
+	// Prompt is for renewals and new objects.
+	Prompt Urgency = iota
+	// Backlog is for what a start finds undone.
+	Backlog
+	// Repair is for drift repair and other work that can wait.
+	Repair
+)
+
+// horizon is how far ahead a place may be reserved. A longer wait is not worth
+// a worker: the caller is told when to come back.
+func (u Urgency) horizon() time.Duration {
+	switch u {
+	case Backlog:
+		return 300 * time.Millisecond
+	case Repair:
+		return 100 * time.Millisecond
+	case Prompt:
+	}
+	return 500 * time.Millisecond
+}
+
+const (
+	// quietStart is how long a new limiter waits with its first place: what a
+	// process before us sent may still count in the cloud's window of a second.
+	quietStart = time.Second
+	// maxHint bounds the hint to come back: a queue may be gone by then.
+	maxHint = time.Minute
+	// maxLag is how much later than promised a place may become, by pauses,
+	// before its owner gives it up rather than hold a worker.
+	maxLag = time.Second
+	// decrease is what a throttled answer leaves of the rate, and recovery the
+	// part of the full rate that comes back each second.
+	decrease = 0.8
+	recovery = 0.02
+	// minShare is the part of the full rate that is never given up.
+	minShare = 0.05
+	// A throttled answer stops everything for a moment: until the cloud's window
+	// has moved on, or for as long as the cloud says.
+	minPause = 100 * time.Millisecond
+	maxPause = 10 * time.Second
+)
+
+// limiter paces the calls of one account, site and action. The cloud counts in
+// a sliding window of a second, over all who use the account, and answers
+// jitter: calls are therefore spread evenly (a burst of one), and two things
+// keep to the limit, the pace at which places are handed out and a window over
+// what was really sent, for owners that use their place late.
+//
+// The rate adapts: a throttled answer takes a fifth off, and it comes back by
+// two hundredths a second.
+//
+// Places stand on a time line that pauses shift: the place at t is due at
+// t + shift.
+type limiter struct {
+	clock Clock
+	full  float64 // calls a second when nobody disturbs
+
+	mu       sync.Mutex
+	base     float64   // the rate right after the last decrease
+	slowed   time.Time // the last decrease
+	shift    time.Duration
+	next     time.Time   // on the shifted line: the first place not handed out
+	freed    []time.Time // on the shifted line: places given back, sorted
+	sent     []time.Time // the last calls, oldest first, at most cap(sent)
+	hint     [Repair + 1]time.Time
+	used     time.Time // when it was last asked for anything
+	mergedTo *limiter
+}
+
+func newLimiter(clock Clock, rate float64) *limiter {
+	now := clock.Now()
+	return &limiter{
+		clock: clock, full: rate, base: rate, next: now.Add(quietStart), used: now,
+		sent: make([]time.Time, 0, int(rate)+1),
+	}
+}
+
+// rate is the present number of places a second.
+func (l *limiter) rate(now time.Time) float64 {
+	if l.base >= l.full {
+		return l.full
+	}
+	return min(l.full, l.base+l.full*recovery*max(0, now.Sub(l.slowed).Seconds()))
+}
+
+func (l *limiter) interval(now time.Time) time.Duration {
+	return time.Duration(float64(time.Second) / l.rate(now))
+}
+
+// reserve takes the first free place, if it is within the horizon; else it
+// returns how long to wait before asking again.
+func (l *limiter) reserve(u Urgency, horizon time.Duration) (*Slot, time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.clock.Now()
+	l.used = now
+	line := now.Add(-l.shift)
+	l.freed = slices.DeleteFunc(l.freed, func(at time.Time) bool { return at.Before(line) })
+
+	reuse := len(l.freed) > 0
+	at := later(l.next, line)
+	if reuse {
+		at = l.freed[0]
+	}
+	if wait := at.Sub(line); wait > horizon {
+		return nil, l.comeBack(now, u, wait-horizon/2)
+	}
+	if reuse {
+		l.freed = l.freed[1:]
+	} else {
+		l.next = at.Add(l.interval(now))
+	}
+	return &Slot{limiter: l, at: at, due: at.Add(l.shift)}, 0
+}
+
+// comeBack hands out times to ask again, one after the other and a quarter
+// faster than places, so that the queue neither runs dry nor is asked by
+// everybody at once.
+func (l *limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Duration {
+	first := now.Add(wait)
+	l.hint[u] = later(l.hint[u].Add(l.interval(now)*4/5), first)
+	if l.hint[u].Sub(now) > maxHint {
+		l.hint[u] = now.Add(maxHint)
+	}
+	return l.hint[u].Sub(now)
+}
+
+// admit lets the call of a place go if it is due, and else returns how long it
+// has to wait.
+func (l *limiter) admit(at time.Time) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	due := at.Add(l.shift)
+	if l.mergedTo != nil {
+		return l.mergedTo.admitAt(due)
+	}
+	return l.admitLocked(due)
+}
+
+func (l *limiter) admitAt(due time.Time) (time.Duration, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mergedTo != nil {
+		return l.mergedTo.admitAt(due)
+	}
+	return l.admitLocked(due)
+}
+
+// admitLocked lets no more than cap(sent) calls go in any second: one more than
+// the pace, or the delays of timers that fire late would add up.
+func (l *limiter) admitLocked(due time.Time) (time.Duration, bool) {
+	now := l.clock.Now()
+	if len(l.sent) == cap(l.sent) {
+		due = later(due, l.sent[0].Add(time.Second))
+	}
+	if now.Before(due) {
+		return due.Sub(now), false
+	}
+	l.used = now
+	l.record(now)
+	return 0, true
+}
+
+func (l *limiter) record(at time.Time) {
+	if len(l.sent) == cap(l.sent) {
+		copy(l.sent, l.sent[1:])
+		l.sent = l.sent[:len(l.sent)-1]
+	}
+	l.sent = append(l.sent, at)
+}
+
+// giveBack makes a place that was not used free again.
+func (l *limiter) giveBack(at time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mergedTo != nil {
+		return
+	}
+	index, _ := slices.BinarySearchFunc(l.freed, at, time.Time.Compare)
+	l.freed = slices.Insert(l.freed, index, at)
+	// The last places of the line are taken back altogether, so that a pause or
+	// another rate applies to them anew.
+	for n := len(l.freed); n > 0 && !l.freed[n-1].Add(l.interval(l.clock.Now())).Before(l.next); n-- {
+		l.next = l.freed[n-1]
+		l.freed = l.freed[:n-1]
+	}
+}
+
+// throttled slows down after a throttled answer to the call that was sent at
+// the given time. Answers to calls sent before the last slowing tell nothing
+// new. It returns when it is worth asking again.
+func (l *limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mergedTo != nil {
+		return l.mergedTo.throttled(sent, timeLeft)
+	}
+	now := l.clock.Now()
+	if !sent.Before(l.slowed) {
+		pause := min(max(timeLeft, minPause), maxPause)
+		l.base = max(l.full*minShare, l.rate(now)*decrease)
+		l.slowed = now.Add(pause)
+		l.next = later(l.next, now.Add(-l.shift))
+		l.shift += pause
+	}
+	return max(timeLeft, l.comeBack(now, Prompt, later(l.next.Add(l.shift), l.slowed).Sub(now)))
+}
+
+// mergeInto hands everything over to the limiter of the account, once it is
+// known that both are of the same one: what was sent, the later queue and the
+// lower rate. Places that are still out keep their time, but are admitted by the
+// window of the other.
+func (l *limiter) mergeInto(to *limiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	to.mu.Lock()
+	defer to.mu.Unlock()
+	now := l.clock.Now()
+	if rate := l.rate(now); rate < to.rate(now) {
+		to.base, to.slowed = rate, later(now, l.slowed)
+	}
+	to.next = later(to.next, l.next.Add(l.shift-to.shift))
+	to.used = later(to.used, l.used)
+	all := append(slices.Clone(to.sent), l.sent...)
+	slices.SortFunc(all, time.Time.Compare)
+	to.sent = append(to.sent[:0], all[max(0, len(all)-cap(to.sent)):]...)
+	l.mergedTo = to
+	l.freed = nil
+}
+
+func (l *limiter) idleSince() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.used
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// validRate reports whether a limiter can run at this rate.
+func validRate(rate float64) bool {
+	return rate > 0 && rate <= 10000 && !math.IsNaN(rate)
+}

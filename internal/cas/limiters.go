@@ -1,0 +1,83 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"maps"
+	"time"
+)
+
+// idleAfter is how long what is kept per credential or account outlives its
+// last use. Temporary credentials change for ever; what they leave must go.
+const idleAfter = time.Hour
+
+// budget says whose limits they are: the account's at a site, or, until that is
+// known, the provider's. It is never an access key id, which changes with every
+// token.
+type budget struct{ account, provider, site string }
+
+// limiters are those of one budget. They are made together, so that the quiet
+// second of a list or delete passes with that of the upload before it.
+type limiters map[Action]*limiter
+
+func (c *Cloud) newLimiters() limiters {
+	return limiters{
+		ActionUpload: newLimiter(c.clock, c.uploadQPS),
+		ActionDelete: newLimiter(c.clock, c.uploadQPS),
+		ActionList:   newLimiter(c.clock, c.listQPS),
+	}
+}
+
+// limiterFor returns the limiter for a call with the given identity.
+func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := id.budget(site)
+	group, ok := c.limiters[key]
+	if !ok {
+		group = c.newLimiters()
+		c.limiters[key] = group
+	}
+	return group[action]
+}
+
+// accountKnown moves the limiters of a provider to its account, where they meet
+// those of other providers of the same one.
+func (c *Cloud) accountKnown(id *identity, account string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, site := range Sites() {
+		before := id.budget(site)
+		group, ok := c.limiters[before]
+		if !ok {
+			continue
+		}
+		delete(c.limiters, before)
+		after := budget{account: account, site: site}
+		known, ok := c.limiters[after]
+		if !ok {
+			c.limiters[after] = group
+			continue
+		}
+		for action, l := range group {
+			l.mergeInto(known[action])
+		}
+	}
+	id.account.Store(&account)
+}
+
+// dropIdle forgets identities and limiters that nobody has used for an hour.
+// c.mu is held.
+func (c *Cloud) dropIdle() {
+	past := c.clock.Now().Add(-idleAfter)
+	maps.DeleteFunc(c.identities, func(_ string, id *identity) bool { return id.used.Before(past) })
+	maps.DeleteFunc(c.limiters, func(_ budget, group limiters) bool {
+		for _, l := range group {
+			if !l.idleSince().Before(past) {
+				return false
+			}
+		}
+		return true
+	})
+}

@@ -1,0 +1,293 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// maxRequest bounds a request's body in bytes, far above any chain.
+const maxRequest = 1 << 20
+
+// reply is an answer before it is written.
+type reply struct {
+	status      int
+	contentType string
+	header      map[string]string
+	body        []byte
+	// failed is the error in the body, if it is one.
+	failed *failure
+	// code is what the journal notes.
+	code string
+	// cut ends the connection instead of answering.
+	cut bool
+}
+
+const jsonType = "application/json;charset=utf-8"
+
+// serve is one exchange, from request to journal.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, site string) {
+	w.Header().Set("Cache-Control", "no-store")
+	i := &invocation{site: site, method: r.Method}
+	parameters, inURL, failed := readParameters(w, r)
+	i.parameters, i.action = parameters, parameters["Action"]
+	i.entry = s.begin(site)
+	s.note(i.entry, func(c *Call) {
+		c.Action, c.SecretInURL = knownAction(i.action), inURL
+		if i.action == "UploadUserCertificate" {
+			c.Name = validName(parameters["Name"])
+		}
+	})
+	i.requestID = s.newRequestID()
+	var answer reply
+	if failed != nil {
+		answer = s.refuse(i, failed)
+	} else {
+		answer = s.answer(r.Context(), i)
+	}
+	s.finish(i, answer)
+	send(w, r, answer)
+}
+
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+
+// validName keeps what may be a misplaced secret out of the journal.
+func validName(name string) string {
+	if name != "" && !namePattern.MatchString(name) {
+		return "(invalid)"
+	}
+	return name
+}
+
+func knownAction(name string) string {
+	if _, ok := actions[name]; !ok {
+		return "(unknown)"
+	}
+	return name
+}
+
+// secretParameters must not stand in a URL, which logs and errors show.
+var secretParameters = []string{"Key", "EncryptPrivateKey", "SignPrivateKey", "SecurityToken", "OIDCToken"}
+
+// readParameters reads query and form body as one map, as the gateway does [src].
+func readParameters(w http.ResponseWriter, r *http.Request) (all map[string]string, secretInURL bool, failed *failure) {
+	all = map[string]string{}
+	if r.URL.Path != "/" && r.URL.Path != "" {
+		return all, false, fail("InvalidAction.NotFound")
+	}
+	if r.Method != http.MethodGet && r.Method != http.MethodPost {
+		return all, false, &failure{code: "UnsupportedHTTPMethod", status: http.StatusMethodNotAllowed, message: "This http method is not supported."}
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return all, false, fail("InvalidParameter", "The query cannot be parsed.")
+	}
+	for _, name := range secretParameters {
+		secretInURL = secretInURL || query.Get(name) != ""
+	}
+	form, failed := readForm(w, r)
+	if failed != nil {
+		return all, secretInURL, failed
+	}
+	for _, values := range []url.Values{query, form} {
+		for name, given := range values {
+			if _, twice := all[name]; twice || len(given) > 1 {
+				return all, secretInURL, fail("InvalidParameter", "A parameter is given twice.")
+			}
+			all[name] = given[0]
+		}
+	}
+	return all, secretInURL, nil
+}
+
+func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *failure) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	if _, tooLong := errors.AsType[*http.MaxBytesError](err); tooLong {
+		return nil, fail("DataTooLongException")
+	}
+	if err != nil {
+		return nil, fail("InvalidParameter", "The body cannot be read.")
+	}
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if len(body) == 0 || err != nil || kind != "application/x-www-form-urlencoded" {
+		return nil, nil
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, fail("InvalidParameter", "The body cannot be parsed.")
+	}
+	return form, nil
+}
+
+// succeed returns the answer that holds value and the request's id.
+func (s *Server) succeed(value any) reply {
+	body, err := json.Marshal(value)
+	if err != nil {
+		// All values are plain structs of this package.
+		panic(fmt.Sprintf("emulator: %v", err))
+	}
+	return reply{status: http.StatusOK, contentType: jsonType, body: body}
+}
+
+func (s *Server) refuseOr(i *invocation, value any, failed *failure) reply {
+	if failed != nil {
+		return s.refuse(i, failed)
+	}
+	return s.succeed(value)
+}
+
+// errorBody is any failure as the gateway and the service write it [doc].
+type errorBody struct {
+	RequestID          string `json:"RequestId"`
+	Message            string
+	Recommend          string
+	HostID             string `json:"HostId"`
+	Code               any
+	AccessDeniedDetail *accessDenied `json:",omitempty"`
+}
+
+// accessDenied comes with every 403 [doc].
+type accessDenied struct {
+	AuthAction                   string
+	AuthPrincipalDisplayName     string
+	AuthPrincipalOwnerID         string `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalType            string
+	EncodedDiagnosticMessage     string
+	NoPermissionType, PolicyType string
+}
+
+func hostAndProduct(i *invocation) (host, product string) {
+	switch {
+	case actions[i.action].version == stsVersion:
+		return "sts.aliyuncs.com", "Sts"
+	case i.site == SiteInternational:
+		return "cas.ap-southeast-1.aliyuncs.com", "cas"
+	}
+	return "cas.aliyuncs.com", "cas"
+}
+
+func errorFor(i *invocation, f *failure) errorBody {
+	host, product := hostAndProduct(i)
+	body := errorBody{
+		RequestID: i.requestID,
+		Message:   f.message,
+		Recommend: "https://api.aliyun.com/troubleshoot?q=" + url.QueryEscape(f.code) + "&product=" + product + "&requestId=" + i.requestID,
+		HostID:    host,
+		Code:      f.code,
+	}
+	if f.denied {
+		body.AccessDeniedDetail = &accessDenied{
+			AuthAction:               "yundun-cert:" + knownAction(i.action),
+			AuthPrincipalDisplayName: "emulated-user",
+			AuthPrincipalType:        "SubUser",
+			EncodedDiagnosticMessage: "AQEAAAAA",
+			NoPermissionType:         "ImplicitDeny",
+			PolicyType:               "AccountLevelIdentityBasedPolicy",
+		}
+		if i.principal.account != nil {
+			body.AccessDeniedDetail.AuthPrincipalOwnerID = i.principal.account.id
+		}
+	}
+	return body
+}
+
+func (s *Server) refuse(i *invocation, f *failure) reply {
+	r := s.succeed(errorFor(i, f))
+	r.status, r.failed, r.code = f.status, f, f.code
+	if f.timeLeft > 0 {
+		r.header = map[string]string{
+			"X-Ratelimit-User-Api": fmt.Sprintf("TimeWindow:1s,Remain:0,TimeLeft:%d", f.timeLeft.Milliseconds()),
+		}
+	}
+	s.note(i.entry, func(c *Call) {
+		if c.Decided.IsZero() {
+			c.Decided = s.clock.Now()
+		}
+	})
+	return r
+}
+
+// finish notes the answer in journal, counters and log.
+func (s *Server) finish(i *invocation, r reply) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := i.entry
+	c.Finished, c.Code = s.clock.Now(), r.code
+	if !r.cut {
+		c.Status = r.status
+	}
+	if a, ok := actions[i.action]; ok && (i.principal.account != nil || a.unsigned) {
+		s.gauge(i).outcomes[outcome(r)]++
+	}
+	if s.options.Log == nil {
+		return
+	}
+	s.options.Log.Info("Call", slog.String("site", c.Site), slog.String("account", c.Account),
+		slog.String("action", c.Action), slog.String("name", c.Name), slog.Int64("certId", c.CertID),
+		slog.Int("status", c.Status), slog.String("code", c.Code), slog.Bool("committed", c.Committed),
+		slog.Duration("took", c.Finished.Sub(c.Received)))
+}
+
+func outcome(r reply) string {
+	switch {
+	case r.cut:
+		return "cut"
+	case r.code != "":
+		return r.code
+	case r.status == http.StatusOK:
+		return "OK"
+	}
+	return "other"
+}
+
+// send writes the answer, or cuts the connection.
+func send(w http.ResponseWriter, r *http.Request, a reply) {
+	if a.cut {
+		cut(w)
+	}
+	for name, value := range a.header {
+		w.Header().Set(name, value)
+	}
+	w.Header().Set("Content-Type", a.contentType)
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.body)
+	}
+}
+
+// cut resets the connection, or the stream where HTTP/2 shares it. It does not
+// return.
+func cut(w http.ResponseWriter) {
+	if hijacker, ok := w.(http.Hijacker); ok {
+		if conn, _, err := hijacker.Hijack(); err == nil {
+			raw := conn
+			if layered, ok := conn.(interface{ NetConn() net.Conn }); ok {
+				raw = layered.NetConn()
+			}
+			if tcp, ok := raw.(*net.TCPConn); ok {
+				_ = tcp.SetLinger(0)
+			}
+			_ = conn.Close()
+		}
+	}
+	panic(http.ErrAbortHandler)
+}
+
+// newRequestID returns a UUID in upper case, as the gateway does.
+func (s *Server) newRequestID() string {
+	s.mu.Lock()
+	a, b := s.random.Uint64(), s.random.Uint64()
+	s.mu.Unlock()
+	return strings.ToUpper(fmt.Sprintf("%08x-%04x-4%03x-%04x-%012x", a>>32, a>>16&0xffff, a&0xfff, b>>48&0x3fff|0x8000, b&0xffffffffffff))
+}

@@ -1,0 +1,335 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// FaultKind is what goes wrong.
+type FaultKind string
+
+// The faults. Those of answers strike before the call takes effect unless
+// Fault.AfterCommit is set; where a sentence below says "after", always after.
+const (
+	// FaultFail answers with Code, Status and Message; what is left empty is what
+	// the interface knows of the code, and ServiceUnavailable without a code. A
+	// code need not be known.
+	FaultFail FaultKind = "fail"
+	// FaultReset resets the connection.
+	FaultReset FaultKind = "reset"
+	// FaultHang never answers; the call ends when its client gives up, after
+	// Delay if that is positive, or when the server closes.
+	FaultHang FaultKind = "hang"
+	// FaultHTML answers with an HTML page and Status, 502 if not set.
+	FaultHTML FaultKind = "html"
+	// FaultNumericCode answers an error whose Code is the number Status, 500 if
+	// not set.
+	FaultNumericCode FaultKind = "numeric-code"
+	// FaultEmpty answers 200 without a body.
+	FaultEmpty FaultKind = "empty"
+	// FaultTruncated answers half of the JSON, after.
+	FaultTruncated FaultKind = "truncated"
+	// FaultZeroCertID answers an upload with CertId 0.
+	FaultZeroCertID FaultKind = "zero-cert-id"
+	// FaultThrottle answers Code, Throttling.User if not set; a positive TimeLeft
+	// is announced in x-ratelimit-user-api.
+	FaultThrottle FaultKind = "throttle"
+	// FaultDenied answers 403 with AccessDeniedDetail and Code, NoPermission if
+	// not set.
+	FaultDenied FaultKind = "denied"
+	// FaultNameTaken answers NameRepeat to uploads although no list shows the
+	// name. AddForeign with Hidden does so for one name for good.
+	FaultNameTaken FaultKind = "name-taken"
+	// FaultEchoSignature answers SignatureDoesNotMatch with the string to sign
+	// and the private key in it, as the gateway does [src].
+	FaultEchoSignature FaultKind = "echo-signature"
+	// FaultListLag makes an upload show in lists only after Delay.
+	FaultListLag FaultKind = "list-lag"
+	// FaultHide leaves certificates with NameContains out of lists.
+	FaultHide FaultKind = "hide"
+	// FaultNoDigests empties the digests of certificates with NameContains.
+	FaultNoDigests FaultKind = "no-digests"
+	// FaultOtherDigests shows for SM pairs the digests of the certificate that
+	// encrypts.
+	FaultOtherDigests FaultKind = "other-digests"
+	// FaultShortPage drops the last Size entries of a page, 1 if not set.
+	FaultShortPage FaultKind = "short-page"
+	// FaultTotalCount adds Size to TotalCount, -1 if not set.
+	FaultTotalCount FaultKind = "total-count"
+)
+
+// inLists are the faults of list answers: NameContains selects entries.
+var inLists = []FaultKind{FaultHide, FaultNoDigests, FaultOtherDigests, FaultShortPage, FaultTotalCount}
+
+// atUploads are the faults that make sense for uploads only.
+var atUploads = []FaultKind{FaultZeroCertID, FaultNameTaken, FaultListLag}
+
+// answers are the faults that replace the answer.
+var answers = []FaultKind{
+	FaultFail, FaultReset, FaultHang, FaultHTML, FaultNumericCode, FaultEmpty, FaultTruncated,
+	FaultZeroCertID, FaultThrottle, FaultDenied, FaultNameTaken, FaultEchoSignature,
+}
+
+// Fault is something that goes wrong for the calls that it matches. It meets only
+// calls that were authenticated and within the limit. Of several that replace
+// the answer, the oldest does.
+type Fault struct {
+	Kind FaultKind `json:"kind"`
+
+	// Action, Account, Site and NameContains select calls; empty selects all.
+	// NameContains is part of the name to upload.
+	Action       string `json:"action,omitempty"`
+	Account      string `json:"account,omitempty"`
+	Site         string `json:"site,omitempty"`
+	NameContains string `json:"nameContains,omitempty"`
+	// Skip lets that many selected calls pass first.
+	Skip int `json:"skip,omitempty"`
+	// Count ends the fault after that many calls; 0 is until it is cleared.
+	Count int `json:"count,omitempty"`
+	// Probability strikes at random, for 0 < p < 1; 0 strikes always. Calls that
+	// are spared do not count.
+	Probability float64 `json:"probability,omitempty"`
+
+	// AfterCommit lets the call take effect first.
+	AfterCommit bool `json:"afterCommit,omitempty"`
+	// Code, Status, Message, TimeLeft, Delay and Size are the kind's.
+	Code     string        `json:"code,omitempty"`
+	Status   int           `json:"status,omitempty"`
+	Message  string        `json:"message,omitempty"`
+	TimeLeft time.Duration `json:"-"`
+	Delay    time.Duration `json:"-"`
+	Size     int           `json:"size,omitempty"`
+}
+
+// activeFault is a fault and what is left of it.
+type activeFault struct {
+	Fault
+	id, skip, struck int
+}
+
+// Inject adds a fault and returns its number. It panics for a fault that can
+// never strike as it is meant: an unknown kind, action or site.
+func (s *Server) Inject(f Fault) int {
+	if err := f.validate(); err != nil {
+		panic("emulator: " + err.Error())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faultIDs++
+	s.faults = append(s.faults, &activeFault{Fault: f, id: s.faultIDs, skip: f.Skip})
+	return s.faultIDs
+}
+
+// ClearFault ends one fault; calls that hang go on hanging.
+func (s *Server) ClearFault(id int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = slices.DeleteFunc(s.faults, func(f *activeFault) bool { return f.id == id })
+}
+
+// ClearFaults ends all faults; calls that hang go on hanging.
+func (s *Server) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+func (f Fault) validate() error {
+	if !slices.Contains(slices.Concat(answers, inLists, []FaultKind{FaultListLag}), f.Kind) {
+		return fmt.Errorf("unknown kind of fault %q", f.Kind)
+	}
+	if _, ok := actions[f.Action]; f.Action != "" && !ok {
+		return fmt.Errorf("unknown action %q", f.Action)
+	}
+	if f.Site != "" && !slices.Contains(Sites, f.Site) {
+		return fmt.Errorf("unknown site %q", f.Site)
+	}
+	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+		return fmt.Errorf("status %d is none of an answer", f.Status)
+	}
+	if f.Skip < 0 || f.Count < 0 || f.Delay < 0 || f.TimeLeft < 0 || f.Probability < 0 || f.Probability >= 1 {
+		return fmt.Errorf("a number of fault %q is out of range", f.Kind)
+	}
+	return nil
+}
+
+// matchFaults picks the faults that a call meets, and uses them up; the caller
+// holds the lock.
+func (s *Server) matchFaults(i *invocation) []Fault {
+	var met []Fault
+	for _, f := range s.faults {
+		if !f.selects(i) || f.Probability > 0 && s.random.Float64() >= f.Probability {
+			continue
+		}
+		if f.skip > 0 {
+			f.skip--
+			continue
+		}
+		f.struck++
+		met = append(met, f.Fault)
+		i.entry.Faults = append(i.entry.Faults, f.Kind)
+	}
+	s.faults = slices.DeleteFunc(s.faults, func(f *activeFault) bool { return f.Count > 0 && f.struck >= f.Count })
+	return met
+}
+
+func (f Fault) selects(i *invocation) bool {
+	if f.Action != "" && f.Action != i.action || f.Site != "" && f.Site != i.site {
+		return false
+	}
+	if f.Account != "" && (i.principal.account == nil || f.Account != i.principal.account.id) {
+		return false
+	}
+	if slices.Contains(inLists, f.Kind) {
+		return i.action == "ListUserCertificateOrder"
+	}
+	if slices.Contains(atUploads, f.Kind) && i.action != "UploadUserCertificate" {
+		return false
+	}
+	return strings.Contains(i.parameters["Name"], f.NameContains)
+}
+
+// meets reports whether the call met a fault of the kind that is about name.
+func (i *invocation) meets(kind FaultKind, name string) bool {
+	return slices.ContainsFunc(i.faults, func(f Fault) bool {
+		return f.Kind == kind && strings.Contains(name, f.NameContains)
+	})
+}
+
+func (i *invocation) hides(r *record) bool { return i.meets(FaultHide, r.Name) }
+
+// distort cuts a list answer short.
+func (i *invocation) distort(a *listAnswer) {
+	for _, f := range i.faults {
+		switch size := f.Size; f.Kind {
+		case FaultShortPage:
+			if size == 0 {
+				size = 1
+			}
+			a.CertificateOrderList = a.CertificateOrderList[:max(0, len(a.CertificateOrderList)-size)]
+		case FaultTotalCount:
+			if size == 0 {
+				size = -1
+			}
+			a.TotalCount = max(0, a.TotalCount+size)
+		}
+	}
+}
+
+// listLag is how long an upload stays out of lists.
+func (s *Server) listLag(i *invocation) time.Duration {
+	lag := s.options.ListLag
+	for _, f := range i.faults {
+		if f.Kind == FaultListLag {
+			lag = max(lag, f.Delay)
+		}
+	}
+	return lag
+}
+
+// struckBy returns the fault that replaces the answer before or after the call
+// takes effect.
+func (i *invocation) struckBy(after bool) (Fault, bool) {
+	at := slices.IndexFunc(i.faults, func(f Fault) bool { return slices.Contains(answers, f.Kind) })
+	if at < 0 {
+		return Fault{}, false
+	}
+	f := i.faults[at]
+	return f, (f.AfterCommit || f.Kind == FaultTruncated) == after
+}
+
+func (s *Server) failBefore(ctx context.Context, i *invocation) (reply, bool) {
+	f, ok := i.struckBy(false)
+	if !ok {
+		return reply{}, false
+	}
+	s.note(i.entry, func(c *Call) { c.Decided = s.clock.Now() })
+	return s.strike(ctx, i, f, reply{}), true
+}
+
+func (s *Server) failAfter(ctx context.Context, i *invocation, r reply) reply {
+	f, ok := i.struckBy(true)
+	if !ok {
+		return r
+	}
+	return s.strike(ctx, i, f, r)
+}
+
+// strike returns the answer that a fault makes of the right one.
+func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply) reply {
+	switch f.Kind {
+	case FaultReset:
+		return reply{cut: true}
+	case FaultHang:
+		s.hang(ctx, f.Delay)
+		return reply{cut: true}
+	case FaultHTML:
+		return reply{
+			status: cmp.Or(f.Status, http.StatusBadGateway), contentType: "text/html; charset=utf-8",
+			body: []byte("<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n"),
+		}
+	case FaultNumericCode:
+		body := errorFor(i, fail("InternalError"))
+		body.Code = cmp.Or(f.Status, http.StatusInternalServerError)
+		r := s.succeed(body)
+		r.status, r.code = cmp.Or(f.Status, http.StatusInternalServerError), fmt.Sprint(body.Code)
+		return r
+	case FaultEmpty:
+		return reply{status: http.StatusOK, contentType: jsonType}
+	case FaultTruncated:
+		right.body = right.body[:len(right.body)/2]
+		return right
+	case FaultZeroCertID:
+		return s.succeed(uploadAnswer{RequestID: i.requestID})
+	default:
+		return s.refuse(i, f.failure(i))
+	}
+}
+
+// failure is the error that a fault answers with.
+func (f Fault) failure(i *invocation) *failure {
+	usual := map[FaultKind]string{
+		FaultFail: "ServiceUnavailable", FaultThrottle: "Throttling.User", FaultDenied: "NoPermission",
+		FaultNameTaken: "NameRepeat", FaultEchoSignature: "SignatureDoesNotMatch",
+	}[f.Kind]
+	result := fail(cmp.Or(f.Code, usual))
+	result.message = cmp.Or(f.Message, result.message)
+	result.status = cmp.Or(f.Status, result.status)
+	if f.Kind == FaultEchoSignature {
+		result.message += " server string to sign is:" + stringToSign(i.method, i.parameters)
+	}
+	if f.Kind == FaultDenied {
+		result.status, result.denied = cmp.Or(f.Status, http.StatusForbidden), true
+	}
+	result.timeLeft = f.TimeLeft
+	return result
+}
+
+// hang waits until the client has gone, the server closes, or d has passed.
+func (s *Server) hang(ctx context.Context, d time.Duration) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(s.ctx, cancel)
+	defer stop()
+	if d > 0 {
+		_ = s.clock.Sleep(ctx, d)
+		return
+	}
+	<-ctx.Done()
+}
+
+func orElse[T comparable](value, otherwise T) T {
+	var zero T
+	if value == zero {
+		return otherwise
+	}
+	return value
+}

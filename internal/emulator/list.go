@@ -1,0 +1,162 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	defaultShowSize = 50  // [doc]
+	maxShowSize     = 100 // [inf]
+	// expiresSoon is how long before its end a certificate is WILLEXPIRED [inf].
+	expiresSoon = 30 * 24 * time.Hour
+)
+
+// listAnswer is the answer of ListUserCertificateOrder.
+type listAnswer struct {
+	TotalCount, CurrentPage, ShowSize int
+	RequestID                         string `json:"RequestId"`
+	CertificateOrderList              []listEntry
+}
+
+// listEntry is an uploaded certificate in a list.
+type listEntry struct {
+	CertificateID               int64 `json:"CertificateId"`
+	Name                        string
+	InstanceID                  string `json:"InstanceId"`
+	CommonName, Sans, OrgName   string
+	Fingerprint, Sha2           string
+	SerialNo, Issuer, Algorithm string
+	StartDate, EndDate, Status  string
+	ResourceGroupID             string `json:"ResourceGroupId"`
+	CertStartTime, CertEndTime  int64
+	Expired, Upload             bool
+}
+
+// statusOf is a certificate's state in a list.
+func statusOf(r *record, now time.Time) string {
+	switch {
+	case r.Revoked:
+		return "REVOKED"
+	case now.After(r.NotAfter):
+		return "EXPIRED"
+	case now.After(r.NotAfter.Add(-expiresSoon)):
+		return "WILLEXPIRED"
+	}
+	return "ISSUED"
+}
+
+// orderStatuses belong to orders, which this cloud has none of.
+var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "NOTACTIVATED"}
+
+// listQuery is a list's request, read.
+type listQuery struct {
+	statuses    []string
+	keyword     string
+	group       string
+	page, size  int
+	withUploads bool
+}
+
+func readList(p map[string]string) (q listQuery, failed *failure) {
+	q = listQuery{keyword: strings.ToLower(p["Keyword"]), group: p["ResourceGroupId"], page: 1, size: defaultShowSize}
+	switch status := p["Status"]; {
+	case status == "":
+		q.statuses = []string{"ISSUED", "WILLEXPIRED"}
+	case slices.Contains([]string{"ISSUED", "WILLEXPIRED", "EXPIRED", "REVOKED"}, status):
+		q.statuses = []string{status}
+	case !slices.Contains(orderStatuses, status):
+		return q, fail("InvalidParameter", "Status is invalid.")
+	}
+	// The default lists orders, which are not certificates [doc].
+	switch p["OrderType"] {
+	case "UPLOAD", "CERT":
+		q.withUploads = true
+	case "", "CPACK", "BUY":
+	default:
+		return q, fail("InvalidParameter", "OrderType is invalid.")
+	}
+	for name, target := range map[string]*int{"CurrentPage": &q.page, "ShowSize": &q.size} {
+		if p[name] == "" {
+			continue
+		}
+		n, err := strconv.Atoi(p[name])
+		if err != nil || n < 1 || n > 1<<20 {
+			return q, fail("InvalidParameter", name+" is invalid.")
+		}
+		*target = n
+	}
+	if q.size > maxShowSize {
+		return q, fail("InvalidParameter", "ShowSize is invalid.")
+	}
+	return q, nil
+}
+
+// selects reports whether a certificate belongs into the list.
+func (q listQuery) selects(r *record, now time.Time) bool {
+	if r.Hidden || now.Before(r.Visible) || q.group != "" && q.group != r.ResourceGroupID {
+		return false
+	}
+	return slices.Contains(q.statuses, statusOf(r, now)) && (q.keyword == "" || q.finds(r))
+}
+
+// finds is the fuzzy search in domains and resource ids; names are not searched
+// [doc].
+func (q listQuery) finds(r *record) bool {
+	if strings.Contains(r.ResourceID, q.keyword) || strings.Contains(strings.ToLower(r.CommonName), q.keyword) {
+		return true
+	}
+	return slices.ContainsFunc(r.SANs, func(san string) bool { return strings.Contains(strings.ToLower(san), q.keyword) })
+}
+
+// list is ListUserCertificateOrder. The newest come first [inf].
+func (s *Server) list(i *invocation) (any, *failure) {
+	q, failed := readList(i.parameters)
+	if failed != nil {
+		return nil, failed
+	}
+	answer := listAnswer{RequestID: i.requestID, CurrentPage: q.page, ShowSize: q.size, CertificateOrderList: []listEntry{}}
+	if !q.withUploads {
+		return answer, nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, skip := s.clock.Now(), (q.page-1)*q.size
+	for _, r := range slices.Backward(i.shelf().records) {
+		if i.hides(r) || !q.selects(r, now) {
+			continue
+		}
+		if answer.TotalCount >= skip && len(answer.CertificateOrderList) < q.size {
+			answer.CertificateOrderList = append(answer.CertificateOrderList, s.entry(i, r, now))
+		}
+		answer.TotalCount++
+	}
+	i.distort(&answer)
+	return answer, nil
+}
+
+// entry shows a certificate in a list.
+func (s *Server) entry(i *invocation, r *record, now time.Time) listEntry {
+	e := listEntry{
+		CertificateID: r.CertID, Name: r.Name, InstanceID: r.ResourceID,
+		CommonName: r.CommonName, Sans: strings.Join(r.SANs, ","), OrgName: r.Organization,
+		Fingerprint: r.SHA1, Sha2: r.SHA256,
+		SerialNo: r.SerialNumber, Issuer: r.Issuer, Algorithm: r.Algorithm,
+		StartDate: r.NotBefore.Format(time.DateOnly), EndDate: r.NotAfter.Format(time.DateOnly),
+		CertStartTime: r.NotBefore.UnixMilli(), CertEndTime: r.NotAfter.UnixMilli(),
+		Status: statusOf(r, now), ResourceGroupID: r.ResourceGroupID,
+		Expired: now.After(r.NotAfter), Upload: true,
+	}
+	if i.meets(FaultOtherDigests, r.Name) && r.otherSHA256 != "" {
+		e.Sha2, e.Fingerprint = r.otherSHA256, r.otherSHA1
+	}
+	if s.options.NoDigests || i.meets(FaultNoDigests, r.Name) {
+		e.Sha2, e.Fingerprint = "", ""
+	}
+	return e
+}

@@ -1,0 +1,131 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// The sites of CAS. Certificates live per site, not per region [doc].
+const (
+	// SiteChina is the site behind cas.aliyuncs.com.
+	SiteChina = "cn-hangzhou"
+	// SiteInternational is the site behind cas.ap-southeast-1.aliyuncs.com.
+	SiteInternational = "ap-southeast-1"
+)
+
+// Sites are all sites in a fixed order.
+var Sites = []string{SiteChina, SiteInternational}
+
+// Options describe a cloud. The zero value is a cloud without accounts, without
+// latency and with the documented limits.
+type Options struct {
+	// Accounts may name one ID several times: those are several keys of it.
+	Accounts []Account
+
+	// UploadLimit, ListLimit, DeleteLimit and DetailLimit bound the calls of one
+	// account, site and action in any second, half open. 0 is the documented
+	// limit (100, 10, 100, 100), negative is none.
+	UploadLimit, ListLimit, DeleteLimit, DetailLimit int
+
+	// LatencyBefore passes before a call is authenticated, counted and
+	// committed; LatencyAfter between that and the answer. A client that gives
+	// up does not shorten them: a request on its way takes effect.
+	LatencyBefore, LatencyAfter Latency
+	// ListLag passes before an upload shows in lists.
+	ListLag time.Duration
+
+	// Seed makes ids, latencies and faults by probability reproducible.
+	Seed int64
+	// Clock is the machine's when nil.
+	Clock Clock
+	// Log gets one line for each call, without secrets; nil is none.
+	Log *slog.Logger
+	// JournalSize is how many calls the journal keeps at least: the oldest go
+	// first. 0 is 100,000, negative keeps all.
+	JournalSize int
+
+	Unknowns
+}
+
+// Unknowns are the questions that the interface leaves open, so that a client can
+// be tried against each answer. The zero value holds the likelier or the harsher
+// answers.
+type Unknowns struct {
+	// NamesSharedAcrossSites makes a name unique in an account over both sites.
+	// By default each site has its own.
+	NamesSharedAcrossSites bool
+	// NamesCaseSensitive lets names stand side by side that differ only in case.
+	// By default they collide.
+	NamesCaseSensitive bool
+	// NameHeldAfterDelete keeps the name of a deleted certificate taken. By
+	// default it is free at once; negative is for ever.
+	NameHeldAfterDelete time.Duration
+	// CertIDsUnordered makes CertIds random. By default they grow, with gaps.
+	CertIDsUnordered bool
+	// RefuseSameContent refuses a leaf that the account and site already hold
+	// under another name. By default it becomes another certificate.
+	RefuseSameContent bool
+	// CountThrottled makes throttled calls count against the limit too, so that
+	// a client that does not slow down is never served. By default only calls
+	// that were let through count.
+	CountThrottled bool
+	// LimitsSharedAcrossSites counts the calls of both sites together.
+	LimitsSharedAcrossSites bool
+	// AcceptPKCS8EC accepts elliptic-curve keys as PKCS#8. By default they have
+	// to be SEC1, the form known to be accepted [src].
+	AcceptPKCS8EC bool
+	// NoDigests leaves Sha2 and Fingerprint empty in every list.
+	NoDigests bool
+}
+
+// Account is one access key of one account.
+type Account struct {
+	// ID is the account's id, decimal digits in the cloud.
+	ID string
+	// AccessKeyID and AccessKeySecret sign calls. A key without an id does not
+	// exist: such an account is entered by its roles only.
+	AccessKeyID     string
+	AccessKeySecret Secret
+	// Roles are the roles of the account that pods can assume (RRSA).
+	Roles []Role
+}
+
+// Role is a RAM role that trusts an OIDC provider.
+type Role struct {
+	// RoleARN is acs:ram::<account>:role/<name>.
+	RoleARN string
+	// OIDCProviderARN is acs:ram::<account>:oidc-provider/<name>.
+	OIDCProviderARN string
+	// Token is the one token that is accepted; empty accepts any that is not.
+	Token Secret
+}
+
+// Latency is a duration drawn evenly from Base ± Jitter, never negative.
+type Latency struct{ Base, Jitter time.Duration }
+
+// Clock is the time as the emulator sees it.
+type Clock interface {
+	// Now returns the current time.
+	Now() time.Time
+	// Sleep returns after d, or with an error as soon as the context ends.
+	Sleep(ctx context.Context, d time.Duration) error
+}
+
+type systemClock struct{}
+
+func (systemClock) Now() time.Time { return time.Now() }
+
+func (systemClock) Sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,281 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Server is the cloud: all accounts on all sites. It is safe for concurrent use.
+type Server struct {
+	options Options
+	clock   Clock
+	// ctx ends latencies and hangs when the server closes.
+	ctx   context.Context
+	close context.CancelFunc
+
+	mu       sync.Mutex
+	random   *rand.Rand
+	accounts map[string]*account
+	keys     map[string]*accessKey
+	roles    map[string]roleOf
+	nonces   nonces
+	gauges   map[gaugeKey]*gauge
+	faults   []*activeFault
+	faultIDs int
+	journal  []*Call
+	received int64
+	lastID   int64
+	uploads  int64
+}
+
+type gaugeKey struct{ account, site, action string }
+
+type roleOf struct {
+	Role
+	account *account
+}
+
+// account is what one account holds.
+type account struct {
+	id string
+	// shelves holds the certificates of each site.
+	shelves map[string]*shelf
+	// names holds each name that is taken.
+	names map[nameKey]hold
+}
+
+// New returns a cloud without certificates. Close ends what it still does.
+func New(options Options) *Server {
+	s := &Server{
+		options:  options,
+		clock:    options.Clock,
+		random:   rand.New(rand.NewPCG(uint64(options.Seed), 0)), //nolint:gosec // ids and latencies, no secrets
+		accounts: map[string]*account{},
+		keys:     map[string]*accessKey{},
+		roles:    map[string]roleOf{},
+	}
+	if s.clock == nil {
+		s.clock = systemClock{}
+	}
+	s.ctx, s.close = context.WithCancel(context.Background())
+	for _, a := range options.Accounts {
+		s.addAccount(a)
+	}
+	s.clear()
+	return s
+}
+
+func (s *Server) addAccount(a Account) {
+	owner := s.accounts[a.ID]
+	if owner == nil {
+		owner = &account{id: a.ID}
+		s.accounts[a.ID] = owner
+	}
+	if a.AccessKeyID != "" {
+		s.keys[a.AccessKeyID] = &accessKey{id: a.AccessKeyID, secret: seal(string(a.AccessKeySecret)), account: owner}
+	}
+	for _, role := range a.Roles {
+		s.roles[role.RoleARN] = roleOf{role, owner}
+	}
+}
+
+// clear empties every account; the caller holds the lock or the only reference.
+func (s *Server) clear() {
+	for _, a := range s.accounts {
+		a.names = map[nameKey]hold{}
+		a.shelves = map[string]*shelf{}
+		for _, site := range Sites {
+			a.shelves[site] = &shelf{}
+		}
+	}
+	s.gauges = map[gaugeKey]*gauge{}
+	s.faults, s.journal, s.received = nil, nil, 0
+}
+
+// Reset removes all certificates, faults, counters and the journal. Accounts,
+// sessions of roles and used nonces stay, and no CertId comes twice.
+func (s *Server) Reset() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clear()
+}
+
+// Close ends latencies and hangs, so that an HTTP server in front of it can stop.
+func (s *Server) Close() { s.close() }
+
+// Format implements fmt.Formatter: a server holds secrets and shows nothing.
+func (s *Server) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "emulator.Server") }
+
+// Handler serves CAS of one site, and STS, which is one for both sites. It panics
+// for a site that is not in Sites.
+func (s *Server) Handler(site string) http.Handler {
+	if !slices.Contains(Sites, site) {
+		panic("emulator: no such site: " + site)
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, site) })
+}
+
+// action is one call of the interface.
+type action struct {
+	version string
+	// unsigned calls carry their own proof.
+	unsigned bool
+	limit    func(Options) int
+	run      func(*Server, *invocation) (any, *failure)
+}
+
+const (
+	casVersion = "2020-04-07"
+	stsVersion = "2015-04-01"
+)
+
+func limit(configured, documented int) int {
+	if configured == 0 {
+		return documented
+	}
+	return configured
+}
+
+func noLimit(Options) int       { return -1 }
+func detailLimit(o Options) int { return limit(o.DetailLimit, 100) }
+
+// actions holds the limits that the documentation gives per second [doc].
+var actions = map[string]action{
+	"UploadUserCertificate":    {version: casVersion, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload},
+	"ListUserCertificateOrder": {version: casVersion, limit: func(o Options) int { return limit(o.ListLimit, 10) }, run: (*Server).list},
+	"DeleteUserCertificate":    {version: casVersion, limit: func(o Options) int { return limit(o.DeleteLimit, 100) }, run: (*Server).delete},
+	"GetUserCertificateDetail": {version: casVersion, limit: detailLimit, run: (*Server).userCertificateDetail},
+	"GetCertificateDetail":     {version: casVersion, limit: detailLimit, run: (*Server).certificateDetail},
+	"GetCallerIdentity":        {version: stsVersion, limit: noLimit, run: (*Server).callerIdentity},
+	"AssumeRoleWithOIDC":       {version: stsVersion, limit: noLimit, unsigned: true, run: (*Server).assumeRoleWithOIDC},
+}
+
+// invocation is one call on its way.
+type invocation struct {
+	site, method, action string
+	parameters           map[string]string
+	principal            principal
+	requestID            string
+	faults               []Fault
+	entry                *Call
+}
+
+// account is the one that is called.
+func (i *invocation) account() *account { return i.principal.account }
+
+// shelf holds the certificates that the call is about.
+func (i *invocation) shelf() *shelf { return i.account().shelves[i.site] }
+
+// answer carries out one call up to its answer.
+func (s *Server) answer(ctx context.Context, i *invocation) reply {
+	s.pause(s.options.LatencyBefore)
+	a, failed := s.accept(i)
+	if failed == nil {
+		failed = s.admit(i, a)
+	}
+	if failed != nil {
+		return s.refuse(i, failed)
+	}
+	if r, done := s.failBefore(ctx, i); done {
+		return r
+	}
+	value, failed := a.run(s, i)
+	r := s.refuseOr(i, value, failed)
+	if r.failed == nil {
+		s.note(i.entry, func(c *Call) { c.Decided = s.clock.Now() })
+	}
+	r = s.failAfter(ctx, i, r)
+	s.pause(s.options.LatencyAfter)
+	return r
+}
+
+// accept verifies that the call exists and who makes it.
+func (s *Server) accept(i *invocation) (action, *failure) {
+	p := i.parameters
+	a, ok := actions[i.action]
+	switch {
+	case i.action == "":
+		return a, fail("MissingParameter", "Action is mandatory for this action.")
+	case !ok:
+		return a, fail("InvalidAction.NotFound")
+	case p["Version"] != a.version:
+		return a, fail("InvalidVersion")
+	// The gateway's default is XML; this one speaks JSON alone.
+	case !strings.EqualFold(p["Format"], "JSON"):
+		return a, fail("InvalidParameter", "Only Format=JSON is served here.")
+	}
+	if a.unsigned {
+		return a, nil
+	}
+	who, failed := s.authenticate(i.method, p)
+	if failed != nil {
+		return a, failed
+	}
+	i.principal = who
+	s.note(i.entry, func(c *Call) { c.Account = who.account.id })
+	// Certificates live per site: a call of another region is at the wrong door.
+	if a.version == casVersion && p["RegionId"] != i.site {
+		return a, fail("InvalidRegionId")
+	}
+	return a, nil
+}
+
+// admit counts the call, throttles it, and picks the faults that it meets.
+func (s *Server) admit(i *invocation, a action) *failure {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	g := s.gauge(i)
+	if !g.admit(now, a.limit(s.options), s.options.CountThrottled) {
+		f := fail("Throttling.User")
+		f.timeLeft = g.timeLeft(now)
+		return f
+	}
+	i.faults = s.matchFaults(i)
+	return nil
+}
+
+// gauge returns the counters of a call; the caller holds the lock.
+func (s *Server) gauge(i *invocation) *gauge {
+	key := gaugeKey{site: i.site, action: i.action}
+	if i.principal.account != nil {
+		key.account = i.principal.account.id
+	}
+	if s.options.LimitsSharedAcrossSites {
+		key.site = ""
+	}
+	g := s.gauges[key]
+	if g == nil {
+		g = &gauge{outcomes: map[string]int{}}
+		s.gauges[key] = g
+	}
+	return g
+}
+
+// pause sleeps for a latency, whatever the client does meanwhile.
+func (s *Server) pause(l Latency) {
+	d := l.Base
+	if l.Jitter > 0 {
+		s.mu.Lock()
+		d += time.Duration(s.random.Int64N(2*int64(l.Jitter)+1)) - l.Jitter
+		s.mu.Unlock()
+	}
+	if d > 0 {
+		_ = s.clock.Sleep(s.ctx, d)
+	}
+}
+
+// commit notes that a call changed the account; the caller holds the lock.
+func (i *invocation) commit(now time.Time, id int64) {
+	i.entry.Committed, i.entry.CertID, i.entry.Decided = true, id, now
+}

@@ -1,0 +1,239 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Certificate is what the cloud knows of a certificate, without bodies and keys.
+type Certificate struct {
+	CertID     int64  `json:"certId"`
+	ResourceID string `json:"resourceId"`
+	Name       string `json:"name"`
+	AccountID  string `json:"accountId"`
+	Site       string `json:"site"`
+	CommonName string `json:"commonName"`
+	// SANs are names and addresses.
+	SANs []string `json:"sans,omitempty"`
+	// SHA256 and SHA1 are digests of the leaf's DER in upper-case hex; of an SM
+	// pair, of the certificate that signs [inf].
+	SHA256 string `json:"sha256"`
+	SHA1   string `json:"sha1"`
+	// SerialNumber is lower-case hex, padded with zeros.
+	SerialNumber string    `json:"serialNumber"`
+	Issuer       string    `json:"issuer"`
+	Organization string    `json:"organization,omitempty"`
+	NotBefore    time.Time `json:"notBefore"`
+	NotAfter     time.Time `json:"notAfter"`
+	// Algorithm is RSA, ECC or SM2.
+	Algorithm       string            `json:"algorithm"`
+	ResourceGroupID string            `json:"resourceGroupId,omitempty"`
+	Tags            map[string]string `json:"tags,omitempty"`
+	// Foreign certificates came by AddForeign, Hidden ones show in no list.
+	Foreign bool `json:"foreign,omitempty"`
+	Hidden  bool `json:"hidden,omitempty"`
+	Revoked bool `json:"revoked,omitempty"`
+	// Uploaded is when it was committed, Visible when lists begin to show it.
+	Uploaded time.Time `json:"uploaded"`
+	Visible  time.Time `json:"visible"`
+}
+
+// record is a certificate as it is kept. Nothing parsed is kept.
+type record struct {
+	Certificate
+	// otherSHA256 and otherSHA1 are those of the encryption certificate.
+	otherSHA256, otherSHA1 string
+	material               material
+}
+
+// material is PEM as it was uploaded.
+type material struct {
+	cert, encryptCert, signCert string
+	key, encryptKey, signKey    sealed
+}
+
+// nameKey is a taken name; site is empty where the sites share names.
+type nameKey struct{ site, name string }
+
+// hold says until when a name is taken. The zero value is for ever.
+type hold struct{ until time.Time }
+
+func (s *Server) nameKey(site, name string) nameKey {
+	if !s.options.NamesCaseSensitive {
+		name = strings.ToLower(name)
+	}
+	if s.options.NamesSharedAcrossSites {
+		site = ""
+	}
+	return nameKey{site, name}
+}
+
+// taken reports whether a name cannot be used; the caller holds the lock.
+func (s *Server) taken(a *account, site, name string, now time.Time) bool {
+	held, ok := a.names[s.nameKey(site, name)]
+	return ok && (held.until.IsZero() || now.Before(held.until))
+}
+
+// shelf holds the certificates of an account on a site, by CertID.
+type shelf struct{ records []*record }
+
+func (h *shelf) index(id int64) (int, bool) {
+	return slices.BinarySearchFunc(h.records, id, func(r *record, id int64) int { return cmp.Compare(r.CertID, id) })
+}
+
+func (h *shelf) find(id int64) *record {
+	if at, ok := h.index(id); ok {
+		return h.records[at]
+	}
+	return nil
+}
+
+func (h *shelf) insert(r *record) {
+	at, _ := h.index(r.CertID)
+	h.records = slices.Insert(h.records, at, r)
+}
+
+// store makes a certificate of a record: ids, times, the name. The caller holds
+// the lock and has seen that the name is free.
+func (s *Server) store(a *account, r *record, now time.Time) {
+	s.uploads++
+	r.CertID, r.ResourceID = s.newCertID(), resourceID(s.options.Seed, s.uploads)
+	r.AccountID = a.id
+	r.Uploaded = now
+	a.names[s.nameKey(r.Site, r.Name)] = hold{}
+	a.shelves[r.Site].insert(r)
+}
+
+// remove deletes a certificate; the caller holds the lock.
+func (s *Server) remove(a *account, site string, id int64, now time.Time) bool {
+	h := a.shelves[site]
+	at, ok := h.index(id)
+	if !ok {
+		return false
+	}
+	key := s.nameKey(site, h.records[at].Name)
+	h.records = slices.Delete(h.records, at, at+1)
+	switch wait := s.options.NameHeldAfterDelete; {
+	case wait == 0:
+		delete(a.names, key)
+	case wait > 0:
+		a.names[key] = hold{until: now.Add(wait)}
+	}
+	return true
+}
+
+// newCertID returns an id of its own. Ids grow with gaps [inf].
+func (s *Server) newCertID() int64 {
+	if s.lastID == 0 {
+		s.lastID = 11_000_000
+	}
+	s.lastID += 1 + s.random.Int64N(9)
+	if !s.options.CertIDsUnordered {
+		return s.lastID
+	}
+	// Multiplying by an odd number permutes the ids below a power of two.
+	return (s.lastID*0x9E3779B1)&(1<<40-1) | 1<<40
+}
+
+// resourceID permutes the numbers of six base-36 digits, so that no two are the
+// same before all are used up.
+func resourceID(seed, n int64) string {
+	const all = 36 * 36 * 36 * 36 * 36 * 36
+	x := (uint64(n)*1_103_515_243 + uint64(seed)%all) % all //nolint:gosec // wraps on purpose
+	digits := strconv.FormatUint(x, 36)
+	return "cas-upload-" + strings.Repeat("0", 6-len(digits)) + digits
+}
+
+// Certificates returns the certificates of an account on a site by CertID, the
+// expired, revoked and hidden ones included.
+func (s *Server) Certificates(accountID, site string) []Certificate {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[accountID]
+	if a == nil || a.shelves[site] == nil {
+		return nil
+	}
+	var all []Certificate
+	for _, r := range a.shelves[site].records {
+		c := r.Certificate
+		c.SANs, c.Tags = slices.Clone(c.SANs), maps.Clone(c.Tags)
+		all = append(all, c)
+	}
+	return all
+}
+
+// DeleteOutOfBand removes a certificate as a person in the console would, and
+// reports whether it was there.
+func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[accountID]
+	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
+}
+
+// Revoke marks a certificate as revoked, and reports whether it was there.
+func (s *Server) Revoke(accountID, site string, certID int64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[accountID]
+	if a == nil || a.shelves[site] == nil {
+		return false
+	}
+	r := a.shelves[site].find(certID)
+	if r != nil {
+		r.Revoked = true
+	}
+	return r != nil
+}
+
+// Foreign is a certificate that somebody else put into the account.
+type Foreign struct {
+	Name string `json:"name"`
+	// PEM is the certificate, leaf first; it may have expired. It need not be
+	// TLS: an SM2 certificate is taken too.
+	PEM string `json:"pem"`
+	// Hidden makes it occupy its name without showing in any list, as one of a
+	// resource group that the caller may not see.
+	Hidden bool `json:"hidden"`
+	// Revoked sets its status.
+	Revoked         bool   `json:"revoked"`
+	ResourceGroupID string `json:"resourceGroupId"`
+}
+
+// AddForeign puts a certificate into an account without a call: no limit, no
+// list lag, no journal. It fails for an unknown account or site, a name that is
+// invalid or taken, and a certificate that cannot be parsed.
+func (s *Server) AddForeign(accountID, site string, f Foreign) (Certificate, error) {
+	a := s.accounts[accountID]
+	if a == nil || !slices.Contains(Sites, site) {
+		return Certificate{}, fmt.Errorf("no account %q on site %q", accountID, site)
+	}
+	if !namePattern.MatchString(f.Name) {
+		return Certificate{}, fmt.Errorf("invalid name %q", f.Name)
+	}
+	chain, failed := parseChain(f.PEM)
+	if failed != nil {
+		return Certificate{}, fmt.Errorf("invalid certificate: %s", failed.message)
+	}
+	r := describe(chain[0])
+	r.Name, r.Site, r.ResourceGroupID = f.Name, site, f.ResourceGroupID
+	r.Foreign, r.Hidden, r.Revoked = true, f.Hidden, f.Revoked
+	r.material.cert = f.PEM
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	if s.taken(a, site, f.Name, now) {
+		return Certificate{}, fmt.Errorf("the name %q is taken", f.Name)
+	}
+	r.Visible = now
+	s.store(a, r, now)
+	return r.Certificate, nil
+}

@@ -1,0 +1,193 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"crypto/x509"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/emmansun/gmsm/sm2"
+	"github.com/emmansun/gmsm/smx509"
+)
+
+const (
+	maxTags     = 20  // [inf]
+	maxTagKey   = 128 // characters [inf]
+	maxTagValue = 128 // characters [inf]
+)
+
+// uploadAnswer is the answer of UploadUserCertificate [doc].
+type uploadAnswer struct {
+	CertID     int64  `json:"CertId"`
+	RequestID  string `json:"RequestId"`
+	ResourceID string `json:"ResourceId"`
+}
+
+// upload is UploadUserCertificate: everything is verified before the name is
+// looked at, and the name decides under the lock.
+func (s *Server) upload(i *invocation) (any, *failure) {
+	r, failed := s.readUpload(i.parameters)
+	if failed != nil {
+		return nil, failed
+	}
+	r.Site = i.site
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.clock.Now()
+	if s.taken(i.account(), i.site, r.Name, now) {
+		return nil, fail("NameRepeat")
+	}
+	if s.options.RefuseSameContent && i.shelf().holds(r.SHA256) {
+		return nil, fail("CertificateRepeat")
+	}
+	r.Visible = now.Add(s.listLag(i))
+	s.store(i.account(), r, now)
+	i.commit(now, r.CertID)
+	return uploadAnswer{CertID: r.CertID, RequestID: i.requestID, ResourceID: r.ResourceID}, nil
+}
+
+func (h *shelf) holds(sha256 string) bool {
+	for _, r := range h.records {
+		if r.SHA256 == sha256 {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) readUpload(p map[string]string) (*record, *failure) {
+	name := p["Name"]
+	if name == "" {
+		return nil, fail("MissingParameter", "Name is mandatory for this action.")
+	}
+	if !namePattern.MatchString(name) {
+		return nil, fail("InvalidParameter", "Name may have up to 64 letters, digits and underscores.")
+	}
+	group := p["ResourceGroupId"]
+	if group != "" && !groupPattern.MatchString(group) {
+		return nil, fail("InvalidParameter", "ResourceGroupId is invalid.")
+	}
+	tags, failed := readTags(p)
+	if failed != nil {
+		return nil, failed
+	}
+	read := s.readTLS
+	// The SM parameters are ignored when both of the others are set [doc].
+	if p["Cert"] == "" || p["Key"] == "" {
+		read = s.readSM
+	}
+	r, failed := read(p)
+	if failed != nil {
+		return nil, failed
+	}
+	r.Name, r.ResourceGroupID, r.Tags = strings.Clone(name), strings.Clone(group), tags
+	return r, nil
+}
+
+var groupPattern = regexp.MustCompile(`^rg-[a-z0-9]{1,61}$`)
+
+func (s *Server) readTLS(p map[string]string) (*record, *failure) {
+	chain, failed := parseChain(p["Cert"])
+	if failed != nil {
+		return nil, failed
+	}
+	if sm2.IsSM2PublicKey(chain[0].PublicKey) {
+		return nil, fail("ParseCertificateFailed", "Cert takes no SM certificate.")
+	}
+	if failed := checkChain(chain, s.clock.Now()); failed != nil {
+		return nil, failed
+	}
+	if failed := checkTLSKey(chain[0], p["Key"], s.options.AcceptPKCS8EC); failed != nil {
+		return nil, failed
+	}
+	r := describe(chain[0])
+	r.material.cert, r.material.key = p["Cert"], seal(p["Key"])
+	return r, nil
+}
+
+func (s *Server) readSM(p map[string]string) (*record, *failure) {
+	for _, name := range []string{"SignCert", "SignPrivateKey", "EncryptCert", "EncryptPrivateKey"} {
+		if p[name] == "" {
+			return nil, fail("MissingParameter", "Either Cert and Key or all four SM parameters are mandatory.")
+		}
+	}
+	now := s.clock.Now()
+	signing, failed := readHalf(p["SignCert"], p["SignPrivateKey"], x509.KeyUsageDigitalSignature|x509.KeyUsageContentCommitment, now)
+	if failed != nil {
+		return nil, failed
+	}
+	const encrypts = x509.KeyUsageKeyEncipherment | x509.KeyUsageDataEncipherment | x509.KeyUsageKeyAgreement
+	encrypting, failed := readHalf(p["EncryptCert"], p["EncryptPrivateKey"], encrypts, now)
+	if failed != nil {
+		return nil, failed
+	}
+	r := describe(signing)
+	r.otherSHA256, r.otherSHA1 = digests(encrypting)
+	r.material = material{
+		signCert: p["SignCert"], signKey: seal(p["SignPrivateKey"]),
+		encryptCert: p["EncryptCert"], encryptKey: seal(p["EncryptPrivateKey"]),
+	}
+	return r, nil
+}
+
+// readHalf verifies one certificate of an SM pair: of SM2, valid, with its key,
+// and for its purpose [inf].
+func readHalf(certificate, key string, purposes x509.KeyUsage, now time.Time) (*smx509.Certificate, *failure) {
+	chain, failed := parseChain(certificate)
+	if failed != nil {
+		return nil, failed
+	}
+	leaf := chain[0]
+	if !sm2.IsSM2PublicKey(leaf.PublicKey) || !usable(leaf, purposes) {
+		return nil, fail("ParseCertificateFailed", "The certificate is not an SM2 certificate for its purpose.")
+	}
+	if failed := checkChain(chain, now); failed != nil {
+		return nil, failed
+	}
+	return leaf, checkSMKey(leaf, key)
+}
+
+// readTags reads Tags.N.Key and Tags.N.Value, N from 1 without gaps [inf].
+func readTags(p map[string]string) (map[string]string, *failure) {
+	tags, seen := map[string]string{}, 0
+	for name := range p {
+		if strings.HasPrefix(name, "Tags.") {
+			seen++
+		}
+	}
+	for n := 1; seen > 0; n++ {
+		prefix := "Tags." + strconv.Itoa(n)
+		key, hasKey := p[prefix+".Key"]
+		value, hasValue := p[prefix+".Value"]
+		if !hasKey || n > maxTags {
+			return nil, fail("InvalidParameter", "Tags are invalid.")
+		}
+		if _, twice := tags[key]; twice || !validTag(key, value) {
+			return nil, fail("InvalidParameter", "Tags are invalid.")
+		}
+		tags[strings.Clone(key)] = strings.Clone(value)
+		seen--
+		if hasValue {
+			seen--
+		}
+	}
+	if len(tags) == 0 {
+		return nil, nil
+	}
+	return tags, nil
+}
+
+func validTag(key, value string) bool {
+	for _, text := range []string{key, value} {
+		if strings.Contains(text, "http://") || strings.Contains(text, "https://") {
+			return false
+		}
+	}
+	lower := strings.ToLower(key)
+	return key != "" && len([]rune(key)) <= maxTagKey && len([]rune(value)) <= maxTagValue &&
+		!strings.HasPrefix(lower, "aliyun") && !strings.HasPrefix(lower, "acs:")
+}
