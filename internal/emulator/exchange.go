@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -130,21 +131,24 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *failure) {
 	return form, nil
 }
 
-// succeed returns the answer that holds value and the request's id.
-func (s *Server) succeed(value any) reply {
-	body, err := json.Marshal(value)
-	if err != nil {
+// succeed returns the answer that is value.
+func succeed(value any) reply {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	// The cloud writes & as it is, in links and in the string to sign.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		// All values are plain structs of this package.
 		panic(fmt.Sprintf("emulator: %v", err))
 	}
-	return reply{status: http.StatusOK, contentType: jsonType, body: body}
+	return reply{status: http.StatusOK, contentType: jsonType, body: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
 }
 
 func (s *Server) refuseOr(i *invocation, value any, failed *failure) reply {
 	if failed != nil {
 		return s.refuse(i, failed)
 	}
-	return s.succeed(value)
+	return succeed(value)
 }
 
 // errorBody is any failure as the gateway and the service write it [doc].
@@ -203,7 +207,7 @@ func errorFor(i *invocation, f *failure) errorBody {
 }
 
 func (s *Server) refuse(i *invocation, f *failure) reply {
-	r := s.succeed(errorFor(i, f))
+	r := succeed(errorFor(i, f))
 	r.status, r.failed, r.code = f.status, f, f.code
 	if f.timeLeft > 0 {
 		r.header = map[string]string{

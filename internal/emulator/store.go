@@ -140,7 +140,7 @@ func (s *Server) newCertID() int64 {
 		return s.lastID
 	}
 	// Multiplying by an odd number permutes the ids below a power of two.
-	return (s.lastID*0x9E3779B1)&(1<<40-1) | 1<<40
+	return (s.lastID*0x9E3779B97F)&(1<<40-1) | 1<<40
 }
 
 // resourceID permutes the numbers of six base-36 digits, so that no two are the
