@@ -163,12 +163,10 @@ type errorBody struct {
 
 // accessDenied comes with every 403 [doc].
 type accessDenied struct {
-	AuthAction                   string
-	AuthPrincipalDisplayName     string
-	AuthPrincipalOwnerID         string `json:"AuthPrincipalOwnerId"`
-	AuthPrincipalType            string
-	EncodedDiagnosticMessage     string
-	NoPermissionType, PolicyType string
+	AuthPrincipalDisplayName string
+	AuthPrincipalOwnerID     string `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalType        string
+	EncodedDiagnosticMessage string
 }
 
 func hostAndProduct(i *invocation) (host, product string) {
@@ -192,12 +190,9 @@ func errorFor(i *invocation, f *failure) errorBody {
 	}
 	if f.denied {
 		body.AccessDeniedDetail = &accessDenied{
-			AuthAction:               "yundun-cert:" + knownAction(i.action),
 			AuthPrincipalDisplayName: "emulated-user",
 			AuthPrincipalType:        "SubUser",
 			EncodedDiagnosticMessage: "AQEAAAAA",
-			NoPermissionType:         "ImplicitDeny",
-			PolicyType:               "AccountLevelIdentityBasedPolicy",
 		}
 		if i.principal.account != nil {
 			body.AccessDeniedDetail.AuthPrincipalOwnerID = i.principal.account.id
