@@ -104,8 +104,9 @@ func openDoor(name, address string, handler http.Handler, security *tls.Config) 
 		return nil, fmt.Errorf("%s for %s is not loopback: plain HTTP carries private keys there alone", address, name)
 	}
 	d := &door{name: name, scheme: "http", listener: listener, server: &http.Server{
-		Handler:           handler,
-		TLSConfig:         security,
+		Handler: handler,
+		// A server completes its own.
+		TLSConfig:         security.Clone(),
 		ReadHeaderTimeout: 10 * time.Second,
 		// Of net/http: its lines hold addresses and no requests.
 		ErrorLog: log.New(io.Discard, "", 0),
@@ -161,7 +162,7 @@ func serve(ctx context.Context, cloud *emulator.Server, doors []*door) error {
 	failed := make(chan error, len(doors))
 	for _, d := range doors {
 		go func() {
-			if d.server.TLSConfig != nil {
+			if d.scheme == "https" {
 				failed <- d.server.ServeTLS(d.listener, "", "")
 				return
 			}

@@ -36,10 +36,12 @@ func (s *Server) delete(i *invocation) (any, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	if !s.remove(i.account(), i.site, id, now) {
+	r := i.shelf().find(id)
+	if r == nil {
 		return nil, fail("NotFound")
 	}
-	i.commit(now, id)
+	s.remove(i.account(), i.site, id, now)
+	i.commit(now, r)
 	return simpleAnswer{i.requestID}, nil
 }
 
@@ -73,7 +75,7 @@ func (s *Server) userCertificateDetail(i *invocation) (any, *failure) {
 	if r == nil {
 		return nil, fail("NotFound")
 	}
-	i.entry.CertID = id
+	i.entry.CertID, i.entry.Name = id, r.Name
 	d := userDetail{
 		RequestID: i.requestID, ID: id, InstanceID: r.ResourceID, CertIdentifier: certIdentifier(r),
 		Name: r.Name, Common: r.CommonName, Sans: strings.Join(r.SANs, ","), OrgName: r.Organization,
@@ -122,7 +124,7 @@ func (s *Server) certificateDetail(i *invocation) (any, *failure) {
 	if r == nil {
 		return nil, fail("NotFound")
 	}
-	i.entry.CertID = id
+	i.entry.CertID, i.entry.Name = id, r.Name
 	return certificateDetail{
 		RequestID: i.requestID, CertIdentifier: certIdentifier(r), InstanceID: r.ResourceID,
 		CertificateName: r.Name, FingerPrint: r.SHA1, Algorithm: r.Algorithm, CommonName: r.CommonName,

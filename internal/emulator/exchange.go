@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -130,21 +131,24 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *failure) {
 	return form, nil
 }
 
-// succeed returns the answer that holds value and the request's id.
-func (s *Server) succeed(value any) reply {
-	body, err := json.Marshal(value)
-	if err != nil {
+// succeed returns the answer that is value.
+func succeed(value any) reply {
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	// The cloud writes & as it is, in links and in the string to sign.
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
 		// All values are plain structs of this package.
 		panic(fmt.Sprintf("emulator: %v", err))
 	}
-	return reply{status: http.StatusOK, contentType: jsonType, body: body}
+	return reply{status: http.StatusOK, contentType: jsonType, body: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
 }
 
 func (s *Server) refuseOr(i *invocation, value any, failed *failure) reply {
 	if failed != nil {
 		return s.refuse(i, failed)
 	}
-	return s.succeed(value)
+	return succeed(value)
 }
 
 // errorBody is any failure as the gateway and the service write it [doc].
@@ -159,12 +163,10 @@ type errorBody struct {
 
 // accessDenied comes with every 403 [doc].
 type accessDenied struct {
-	AuthAction                   string
-	AuthPrincipalDisplayName     string
-	AuthPrincipalOwnerID         string `json:"AuthPrincipalOwnerId"`
-	AuthPrincipalType            string
-	EncodedDiagnosticMessage     string
-	NoPermissionType, PolicyType string
+	AuthPrincipalDisplayName string
+	AuthPrincipalOwnerID     string `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalType        string
+	EncodedDiagnosticMessage string
 }
 
 func hostAndProduct(i *invocation) (host, product string) {
@@ -188,12 +190,9 @@ func errorFor(i *invocation, f *failure) errorBody {
 	}
 	if f.denied {
 		body.AccessDeniedDetail = &accessDenied{
-			AuthAction:               "yundun-cert:" + knownAction(i.action),
 			AuthPrincipalDisplayName: "emulated-user",
 			AuthPrincipalType:        "SubUser",
 			EncodedDiagnosticMessage: "AQEAAAAA",
-			NoPermissionType:         "ImplicitDeny",
-			PolicyType:               "AccountLevelIdentityBasedPolicy",
 		}
 		if i.principal.account != nil {
 			body.AccessDeniedDetail.AuthPrincipalOwnerID = i.principal.account.id
@@ -203,7 +202,7 @@ func errorFor(i *invocation, f *failure) errorBody {
 }
 
 func (s *Server) refuse(i *invocation, f *failure) reply {
-	r := s.succeed(errorFor(i, f))
+	r := succeed(errorFor(i, f))
 	r.status, r.failed, r.code = f.status, f, f.code
 	if f.timeLeft > 0 {
 		r.header = map[string]string{

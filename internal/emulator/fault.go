@@ -279,7 +279,7 @@ func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply
 	case FaultNumericCode:
 		body := errorFor(i, fail("InternalError"))
 		body.Code = cmp.Or(f.Status, http.StatusInternalServerError)
-		r := s.succeed(body)
+		r := succeed(body)
 		r.status, r.code = cmp.Or(f.Status, http.StatusInternalServerError), fmt.Sprint(body.Code)
 		return r
 	case FaultEmpty:
@@ -288,7 +288,7 @@ func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply
 		right.body = right.body[:len(right.body)/2]
 		return right
 	case FaultZeroCertID:
-		return s.succeed(uploadAnswer{RequestID: i.requestID})
+		return succeed(uploadAnswer{RequestID: i.requestID})
 	default:
 		return s.refuse(i, f.failure(i))
 	}

@@ -25,7 +25,8 @@ type Call struct {
 	Site string `json:"site"`
 	// Action is the call's name, "(unknown)" for one that does not exist.
 	Action string `json:"action"`
-	// Name is the name to upload under, "(invalid)" for one that cannot be.
+	// Name is the name to upload under, "(invalid)" for one that cannot be, or
+	// the name of the certificate that was deleted or shown.
 	Name string `json:"name,omitempty"`
 	// CertID is the certificate that was made, deleted or shown.
 	CertID int64 `json:"certId,omitempty"`

@@ -102,16 +102,7 @@ func (q listQuery) selects(r *record, now time.Time) bool {
 	if r.Hidden || now.Before(r.Visible) || q.group != "" && q.group != r.ResourceGroupID {
 		return false
 	}
-	return slices.Contains(q.statuses, statusOf(r, now)) && (q.keyword == "" || q.finds(r))
-}
-
-// finds is the fuzzy search in domains and resource ids; names are not searched
-// [doc].
-func (q listQuery) finds(r *record) bool {
-	if strings.Contains(r.ResourceID, q.keyword) || strings.Contains(strings.ToLower(r.CommonName), q.keyword) {
-		return true
-	}
-	return slices.ContainsFunc(r.SANs, func(san string) bool { return strings.Contains(strings.ToLower(san), q.keyword) })
+	return strings.Contains(r.searched, q.keyword) && slices.Contains(q.statuses, statusOf(r, now))
 }
 
 // list is ListUserCertificateOrder. The newest come first [inf].

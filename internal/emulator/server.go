@@ -276,6 +276,7 @@ func (s *Server) pause(l Latency) {
 }
 
 // commit notes that a call changed the account; the caller holds the lock.
-func (i *invocation) commit(now time.Time, id int64) {
-	i.entry.Committed, i.entry.CertID, i.entry.Decided = true, id, now
+func (i *invocation) commit(now time.Time, r *record) {
+	i.entry.Committed, i.entry.Decided = true, now
+	i.entry.CertID, i.entry.Name = r.CertID, r.Name
 }

@@ -47,6 +47,15 @@ func TestAnUploadIsListedShownAndDeleted(t *testing.T) {
 		t.Errorf("second delete: %d %s, want 400 NotFound", r.status, r.code())
 	}
 	c.upload("web_1", issueFor("a.example.com"))
+	var deleted []Call
+	for _, call := range s.Journal() {
+		if call.Action == "DeleteUserCertificate" {
+			deleted = append(deleted, Call{Name: call.Name, CertID: call.CertID, Code: call.Code, Committed: call.Committed})
+		}
+	}
+	if diff := cmp.Diff([]Call{{Name: "web_1", CertID: id, Committed: true}, {Code: "NotFound"}}, deleted); diff != "" {
+		t.Errorf("deletions in the journal: %s", diff)
+	}
 }
 
 func TestTheLimitHoldsInEverySlidingSecond(t *testing.T) {

@@ -51,7 +51,10 @@ type record struct {
 	Certificate
 	// otherSHA256 and otherSHA1 are those of the encryption certificate.
 	otherSHA256, otherSHA1 string
-	material               material
+	// searched is what Keyword matches, in lower case: domains and the resource
+	// id, fuzzily; names are not searched [doc].
+	searched string
+	material material
 }
 
 // material is PEM as it was uploaded.
@@ -106,6 +109,7 @@ func (h *shelf) insert(r *record) {
 func (s *Server) store(a *account, r *record, now time.Time) {
 	s.uploads++
 	r.CertID, r.ResourceID = s.newCertID(), resourceID(s.options.Seed, s.uploads)
+	r.searched = strings.ToLower(strings.Join(append([]string{r.ResourceID, r.CommonName}, r.SANs...), "\n"))
 	r.AccountID = a.id
 	r.Uploaded = now
 	a.names[s.nameKey(r.Site, r.Name)] = hold{}
@@ -140,7 +144,7 @@ func (s *Server) newCertID() int64 {
 		return s.lastID
 	}
 	// Multiplying by an odd number permutes the ids below a power of two.
-	return (s.lastID*0x9E3779B1)&(1<<40-1) | 1<<40
+	return (s.lastID*0x9E3779B97F)&(1<<40-1) | 1<<40
 }
 
 // resourceID permutes the numbers of six base-36 digits, so that no two are the

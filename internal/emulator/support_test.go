@@ -99,6 +99,18 @@ func (c *client) at(s *Server, site string) *client {
 	return &other
 }
 
+// signedUpload is the request of an upload whose client gives up after patience.
+func signedUpload(t *testing.T, c *client, pair pair, patience time.Duration) *http.Request {
+	p := c.common("UploadUserCertificate")
+	p["Name"], p["Cert"], p["Key"] = "web", pair.cert, pair.key
+	p["Signature"] = testSign(http.MethodPost, c.secret, p)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", strings.NewReader(form(p).Encode()))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return request
+}
+
 // result is an answer of any kind.
 type result struct {
 	status int

@@ -46,7 +46,7 @@ func (s *Server) upload(i *invocation) (any, *failure) {
 	}
 	r.Visible = now.Add(s.listLag(i))
 	s.store(i.account(), r, now)
-	i.commit(now, r.CertID)
+	i.commit(now, r)
 	return uploadAnswer{CertID: r.CertID, RequestID: i.requestID, ResourceID: r.ResourceID}, nil
 }
 

@@ -1,0 +1,180 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhichCertificatesAListShows(t *testing.T) {
+	t.Parallel()
+	s, c, clock := newTestServer(t, Options{ListLimit: -1})
+	short := leafFor("short.example.com")
+	short.NotAfter = epoch.AddDate(0, 0, 20)
+	c.upload("old", issue(short))
+	long := leafFor("Long.example.org")
+	long.NotAfter = epoch.AddDate(2, 0, 0)
+	c.upload("long", issue(long))
+	soon := leafFor("soon.example.com")
+	soon.NotAfter = epoch.AddDate(0, 0, 45)
+	c.upload("soon", issue(soon))
+	s.Revoke(testAccount, SiteChina, c.upload("gone", issue(long)))
+	if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: "hidden", PEM: issue(long).cert, Hidden: true}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: "grouped", PEM: issue(long).cert, ResourceGroupID: "rg-a"}); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(21 * 24 * time.Hour)
+	resource := s.Certificates(testAccount, SiteChina)[1].ResourceID
+
+	tests := map[string]struct {
+		parameters map[string]string
+		want       []string
+	}{
+		"current ones by default, newest first": {nil, []string{"grouped", "soon", "long"}},
+		"issued ones":                           {map[string]string{"Status": "ISSUED"}, []string{"grouped", "long"}},
+		"those that expire soon":                {map[string]string{"Status": "WILLEXPIRED"}, []string{"soon"}},
+		"expired ones":                          {map[string]string{"Status": "EXPIRED"}, []string{"old"}},
+		"revoked ones":                          {map[string]string{"Status": "REVOKED"}, []string{"gone"}},
+		"a status of orders":                    {map[string]string{"Status": "PAYED"}, []string{}},
+		"a part of a domain, in any case":       {map[string]string{"Keyword": "LONG.EXAMPLE"}, []string{"grouped", "long"}},
+		"an alternative name":                   {map[string]string{"Keyword": "www.soon"}, []string{"soon"}},
+		"a resource id":                         {map[string]string{"Keyword": resource}, []string{"long"}},
+		"names are not searched":                {map[string]string{"Keyword": "grouped"}, []string{}},
+		"one resource group":                    {map[string]string{"ResourceGroupId": "rg-a"}, []string{"grouped"}},
+		"no certificates without an order type": {map[string]string{"OrderType": ""}, []string{}},
+		"no certificates among bought orders":   {map[string]string{"OrderType": "BUY"}, []string{}},
+		"a page":                                {map[string]string{"ShowSize": "1", "CurrentPage": "2"}, []string{"soon"}},
+		"a page behind the last":                {map[string]string{"ShowSize": "2", "CurrentPage": "3"}, []string{}},
+	}
+	for name, test := range tests {
+		if diff := cmp.Diff(test.want, names(c.list(test.parameters))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for name, parameters := range map[string]map[string]string{
+		"an unknown status":     {"Status": "VALID"},
+		"an unknown order type": {"OrderType": "upload"},
+		"page 0":                {"CurrentPage": "0"},
+		"a page without number": {"CurrentPage": "x"},
+		"too large a page":      {"ShowSize": "101"},
+		"an empty page":         {"ShowSize": "0"},
+	} {
+		if r := c.call("ListUserCertificateOrder", parameters); r.status != http.StatusBadRequest || r.code() != "InvalidParameter" {
+			t.Errorf("%s: %d %s", name, r.status, r.code())
+		}
+	}
+}
+
+func TestPagesHoldEveryCertificateOnce(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{ListLimit: -1})
+	p := issueFor("a.example.com")
+	for n := range 120 {
+		if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: fmt.Sprintf("n%03d", n), PEM: p.cert}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var all []string
+	for _, page := range []string{"1", "2", "3"} {
+		r := c.call("ListUserCertificateOrder", map[string]string{"OrderType": "UPLOAD", "CurrentPage": page})
+		if r.fields["TotalCount"] != 120.0 || r.fields["ShowSize"] != 50.0 {
+			t.Errorf("page %s: TotalCount %v, ShowSize %v", page, r.fields["TotalCount"], r.fields["ShowSize"])
+		}
+		all = append(all, names(c.list(map[string]string{"CurrentPage": page}))...)
+	}
+	slices.Sort(all)
+	if len(all) != 120 || len(slices.Compact(all)) != 120 {
+		t.Errorf("%d names on three pages", len(all))
+	}
+}
+
+func TestUploadsShowInListsAfterTheLag(t *testing.T) {
+	t.Parallel()
+	_, c, clock := newTestServer(t, Options{ListLag: time.Minute})
+	c.upload("web", issueFor("a.example.com"))
+	clock.advance(time.Minute - 1)
+	if got := names(c.list(nil)); len(got) != 0 {
+		t.Errorf("before the lag has passed: %v", got)
+	}
+	clock.advance(1)
+	if diff := cmp.Diff([]string{"web"}, names(c.list(nil))); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestLimitsCountBySiteUnlessShared(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		unknowns Unknowns
+		want     string
+	}{
+		"each site by itself":               {Unknowns{}, ""},
+		"both together where they share it": {Unknowns{LimitsSharedAcrossSites: true}, "Throttling.User"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, _ := newTestServer(t, Options{ListLimit: 1, Unknowns: test.unknowns})
+			c.list(nil)
+			if r := c.at(s, SiteInternational).call("ListUserCertificateOrder", nil); r.code() != test.want {
+				t.Errorf("at the other site: %q, want %q", r.code(), test.want)
+			}
+		})
+	}
+}
+
+func TestThrottledCallsCountOnlyWhereTheyDo(t *testing.T) {
+	t.Parallel()
+	for _, counted := range []bool{false, true} {
+		_, c, clock := newTestServer(t, Options{ListLimit: 1, Unknowns: Unknowns{CountThrottled: counted}})
+		c.list(nil)
+		clock.advance(600 * time.Millisecond)
+		if r := c.call("ListUserCertificateOrder", nil); r.code() != "Throttling.User" {
+			t.Fatalf("second call: %q", r.code())
+		}
+		clock.advance(600 * time.Millisecond)
+		want := ""
+		if counted {
+			want = "Throttling.User"
+		}
+		if r := c.call("ListUserCertificateOrder", nil); r.code() != want {
+			t.Errorf("counted %t: %q, want %q", counted, r.code(), want)
+		}
+	}
+}
+
+func TestAccountsDoNotSeeEachOther(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{ListLimit: 1, Accounts: []Account{
+		{ID: testAccount, AccessKeyID: testKeyID, AccessKeySecret: testSecret},
+		{ID: testAccount, AccessKeyID: "LTAIsecondKey", AccessKeySecret: "second"},
+		{ID: otherID, AccessKeyID: "LTAIother", AccessKeySecret: "other"},
+	}})
+	p := issueFor("a.example.com")
+	c.upload("web", p)
+	second, other := *c, *c
+	second.id, second.secret = "LTAIsecondKey", "second"
+	other.id, other.secret = "LTAIother", "other"
+	if got := names(second.list(nil)); len(got) != 1 {
+		t.Errorf("the second key of the account sees %v", got)
+	}
+	if r := c.call("ListUserCertificateOrder", nil); r.code() != "Throttling.User" {
+		t.Errorf("the keys of an account do not share its limit: %q", r.code())
+	}
+	if got := names(other.list(nil)); len(got) != 0 {
+		t.Errorf("the other account sees %v", got)
+	}
+	other.upload("web", p)
+	if len(s.Certificates(testAccount, SiteChina)) != 1 || len(s.Certificates(otherID, SiteChina)) != 1 {
+		t.Error("the accounts do not hold one certificate each")
+	}
+}

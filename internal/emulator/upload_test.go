@@ -1,0 +1,350 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// refusal is what an upload of these parameters must be answered with; "" is a
+// success.
+type refusal struct {
+	parameters map[string]string
+	code       string
+}
+
+func checkUploads(t *testing.T, o Options, tests map[string]refusal) {
+	t.Helper()
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, _ := newTestServer(t, o)
+			r := c.call("UploadUserCertificate", test.parameters)
+			if r.code() != test.code {
+				t.Errorf("answer %d %s (%v), want %q", r.status, r.code(), r.fields["Message"], test.code)
+			}
+			want, held := 0, len(s.Certificates(testAccount, SiteChina))
+			if test.code == "" {
+				want = 1
+			}
+			if call := s.Journal()[0]; held != want || call.Committed != (want == 1) {
+				t.Errorf("%d certificates are held, journal %+v", held, call)
+			}
+		})
+	}
+}
+
+func TestParametersOfUploads(t *testing.T) {
+	t.Parallel()
+	p := issueFor("a.example.com")
+	with := func(extra map[string]string) map[string]string {
+		all := map[string]string{"Name": "web", "Cert": p.cert, "Key": p.key}
+		maps.Copy(all, extra)
+		return all
+	}
+	tags := func(n int) map[string]string {
+		all := map[string]string{}
+		for i := range n {
+			all[fmt.Sprintf("Tags.%d.Key", i+1)] = fmt.Sprint("key", i)
+			all[fmt.Sprintf("Tags.%d.Value", i+1)] = "value"
+		}
+		return all
+	}
+	checkUploads(t, Options{}, map[string]refusal{
+		"a plain upload":                     {with(nil), ""},
+		"a name of 64 characters":            {with(map[string]string{"Name": strings.Repeat("aZ_9", 16)}), ""},
+		"a name of 65 characters":            {with(map[string]string{"Name": strings.Repeat("a", 65)}), "InvalidParameter"},
+		"a hyphen in the name":               {with(map[string]string{"Name": "a-b"}), "InvalidParameter"},
+		"a letter beyond ASCII in the name":  {with(map[string]string{"Name": "名"}), "InvalidParameter"},
+		"no name":                            {with(map[string]string{"Name": ""}), "MissingParameter"},
+		"a resource group":                   {with(map[string]string{"ResourceGroupId": "rg-acfm4"}), ""},
+		"a resource group that is none":      {with(map[string]string{"ResourceGroupId": "group"}), "InvalidParameter"},
+		"twenty tags":                        {with(tags(20)), ""},
+		"twenty-one tags":                    {with(tags(21)), "InvalidParameter"},
+		"tags counted from 0":                {with(map[string]string{"Tags.0.Key": "a"}), "InvalidParameter"},
+		"a gap in the tags":                  {with(map[string]string{"Tags.1.Key": "a", "Tags.3.Key": "b"}), "InvalidParameter"},
+		"a tag without a value":              {with(map[string]string{"Tags.1.Key": "a"}), ""},
+		"a value without a tag":              {with(map[string]string{"Tags.1.Value": "a"}), "InvalidParameter"},
+		"a tag twice":                        {with(map[string]string{"Tags.1.Key": "a", "Tags.2.Key": "a"}), "InvalidParameter"},
+		"a tag of the vendor's":              {with(map[string]string{"Tags.1.Key": "acs:a"}), "InvalidParameter"},
+		"a tag of the vendor's, capitalised": {with(map[string]string{"Tags.1.Key": "Aliyun"}), "InvalidParameter"},
+		"a tag with a URL":                   {with(map[string]string{"Tags.1.Key": "a", "Tags.1.Value": "http://a"}), "InvalidParameter"},
+		"a tag of 129 characters":            {with(map[string]string{"Tags.1.Key": strings.Repeat("a", 129)}), "InvalidParameter"},
+		"neither certificate nor SM pair":    {map[string]string{"Name": "web"}, "MissingParameter"},
+		"a certificate without a key":        {map[string]string{"Name": "web", "Cert": p.cert}, "MissingParameter"},
+	})
+}
+
+func TestPEMThatIsNotClean(t *testing.T) {
+	t.Parallel()
+	p := issueFor("a.example.com")
+	cert := func(text string) map[string]string {
+		return map[string]string{"Name": "web", "Cert": text, "Key": p.key}
+	}
+	key := func(text string) map[string]string {
+		return map[string]string{"Name": "web", "Cert": p.cert, "Key": text}
+	}
+	const bad = "CertificateFormatException"
+	second := strings.LastIndex(p.cert, "-----BEGIN")
+	checkUploads(t, Options{}, map[string]refusal{
+		"no newline at the end":           {cert(strings.TrimSuffix(p.cert, "\n")), ""},
+		"carriage returns":                {cert(strings.ReplaceAll(p.cert, "\n", "\r\n")), bad},
+		"a blank line at the end":         {cert(p.cert + "\n"), bad},
+		"a blank line between blocks":     {cert(p.cert[:second] + "\n" + p.cert[second:]), bad},
+		"text before the first block":     {cert("subject=a\n" + p.cert), bad},
+		"text between blocks":             {cert(p.cert[:second] + "issuer=b\n" + p.cert[second:]), bad},
+		"newlines written as backslash n": {cert(strings.ReplaceAll(p.cert, "\n", `\n`)), bad},
+		"a key among the certificates":    {cert(p.cert + p.key), bad},
+		"text that is no PEM":             {cert("certificate"), bad},
+		"a block that is no certificate":  {cert(pemOf("CERTIFICATE", []byte("none"))), "ParseCertificateFailed"},
+		"a chain of 64 KiB and more":      {cert(strings.Repeat(p.cert, 100)), "DataTooLongException"},
+		"carriage returns in the key":     {key(strings.ReplaceAll(p.key, "\n", "\r\n")), bad},
+		"curve parameters before the key": {key(pemOf("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}) + p.key), bad},
+		"two keys":                        {key(p.key + p.key), bad},
+		"an encrypted key":                {key(pemOf("ENCRYPTED PRIVATE KEY", []byte("none"))), bad},
+		"a key with headers": {
+			key(strings.Replace(p.key, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1)), bad,
+		},
+		"a key that cannot be parsed": {key(pemOf("EC PRIVATE KEY", []byte("none"))), bad},
+	})
+}
+
+func TestChainsAndKeys(t *testing.T) {
+	t.Parallel()
+	a, key := testCA(), leafKey()
+	leaf := pemOf("CERTIFICATE", a.sign(leafFor("a.example.com"), &key.PublicKey))
+	intermediate, root := pemOf("CERTIFICATE", a.intermediate.Raw), pemOf("CERTIFICATE", a.root.Raw)
+	expired := leafFor("a.example.com")
+	expired.NotAfter = epoch.Add(-time.Second)
+	selfSigned := leafFor("a.example.com")
+	rsaKey := must(rsa.GenerateKey(rand.Reader, 2048))
+	rsaLeaf := pemOf("CERTIFICATE", a.sign(leafFor("a.example.com"), &rsaKey.PublicKey)) + intermediate
+	edPublic, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	of := func(cert, key string) map[string]string {
+		return map[string]string{"Name": "web", "Cert": cert, "Key": key}
+	}
+	pkcs8 := func(key any) string { return pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key))) }
+	checkUploads(t, Options{}, map[string]refusal{
+		"a leaf alone":                  {of(leaf, ecPEM(key)), ""},
+		"a leaf and its issuer":         {of(leaf+intermediate, ecPEM(key)), ""},
+		"a self-signed leaf alone":      {of(pemOf("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, selfSigned, selfSigned, &key.PublicKey, key))), ecPEM(key)), ""},
+		"the issuer first":              {of(intermediate+leaf, ecPEM(key)), "CertificateChainNotMatch"},
+		"the issuer twice":              {of(leaf+intermediate+intermediate, ecPEM(key)), "CertificateChainNotMatch"},
+		"a certificate of another path": {of(leaf+leaf, ecPEM(key)), "CertificateChainNotMatch"},
+		"the root behind":               {of(leaf+intermediate+root, ecPEM(key)), "CertificateChainNotMatch"},
+		"an expired leaf":               {of(pemOf("CERTIFICATE", a.sign(expired, &key.PublicKey))+intermediate, ecPEM(key)), "CertificateExpired"},
+		"a key of another leaf":         {of(leaf+intermediate, ecPEM(a.rootKey)), "CertificateFormatException"},
+		"a key of another kind":         {of(leaf+intermediate, pkcs8(rsaKey)), "CertificateFormatException"},
+		"RSA as PKCS#1":                 {of(rsaLeaf, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))), ""},
+		"RSA as PKCS#8":                 {of(rsaLeaf, pkcs8(rsaKey)), ""},
+		"an elliptic curve as PKCS#8":   {of(leaf, pkcs8(key)), "CertificateFormatException"},
+		"an Ed25519 key":                {of(pemOf("CERTIFICATE", a.sign(leafFor("a.example.com"), edPublic)), pkcs8(edKey)), "CertificateFormatException"},
+		"an SM certificate":             {of(issueSM("a.example.com").signCert, ecPEM(key)), "ParseCertificateFailed"},
+	})
+	checkUploads(t, Options{Unknowns: Unknowns{AcceptPKCS8EC: true}}, map[string]refusal{
+		"an elliptic curve as PKCS#8 where it is accepted": {of(leaf, pkcs8(key)), ""},
+	})
+}
+
+func TestSMPairs(t *testing.T) {
+	t.Parallel()
+	p, other := issueSM("a.example.com"), issueSM("a.example.com")
+	tls := issueFor("a.example.com")
+	with := func(change func(*smPair)) map[string]string {
+		q := p
+		change(&q)
+		return q.parameters("web")
+	}
+	ignored := with(func(*smPair) {})
+	ignored["Cert"], ignored["Key"], ignored["SignCert"] = tls.cert, tls.key, "ignored"
+	checkUploads(t, Options{}, map[string]refusal{
+		"a pair":                               {with(func(*smPair) {}), ""},
+		"a pair beside a TLS certificate":      {ignored, ""},
+		"no encryption key":                    {with(func(p *smPair) { p.encryptKey = "" }), "MissingParameter"},
+		"the key of another sign certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "CertificateFormatException"},
+		"keys exchanged":                       {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "CertificateFormatException"},
+		"certificates exchanged":               {with(func(p *smPair) { *p = smPair{p.encryptCert, p.encryptKey, p.signCert, p.signKey} }), "ParseCertificateFailed"},
+		"a TLS certificate in an SM parameter": {with(func(p *smPair) { p.signCert, p.signKey = tls.cert, tls.key }), "ParseCertificateFailed"},
+		"a NIST key in an SM parameter":        {with(func(p *smPair) { p.signKey = tls.key }), "CertificateFormatException"},
+	})
+}
+
+func TestNamesAreUnique(t *testing.T) {
+	t.Parallel()
+	p := issueFor("a.example.com")
+	upload := func(c *client, name string) string {
+		return c.call("UploadUserCertificate", map[string]string{"Name": name, "Cert": p.cert, "Key": p.key}).code()
+	}
+	tests := map[string]struct {
+		unknowns            Unknowns
+		same, upper, abroad string
+	}{
+		"by default ignoring case and per site": {Unknowns{}, "NameRepeat", "NameRepeat", ""},
+		"with case where that counts":           {Unknowns{NamesCaseSensitive: true}, "NameRepeat", "", ""},
+		"over both sites where they share them": {Unknowns{NamesSharedAcrossSites: true}, "NameRepeat", "NameRepeat", "NameRepeat"},
+		"content too where it has to be": {
+			Unknowns{NamesCaseSensitive: true, RefuseSameContent: true}, "NameRepeat", "CertificateRepeat", "",
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, _ := newTestServer(t, Options{Unknowns: test.unknowns})
+			got := []string{upload(c, "web"), upload(c, "web"), upload(c, "WEB"), upload(c.at(s, SiteInternational), "web")}
+			if diff := cmp.Diff([]string{"", test.same, test.upper, test.abroad}, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestExpiredAndRevokedCertificatesKeepTheirNames(t *testing.T) {
+	t.Parallel()
+	s, c, clock := newTestServer(t, Options{})
+	p := issueFor("a.example.com")
+	c.upload("expired", p)
+	revoked := c.upload("revoked", p)
+	if !s.Revoke(testAccount, SiteChina, revoked) {
+		t.Fatal("not revoked")
+	}
+	clock.advance(100 * 24 * time.Hour)
+	fresh := leafFor("a.example.com")
+	fresh.NotAfter = clock.Now().Add(time.Hour)
+	p = issue(fresh)
+	for _, name := range []string{"expired", "revoked"} {
+		if r := c.call("UploadUserCertificate", map[string]string{"Name": name, "Cert": p.cert, "Key": p.key}); r.code() != "NameRepeat" {
+			t.Errorf("%s: %s", name, r.body)
+		}
+	}
+}
+
+func TestNamesOfDeletedCertificates(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		held              time.Duration
+		at, before, after string
+	}{
+		"are free at once":              {0, "", "NameRepeat", "NameRepeat"},
+		"are free after a time":         {time.Minute, "NameRepeat", "NameRepeat", ""},
+		"are never free where it is so": {-1, "NameRepeat", "NameRepeat", "NameRepeat"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, clock := newTestServer(t, Options{Unknowns: Unknowns{NameHeldAfterDelete: test.held}})
+			p := issueFor("a.example.com")
+			if !s.DeleteOutOfBand(testAccount, SiteChina, c.upload("web", p)) {
+				t.Fatal("not deleted")
+			}
+			for _, step := range []struct {
+				wait time.Duration
+				want string
+			}{{0, test.at}, {time.Minute - 1, test.before}, {1, test.after}} {
+				clock.advance(step.wait)
+				r := c.call("UploadUserCertificate", map[string]string{"Name": "web", "Cert": p.cert, "Key": p.key})
+				if r.code() != step.want {
+					t.Errorf("after %s more: %q, want %q", step.wait, r.code(), step.want)
+				}
+			}
+		})
+	}
+}
+
+func TestIDs(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		unordered bool
+	}{
+		"grow with gaps":             {false},
+		"do not grow where it is so": {true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, _ := newTestServer(t, Options{UploadLimit: -1, Unknowns: Unknowns{CertIDsUnordered: test.unordered}})
+			p := issueFor("a.example.com")
+			seen, last, grew, gaps := map[any]bool{}, int64(0), 0, 0
+			for n := range 50 {
+				id := c.upload(fmt.Sprint("web", n), p)
+				if id > last {
+					grew++
+				}
+				if id > last+1 {
+					gaps++
+				}
+				seen[id], last = true, id
+			}
+			if grew == 50 == test.unordered || gaps < 10 {
+				t.Errorf("%d of 50 ids grew, %d gaps", grew, gaps)
+			}
+			held := s.Certificates(testAccount, SiteChina)
+			for n, h := range held {
+				if !regexp.MustCompile(`^cas-upload-[0-9a-z]{6}$`).MatchString(h.ResourceID) || seen[h.ResourceID] {
+					t.Errorf("resource id %q", h.ResourceID)
+				}
+				seen[h.ResourceID] = true
+				if n > 0 && held[n-1].CertID >= h.CertID {
+					t.Error("certificates are not held by CertID")
+				}
+			}
+			if len(seen) != 100 {
+				t.Errorf("%d ids are distinct, want 100", len(seen))
+			}
+		})
+	}
+}
+
+func TestDeletesAndDetailsCheckTheirParameter(t *testing.T) {
+	t.Parallel()
+	_, c, _ := newTestServer(t, Options{})
+	for action, name := range map[string]string{
+		"DeleteUserCertificate": "CertId", "GetUserCertificateDetail": "CertId", "GetCertificateDetail": "CertificateId",
+	} {
+		for value, want := range map[string]string{"": "MissingParameter", "x": "InvalidParameter", "0": "InvalidParameter", "9": "NotFound"} {
+			if r := c.call(action, map[string]string{name: value}); r.status != http.StatusBadRequest || r.code() != want {
+				t.Errorf("%s of %q: %d %s, want 400 %s", action, value, r.status, r.code(), want)
+			}
+		}
+	}
+}
+
+func TestOnlyTheUserDetailGivesThePrivateKey(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{})
+	p := issueFor("a.example.com")
+	id := formatID(c.upload("web", p))
+	full := c.call("GetUserCertificateDetail", map[string]string{"CertId": id})
+	if full.fields["Key"] != p.key || full.fields["Cert"] != p.cert {
+		t.Error("the detail does not hold what was uploaded")
+	}
+	filtered := c.call("GetUserCertificateDetail", map[string]string{"CertId": id, "CertFilter": "true"})
+	bare := c.call("GetCertificateDetail", map[string]string{"CertificateId": id})
+	for _, r := range []result{filtered, bare} {
+		if r.status != http.StatusOK || strings.Contains(r.body, "PRIVATE KEY") || strings.Contains(r.body, "BEGIN") {
+			t.Errorf("a detail without bodies: %d, with a PEM block: %t", r.status, strings.Contains(r.body, "BEGIN"))
+		}
+	}
+	var returned []bool
+	for _, call := range s.Journal()[1:] {
+		returned = append(returned, call.KeyReturned)
+	}
+	if diff := cmp.Diff([]bool{true, false, false}, returned); diff != "" {
+		t.Errorf("the journal's KeyReturned: %s", diff)
+	}
+}
