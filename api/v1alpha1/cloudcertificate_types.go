@@ -46,7 +46,7 @@ type CloudCertificateSpec struct {
 	// private key as in Secrets of type kubernetes.io/tls; or SM, a pair of SM2
 	// certificates (GM/T), one to sign and one to encrypt, each with its key.
 	// +optional
-	// +kubebuilder:default=TLS
+	// +default="TLS"
 	Type CertificateType `json:"type,omitempty"`
 
 	// keys names the keys of the Secret's data, where they differ from the
@@ -106,7 +106,7 @@ type CloudCertificateSpec struct {
 	// this object uploaded. Delete has no effect yet: until the operator can remove
 	// certificates safely, it retains them.
 	// +optional
-	// +kubebuilder:default=Retain
+	// +default="Retain"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
 	// revisionHistoryLimit is how many superseded versions are kept in the cloud,
@@ -229,7 +229,7 @@ type CloudCertificateStatus struct {
 	// +optional
 	SecretUID string `json:"secretUID,omitempty"`
 
-	// secretResourceVersion: see secretUID. It is compared for equality only.
+	// secretResourceVersion belongs to secretUID. It is compared for equality only.
 	// +optional
 	SecretResourceVersion string `json:"secretResourceVersion,omitempty"`
 
@@ -255,7 +255,7 @@ type CloudCertificateStatus struct {
 	// +optional
 	HistoryTotal int32 `json:"historyTotal,omitempty"`
 
-	// conditions: Ready is always there once the object was looked at, Stalled only while it is True.
+	// conditions say how it stands: Ready is always there once the object was looked at, Stalled only while it is True.
 	// +optional
 	// +listType=map
 	// +listMapKey=type
@@ -346,7 +346,10 @@ type CertificateVersion struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Cloud Name",type=string,priority=1,JSONPath=`.status.name`
 type CloudCertificate struct {
-	metav1.TypeMeta   `json:",inline"`
+	metav1.TypeMeta `json:",inline"`
+
+	// metadata is the standard object's metadata.
+	// +optional
 	metav1.ObjectMeta `json:"metadata,omitzero"`
 
 	// spec says which Secret to keep in the cloud, and how.
@@ -355,7 +358,7 @@ type CloudCertificate struct {
 
 	// status says what is in the cloud.
 	// +optional
-	// +kubebuilder:default={"observedGeneration":-1}
+	// +default={"observedGeneration":-1}
 	Status CloudCertificateStatus `json:"status,omitzero"`
 }
 

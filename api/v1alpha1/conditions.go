@@ -57,6 +57,8 @@ const (
 	// ReasonLeftBehind: account or site of the object changed; its certificates
 	// in the old place stay there, and the event names them.
 	ReasonLeftBehind = "LeftBehind"
+	// ReasonOlderCertificate: a new version expires before the one it replaces.
+	ReasonOlderCertificate = "OlderCertificate"
 )
 
 // Annotations and the finalizer that the operator reads on a CloudCertificate.

@@ -250,7 +250,7 @@ func keyTraces(key crypto.Signer) map[string]string {
 	var d []byte
 	switch k := key.(type) {
 	case *ecdsa.PrivateKey:
-		d = k.D.Bytes()
+		d, _ = k.Bytes()
 	case *sm2.PrivateKey:
 		d = k.D.Bytes()
 	case *rsa.PrivateKey:
@@ -264,7 +264,7 @@ func keyTraces(key crypto.Signer) map[string]string {
 		"a decimal number":  new(big.Int).SetBytes(d).String(),
 		"base64 of PKCS#8":  base64.StdEncoding.EncodeToString(der)[48:96],
 		"base64 of SEC1":    base64.StdEncoding.EncodeToString(der[26:])[16:56],
-		"bytes as %v":       strings.Trim(fmt.Sprint(d), "[]"),
+		"bytes as %v":       strings.Trim(fmt.Sprintf("%v", d), "[]"),
 		"a PEM line":        "-----BEGIN",
 	}
 }

@@ -63,5 +63,5 @@ func writeField(w hash.Hash, x []byte) {
 }
 
 func writeLength(w hash.Hash, n int) {
-	w.Write(binary.BigEndian.AppendUint64(nil, uint64(n)))
+	w.Write(binary.BigEndian.AppendUint64(nil, uint64(n))) //nolint:gosec // a length
 }

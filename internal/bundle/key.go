@@ -135,7 +135,7 @@ func explainKey(b block) (finding, bool) {
 	case b.label == "CERTIFICATE REQUEST", b.label == "NEW CERTIFICATE REQUEST":
 		return finding{"holds a certificate request", "store the private key"}, true
 	}
-	if _, is := contentType(b.der, oidSMEnvelopedData, oidSMSignedEnvelope); is {
+	if hasContentType(b.der, oidSMEnvelopedData, oidSMSignedEnvelope) {
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true
 	}
 	if isEnveloped(b.der) {

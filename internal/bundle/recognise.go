@@ -60,7 +60,7 @@ func recogniseDER(der []byte) finding {
 	if _, err := asn1.Unmarshal(der, &pfx); err == nil && pfx.Version == 3 && (pfx.Content.Type.Equal(oidData) || pfx.Content.Type.Equal(oidSignedData)) {
 		return finding{"is a PKCS#12 keystore, not PEM", fixPKCS12}
 	}
-	if _, isSet := contentType(der, oidSignedData, oidSMSignedData); isSet {
+	if hasContentType(der, oidSignedData, oidSMSignedData) {
 		return finding{"is PKCS#7, not PEM certificates", fixPKCS7 + " -inform der"}
 	}
 	if isEnveloped(der) {
@@ -74,13 +74,13 @@ type contentInfo struct {
 	Content asn1.RawValue `asn1:"optional,explicit,tag:0"`
 }
 
-// contentType returns the type of a PKCS#7 message if it is one of those given.
-func contentType(der []byte, of ...asn1.ObjectIdentifier) (asn1.ObjectIdentifier, bool) {
+// hasContentType reports whether a PKCS#7 message is of one of the given types.
+func hasContentType(der []byte, of ...asn1.ObjectIdentifier) bool {
 	var info contentInfo
 	if _, err := asn1.Unmarshal(der, &info); err != nil {
-		return nil, false
+		return false
 	}
-	return info.Type, slices.ContainsFunc(of, info.Type.Equal)
+	return slices.ContainsFunc(of, info.Type.Equal)
 }
 
 // keyAlgorithm returns the algorithm that a PKCS#8 key names.

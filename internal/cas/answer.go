@@ -70,10 +70,10 @@ func (t text) digest(size int) string {
 	return plain
 }
 
-// invalidAnswer is the error of an answer that is JSON but says nothing.
-type invalidAnswer string
+// answerError is the error of an answer that is JSON but says nothing.
+type answerError string
 
-func (e invalidAnswer) Error() string { return string(e) }
+func (e answerError) Error() string { return string(e) }
 
 type uploadAnswer struct {
 	CertID     text `json:"CertId"`
@@ -85,7 +85,7 @@ type uploadAnswer struct {
 // an error [exp].
 func (a *uploadAnswer) validate() error {
 	if a.CertID.int64() <= 0 {
-		return invalidAnswer("the answer carries no CertId")
+		return answerError("the answer carries no CertId")
 	}
 	return nil
 }
@@ -98,7 +98,7 @@ type deleteAnswer struct {
 // happened.
 func (a *deleteAnswer) validate() error {
 	if a.RequestID == "" {
-		return invalidAnswer("the answer carries no RequestId")
+		return answerError("the answer carries no RequestId")
 	}
 	return nil
 }
@@ -109,7 +109,7 @@ type callerIdentityAnswer struct {
 
 func (a *callerIdentityAnswer) validate() error {
 	if id := string(a.AccountID); id == "" || len(id) > 64 || strings.Trim(id, "0123456789") != "" {
-		return invalidAnswer("the answer carries no AccountId")
+		return answerError("the answer carries no AccountId")
 	}
 	return nil
 }
@@ -125,10 +125,10 @@ type listAnswer struct {
 // no list, because absence is acted on.
 func (a *listAnswer) validate() error {
 	if a.TotalCount == nil {
-		return invalidAnswer("the answer carries no TotalCount")
+		return answerError("the answer carries no TotalCount")
 	}
 	if n, err := strconv.ParseInt(string(*a.TotalCount), 10, 64); err != nil || n < 0 {
-		return invalidAnswer("the answer's TotalCount is no count")
+		return answerError("the answer's TotalCount is no count")
 	}
 	return nil
 }

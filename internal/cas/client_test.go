@@ -494,7 +494,7 @@ func TestTLS(t *testing.T) {
 	})
 	t.Run("a version of TLS that is too old", func(t *testing.T) {
 		t.Parallel()
-		server := newServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // refused
+		server := newServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 		if got, err := upload(t, server, pool(server)); err == nil || MayHaveHappened(err) {
 			t.Errorf("got %v, %v", got, err)
 		}

@@ -71,7 +71,7 @@ func send[T any](ctx context.Context, c *Cloud, x exchange) (answer *T, failure 
 	begin := c.clock.Now()
 	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
 
-	response, body, failure := c.post(ctx, x)
+	response, body, failure := c.post(ctx, x) //nolint:bodyclose // post has read and closed it
 	if failure != nil {
 		return nil, failure
 	}
@@ -102,7 +102,7 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 	if err != nil {
 		return nil, nil, fail(err)
 	}
-	defer response.Body.Close() //nolint:errcheck // nothing was written
+	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
 	if err != nil {
 		return nil, nil, fail(fmt.Errorf("failed to read the answer: %w", err))
@@ -144,7 +144,7 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 	if err != nil {
 		// Not err itself: errors of the decoder may quote the answer.
 		message := "the answer is not the expected JSON"
-		if v, ok := errors.AsType[invalidAnswer](err); ok {
+		if v, ok := errors.AsType[answerError](err); ok {
 			message = string(v)
 		}
 		return nil, &Error{

@@ -78,6 +78,9 @@ var answers = []FaultKind{
 	FaultZeroCertID, FaultThrottle, FaultDenied, FaultNameTaken, FaultEchoSignature,
 }
 
+// FaultKinds returns every kind of fault.
+func FaultKinds() []FaultKind { return slices.Concat(answers, inLists, []FaultKind{FaultListLag}) }
+
 // Fault is something that goes wrong for the calls that it matches. It meets only
 // calls that were authenticated and within the limit. Of several that replace
 // the answer, the oldest does.
@@ -143,7 +146,7 @@ func (s *Server) ClearFaults() {
 }
 
 func (f Fault) validate() error {
-	if !slices.Contains(slices.Concat(answers, inLists, []FaultKind{FaultListLag}), f.Kind) {
+	if !slices.Contains(FaultKinds(), f.Kind) {
 		return fmt.Errorf("unknown kind of fault %q", f.Kind)
 	}
 	if _, ok := actions[f.Action]; f.Action != "" && !ok {
@@ -324,12 +327,4 @@ func (s *Server) hang(ctx context.Context, d time.Duration) {
 		return
 	}
 	<-ctx.Done()
-}
-
-func orElse[T comparable](value, otherwise T) T {
-	var zero T
-	if value == zero {
-		return otherwise
-	}
-	return value
 }

@@ -269,7 +269,7 @@ func TestAConnectionIsResetOnTheWire(t *testing.T) {
 			p, pair := c.common("UploadUserCertificate"), issueFor("a.example.com")
 			p["Name"], p["Cert"], p["Key"] = "web", pair.cert, pair.key
 			p["Signature"] = testSign(http.MethodPost, testSecret, p)
-			response, err := server.Client().PostForm(server.URL, form(p)) //nolint:noctx // loopback
+			response, err := server.Client().PostForm(server.URL, form(p))
 			if err == nil {
 				_, err = io.ReadAll(response.Body)
 				response.Body.Close()

@@ -52,7 +52,7 @@ func statusOf(r *record, now time.Time) string {
 }
 
 // orderStatuses belong to orders, which this cloud has none of.
-var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "NOTACTIVATED"}
+var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "NOTACTIVATED"} //nolint:misspell // the cloud spells it so
 
 // listQuery is a list's request, read.
 type listQuery struct {

@@ -44,7 +44,7 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		"those that expire soon":                {map[string]string{"Status": "WILLEXPIRED"}, []string{"soon"}},
 		"expired ones":                          {map[string]string{"Status": "EXPIRED"}, []string{"old"}},
 		"revoked ones":                          {map[string]string{"Status": "REVOKED"}, []string{"gone"}},
-		"a status of orders":                    {map[string]string{"Status": "PAYED"}, []string{}},
+		"a status of orders":                    {map[string]string{"Status": "PAYED"}, []string{}}, //nolint:misspell // the cloud spells it so
 		"a part of a domain, in any case":       {map[string]string{"Keyword": "LONG.EXAMPLE"}, []string{"grouped", "long"}},
 		"an alternative name":                   {map[string]string{"Keyword": "www.soon"}, []string{"soon"}},
 		"a resource id":                         {map[string]string{"Keyword": resource}, []string{"long"}},
