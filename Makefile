@@ -1,0 +1,65 @@
+# Copyright The cloudcert Authors.
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+TOOL := go tool -modfile=hack/tools/go.mod
+# The race detector needs a C compiler; without one the tests run, and say so.
+RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+PKG := github.com/cloudcert-io/cloudcert/internal/version
+LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT)
+
+.PHONY: help
+help: ## Show this help.
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: generate
+generate: ## Generate deepcopy code, the CRD and the roles from the sources.
+	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
+	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
+	@$(TOOL) controller-gen rbac:roleName=cloudcert paths=./internal/controller/... paths=./cmd/manager/... output:rbac:dir=config/rbac
+
+.PHONY: verify
+verify: ## Regenerate everything and fail on a difference; vet; check the modules.
+	@go run ./hack/verify
+
+.PHONY: lint
+lint: ## Run the linters.
+	@"$$(go run ./hack/assets linter)" run ./...
+
+.PHONY: test
+test: ## Run unit tests and tests on a real API server, with the race detector.
+ifeq ($(RACE),)
+	@echo "no C compiler was found: the race detector is off" >&2
+endif
+	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./hack/gotest $(RACE) ./...
+
+.PHONY: demo
+demo: build ## Tell the whole story on this machine; KEEP=1 leaves everything running.
+	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./test/demo
+
+.PHONY: e2e
+e2e: ## Test on a real cluster (not written yet: fails).
+	@echo "make e2e: the end-to-end tests are not written yet; make test covers a real API server" >&2; exit 1
+
+.PHONY: bench
+bench: ## Measure speed and memory (not written yet: fails).
+	@echo "make bench: the benchmarks are not written yet" >&2; exit 1
+
+.PHONY: build
+build: ## Build the operator and the emulator into bin/.
+	@CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/ ./cmd/...
+
+.PHONY: image
+image: ## Build the container image (not written yet: fails).
+	@echo "make image: the Dockerfile is not written yet; make build makes the binaries" >&2; exit 1
+
+.PHONY: assets-dir
+assets-dir: ## Obtain etcd and kube-apiserver if need be, and print their folder.
+	@go run ./hack/assets
