@@ -1,0 +1,168 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strings"
+
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// settings are the operator's flags, checked.
+type settings struct {
+	region                       string
+	endpoints                    map[string]string
+	stsEndpoint                  string
+	rootCAs                      *x509.CertPool
+	clusterID                    string
+	watchNamespaces              []string
+	defaultCredentialsNamespaces []string
+	uploadQPS                    float64
+	listQPS                      float64
+	maxVersionsPerHour           int
+	maxConcurrentReconciles      int
+	leaderElect                  bool
+	leaderElectionNamespace      string
+	metricsAddress               string
+	healthAddress                string
+	version                      bool
+	zap                          zap.Options
+}
+
+// parseFlags reads and checks the command line. Its error is flag.ErrHelp when
+// help was asked for and shown.
+func parseFlags(args []string) (*settings, error) {
+	s := &settings{endpoints: map[string]string{}}
+	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
+	var endpoints repeated
+	var caFile string
+	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none: "+cas.SiteChina+" or "+cas.SiteInternational)
+	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each site)")
+	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all sites; https, or http on loopback (default: the public endpoint)")
+	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints instead of the system's")
+	fs.StringVar(&s.clusterID, "cluster-id", "", "`id` of this cluster in every certificate's name, 1 to 63 letters, digits, '.' and '-' (default: the UID of namespace kube-system)")
+	fs.Var((*list)(&s.watchNamespaces), "watch-namespaces", "`namespaces` to watch, separated by commas (default: all)")
+	fs.Var((*list)(&s.defaultCredentialsNamespaces), "default-credentials-namespaces", "`namespaces` whose objects may use the operator's own credentials, separated by commas; others must bring spec.credentialsSecretRef (default: all)")
+	fs.Float64Var(&s.uploadQPS, "upload-qps", 95, "uploads a second for each account and site; the account's limit is 100")
+	fs.Float64Var(&s.listQPS, "list-qps", 9, "list calls a second for each account and site; the account's limit is 10")
+	fs.IntVar(&s.maxVersionsPerHour, "max-versions-per-hour", 30, "versions that one object may upload in an hour; 0 means no limit")
+	fs.IntVar(&s.maxConcurrentReconciles, "max-concurrent-reconciles", 60, "objects that are worked on at the same time")
+	fs.BoolVar(&s.leaderElect, "leader-elect", false, "elect a leader, so that several replicas can run")
+	fs.StringVar(&s.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the leader's lease (default: the operator's own, which is known inside a cluster only)")
+	fs.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "`address` of the metrics: HTTPS for authenticated clients, plain HTTP on loopback; 0 for none")
+	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
+	fs.BoolVar(&s.version, "version", false, "print the version and exit")
+	for name, what := range notYet {
+		fs.String(name, "", what+" (accepted, without effect yet)")
+	}
+	config.RegisterFlags(fs)
+	s.zap.BindFlags(fs)
+	if err := fs.Parse(args); err != nil {
+		return nil, err
+	}
+	if fs.NArg() > 0 {
+		return nil, fmt.Errorf("unexpected argument %q: settings are given as flags, see --help", fs.Arg(0))
+	}
+	return s, s.check(endpoints, caFile)
+}
+
+// notYet are flags of the contract whose behaviour is still to come.
+var notYet = map[string]string{
+	"drift-interval": "`time` between two looks at what is in the cloud",
+	"prune-delay":    "`time` that a superseded version is kept after its successor was published",
+	"settle-delay":   "`time` that a deletion waits for uploads in flight",
+	"orphan-after":   "`time` after which a deleted object without credentials is released",
+}
+
+var clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
+
+// check completes the settings, and names the flag that is wrong.
+func (s *settings) check(endpoints []string, caFile string) error {
+	if s.region != cas.SiteChina && s.region != cas.SiteInternational {
+		return fmt.Errorf("--region: %q is not a site of the service: use %s or %s", s.region, cas.SiteChina, cas.SiteInternational)
+	}
+	for _, e := range endpoints {
+		region, url, err := cas.ParseEndpoint(e)
+		if err != nil {
+			return fmt.Errorf("--cas-endpoint: %w", err)
+		}
+		if region == "" {
+			region = s.region
+		}
+		if s.endpoints[region] != "" {
+			return fmt.Errorf("--cas-endpoint: region %s is given twice", region)
+		}
+		s.endpoints[region] = url
+	}
+	if s.clusterID != "" && !clusterIDPattern.MatchString(s.clusterID) {
+		return fmt.Errorf("--cluster-id: %q is not 1 to 63 letters, digits, '.' and '-'", s.clusterID)
+	}
+	if s.uploadQPS <= 0 || s.listQPS <= 0 {
+		return errors.New("--upload-qps and --list-qps must be greater than 0")
+	}
+	if s.maxVersionsPerHour < 0 {
+		return errors.New("--max-versions-per-hour must not be negative; 0 means no limit")
+	}
+	if s.maxConcurrentReconciles < 1 {
+		return errors.New("--max-concurrent-reconciles must be at least 1")
+	}
+	return s.readCAs(caFile)
+}
+
+// readCAs reads the file of --cas-ca-file.
+func (s *settings) readCAs(file string) error {
+	if file == "" {
+		return nil
+	}
+	pem, err := os.ReadFile(file) //nolint:gosec // whoever sets the flag decides what is trusted
+	if err != nil {
+		return fmt.Errorf("--cas-ca-file: %w", err)
+	}
+	s.rootCAs = x509.NewCertPool()
+	if !s.rootCAs.AppendCertsFromPEM(pem) {
+		return fmt.Errorf("--cas-ca-file: %s holds no PEM certificate", file)
+	}
+	return nil
+}
+
+// repeated collects the values of a flag that may be given several times.
+type repeated []string
+
+func (r *repeated) String() string     { return strings.Join(*r, ",") }
+func (r *repeated) Set(v string) error { *r = append(*r, v); return nil }
+
+// list is a flag of names separated by commas; giving it again adds to it.
+type list []string
+
+func (l *list) String() string { return strings.Join(*l, ",") }
+
+func (l *list) Set(v string) error {
+	for name := range strings.SplitSeq(v, ",") {
+		if name = strings.TrimSpace(name); name != "" {
+			*l = append(*l, name)
+		}
+	}
+	return nil
+}
+
+// isLoopback says that an address to listen on is reached from this machine only.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,211 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Command manager is the operator: it keeps the certificates of CloudCertificates
+// in Alibaba Cloud Certificate Management Service.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/clock"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller"
+	"github.com/cloudcert-io/cloudcert/internal/version"
+)
+
+// fieldOwner names the operator in the managed fields of what it writes.
+const fieldOwner = "cloudcert"
+
+// +kubebuilder:rbac:groups="",namespace=kube-system,resources=namespaces,resourceNames=kube-system,verbs=get
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=cloudcert-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=cloudcert-system,resources=events,verbs=create;patch
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Getenv, os.Stdout)
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the operator from its flags to its end: it returns when ctx is done, or
+// with the reason why it could not go on.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
+	s, err := parseFlags(args)
+	if err != nil {
+		return err
+	}
+	if s.version {
+		_, err := fmt.Fprintln(stdout, version.String())
+		return err
+	}
+	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.zap)))
+
+	kube, err := config.GetConfig()
+	if err != nil {
+		return fmt.Errorf("failed to find the API server: %w", err)
+	}
+	kube.QPS = -1 // the API server's priority and fairness limits us; a limit here would only slow a backlog down
+	kube.UserAgent = "cloudcert/" + version.Version()
+	clusterID, err := findClusterID(ctx, kube, s.clusterID)
+	if err != nil {
+		return err
+	}
+	accounts, err := newAccounts(s, getenv)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(kube, s)
+	if err != nil {
+		return err
+	}
+	accounts.Metadata, accounts.Live = mgr.GetClient(), mgr.GetAPIReader()
+	reconciler := &controller.Reconciler{
+		Client:   mgr.GetClient(),
+		Live:     mgr.GetAPIReader(),
+		Recorder: mgr.GetEventRecorder(fieldOwner),
+		Accounts: accounts,
+		Options: controller.Options{
+			ClusterID:               clusterID,
+			Region:                  s.region,
+			MaxVersionsPerHour:      s.maxVersionsPerHour,
+			MaxConcurrentReconciles: s.maxConcurrentReconciles,
+		},
+		Clock:  clock.RealClock{},
+		Jitter: func(d time.Duration) time.Duration { return wait.Jitter(d, 0.2) },
+	}
+	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
+		return err
+	}
+	controller.SetInfo(version.Version(), clusterID)
+	ctrl.Log.Info("Starting", "version", version.String(), "clusterId", clusterID, "region", s.region)
+	return mgr.Start(ctx)
+}
+
+// newManager makes the manager: caches, servers and leader election.
+func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+
+	mgr, err := ctrl.NewManager(kube, ctrl.Options{
+		Scheme:                        scheme,
+		Cache:                         controller.CacheOptions(s.watchNamespaces),
+		Client:                        client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
+		Metrics:                       metricsOptions(s.metricsAddress),
+		HealthProbeBindAddress:        s.healthAddress,
+		LeaderElection:                s.leaderElect,
+		LeaderElectionID:              "cloudcert.cloudcert.io",
+		LeaderElectionNamespace:       s.leaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true, // main returns as soon as the manager has stopped
+		// A deposed leader stops at the renew deadline and its successor starts at the
+		// end of the lease: every cloud call ends within the 5 s between the two.
+		LeaseDuration: new(15 * time.Second),
+		RenewDeadline: new(10 * time.Second),
+		RetryPeriod:   new(2 * time.Second),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("failed to set up the manager: %w", err)
+	}
+	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
+		return nil, err
+	}
+	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr)); err != nil {
+		return nil, err
+	}
+	return mgr, nil
+}
+
+// cachesSynced is ready when the caches are: a replica that is not the leader is
+// ready to become it.
+func cachesSynced(mgr ctrl.Manager) healthz.Checker {
+	return func(request *http.Request) error {
+		ctx, cancel := context.WithTimeout(request.Context(), time.Second)
+		defer cancel()
+		if !mgr.GetCache().WaitForCacheSync(ctx) {
+			return errors.New("caches are not synced yet")
+		}
+		return nil
+	}
+}
+
+// metricsOptions serve metrics over HTTPS to authenticated and authorized
+// clients; on a loopback address over HTTP to anyone on the machine.
+func metricsOptions(address string) metricsserver.Options {
+	options := metricsserver.Options{BindAddress: address}
+	if !isLoopback(address) {
+		options.SecureServing = true
+		options.FilterProvider = filters.WithAuthenticationAndAuthorization
+	}
+	return options
+}
+
+// findClusterID returns the id in every name in the cloud: the flag's, or the UID
+// of the namespace kube-system, which lives as long as the cluster.
+func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (string, error) {
+	if flagged != "" {
+		return flagged, nil
+	}
+	direct, err := client.New(kube, client.Options{})
+	if err != nil {
+		return "", fmt.Errorf("failed to make a client of the API server: %w", err)
+	}
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := direct.Get(ctx, client.ObjectKey{Name: metav1.NamespaceSystem}, namespace); err != nil {
+		return "", fmt.Errorf("failed to read the UID of namespace kube-system, which is the cluster's id by default: %w; "+
+			"allow it, or set --cluster-id", err)
+	}
+	return string(namespace.UID), nil
+}
+
+// newAccounts sets up the way to the cloud.
+func newAccounts(s *settings, getenv func(string) string) (*controller.Accounts, error) {
+	cloud, err := cas.New(cas.Config{
+		Endpoints:   s.endpoints,
+		STSEndpoint: s.stsEndpoint,
+		RootCAs:     s.rootCAs,
+		UploadQPS:   s.uploadQPS,
+		ListQPS:     s.listQPS,
+		UserAgent:   "cloudcert/" + version.Version(),
+		Observe:     controller.ObserveCall,
+	})
+	if err != nil {
+		return nil, err
+	}
+	accounts := &controller.Accounts{Cloud: cloud, OwnNamespaces: s.defaultCredentialsNamespaces}
+	accounts.Own, err = cloud.EnvironmentProvider(getenv)
+	if err != nil {
+		// Objects that bring their own credentials can be served all the same.
+		accounts.OwnProblem = err.Error()
+		ctrl.Log.Info("No credentials of its own", "problem", err.Error())
+	}
+	return accounts, nil
+}

@@ -1,0 +1,84 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// neverCertificates are types of Secrets that hold no certificate and no
+// credentials of ours, and are many and large: the API server keeps them back.
+var neverCertificates = []corev1.SecretType{
+	"helm.sh/release.v1",
+	corev1.SecretTypeServiceAccountToken,
+	corev1.SecretTypeBootstrapToken,
+	corev1.SecretTypeDockercfg,
+	corev1.SecretTypeDockerConfigJson,
+}
+
+// CacheOptions makes the cache small: its size depends on the number of
+// CloudCertificates, next to nothing on the Secrets in the cluster. Namespaces
+// are those to watch; none means all.
+func CacheOptions(namespaces []string) cache.Options {
+	options := cache.Options{
+		ReaderFailOnMissingInformer: true, // a read that would start an informer by accident is a bug
+		ByObject: map[client.Object]cache.ByObject{
+			&corev1.Secret{}:             {Field: notNever(), Transform: stripSecret},
+			&v1alpha1.CloudCertificate{}: {Transform: stripCloudCertificate},
+		},
+	}
+	for _, namespace := range namespaces {
+		if options.DefaultNamespaces == nil {
+			options.DefaultNamespaces = map[string]cache.Config{}
+		}
+		options.DefaultNamespaces[namespace] = cache.Config{}
+	}
+	return options
+}
+
+// notNever selects Secrets of every other type.
+func notNever() fields.Selector {
+	selectors := make([]fields.Selector, 0, len(neverCertificates))
+	for _, t := range neverCertificates {
+		selectors = append(selectors, fields.OneTermNotEqualSelector("type", string(t)))
+	}
+	return fields.AndSelectors(selectors...)
+}
+
+// stripSecret keeps a Secret's identity and version and nothing else: annotations
+// may hold the whole Secret (kubectl's last-applied-configuration).
+func stripSecret(in any) (any, error) {
+	object, err := meta.Accessor(in)
+	if err != nil {
+		return in, nil //nolint:nilerr // a tombstone: its object went through here before
+	}
+	return &metav1.PartialObjectMetadata{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: object.GetName(), Namespace: object.GetNamespace(), UID: object.GetUID(),
+			ResourceVersion: object.GetResourceVersion(), DeletionTimestamp: object.GetDeletionTimestamp(),
+		},
+	}, nil
+}
+
+// stripCloudCertificate drops what nobody here reads.
+func stripCloudCertificate(in any) (any, error) {
+	object, err := meta.Accessor(in)
+	if err != nil {
+		return in, nil //nolint:nilerr // a tombstone, as above
+	}
+	object.SetManagedFields(nil)
+	if annotations := object.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
+		delete(annotations, corev1.LastAppliedConfigAnnotation)
+		object.SetAnnotations(annotations)
+	}
+	return in, nil
+}

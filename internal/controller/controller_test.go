@@ -1,0 +1,300 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// synced is an object at rest, and the metadata of its Secret.
+func synced() (*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata) {
+	object := &v1alpha1.CloudCertificate{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Generation: 3},
+		Spec:       v1alpha1.CloudCertificateSpec{SecretRef: v1alpha1.SecretReference{Name: "web-tls"}},
+		Status: v1alpha1.CloudCertificateStatus{
+			ObservedGeneration: 3, CertID: 7, Name: "shop_web_x_y", Region: "cn-hangzhou", AccountID: "1",
+			SecretUID: "uid", SecretResourceVersion: "10",
+			Certificate: v1alpha1.CertificateFacts{NotAfter: metav1.NewTime(now.Add(time.Hour))},
+			Conditions: []metav1.Condition{{
+				Type: v1alpha1.ConditionReady, Status: metav1.ConditionTrue, Reason: v1alpha1.ReasonSynced,
+			}},
+		},
+	}
+	secret := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Namespace: "shop", Name: "web-tls", UID: "uid", ResourceVersion: "10",
+	}}
+	return object, secret
+}
+
+func testReconciler() *Reconciler {
+	return &Reconciler{
+		Accounts: &Accounts{}, Options: Options{ClusterID: "c", Region: "cn-hangzhou", MaxVersionsPerHour: 3},
+		Clock: testingclock.NewFakePassiveClock(now), Recorder: events.NewFakeRecorder(10),
+		Jitter: func(d time.Duration) time.Duration { return d },
+	}
+}
+
+func TestNothingToDo(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata)
+		want   bool
+	}{
+		"a synced object is at rest": {func(*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata) {}, true},
+		"a new version of the Secret": {func(_ *v1alpha1.CloudCertificate, s *metav1.PartialObjectMetadata) {
+			s.ResourceVersion = "9"
+		}, false},
+		"the Secret was made again": {func(_ *v1alpha1.CloudCertificate, s *metav1.PartialObjectMetadata) { s.UID = "other" }, false},
+		"a new generation":          {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) { o.Generation++ }, false},
+		"another site": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Region = "ap-southeast-1"
+		}, false},
+		"a resync is asked for": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "1"}
+		}, false},
+		"a resync was handled": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "1"}
+			o.Status.LastHandledResync = "1"
+		}, true},
+		"the removal of the annotation is no request": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.LastHandledResync = "1"
+		}, true},
+		"the certificate has expired": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Certificate.NotAfter = metav1.NewTime(now.Add(-time.Second))
+		}, false},
+		"a failure is tried again": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Conditions[0].Reason = v1alpha1.ReasonUploadFailed
+		}, false},
+		"a wait for the rate limit goes on": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Conditions[0].Reason = v1alpha1.ReasonThrottled
+		}, false},
+		"our own verdict rests": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Conditions[0].Status, o.Status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonInvalidCertificate
+			o.Status.Conditions = append(o.Status.Conditions, metav1.Condition{Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue})
+		}, true},
+		"a refusal by the cloud is tried again": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Conditions[0].Status, o.Status.Conditions[0].Reason = metav1.ConditionFalse, v1alpha1.ReasonInvalidCertificate
+		}, false},
+		"a status without conditions": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Conditions = nil
+		}, false},
+		"a status that never saw a Secret": {func(o *v1alpha1.CloudCertificate, s *metav1.PartialObjectMetadata) {
+			o.Status.SecretUID, s.UID, o.Status.SecretResourceVersion, s.ResourceVersion = "", "", "", ""
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			object, secret := synced()
+			tc.change(object, secret)
+			if got := testReconciler().settled(object, secret); got != tc.want {
+				t.Errorf("settled is %t, want %t", got, tc.want)
+			}
+		})
+	}
+	object, _ := synced()
+	if testReconciler().settled(object, nil) {
+		t.Error("an object without its Secret is settled")
+	}
+}
+
+func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
+	t.Parallel()
+	object, _ := synced()
+	content := &bundle.Bundle{}
+	step := func(id int64) {
+		setCurrent(object, version{certID: id, resourceID: "r", name: "n", uploaded: now.Add(time.Duration(id) * time.Second)}, content)
+	}
+	ids := func() (all []int64) {
+		for _, v := range object.Status.History {
+			all = append(all, v.CertID)
+		}
+		return all
+	}
+	step(8)
+	step(12)
+	if diff := cmp.Diff([]int64{8, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
+		t.Errorf("after two renewals (total %d): %s", object.Status.HistoryTotal, diff)
+	}
+	step(8)
+	if diff := cmp.Diff([]int64{12, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
+		t.Errorf("after a rollback (total %d): %s", object.Status.HistoryTotal, diff)
+	}
+	if want := now.Add(8 * time.Second); !object.Status.LastUploadTime.Time.Equal(want) {
+		t.Errorf("a version that came back was uploaded at %s, want %s", object.Status.LastUploadTime, want)
+	}
+	step(8)
+	if object.Status.HistoryTotal != 2 {
+		t.Errorf("the same version again: total %d, want 2", object.Status.HistoryTotal)
+	}
+	for id := int64(100); id < 160; id++ {
+		step(id)
+	}
+	if len(object.Status.History) != 50 || object.Status.HistoryTotal != 62 || object.Status.History[0].CertID != 158 {
+		t.Errorf("after many renewals: %d shown, total %d, newest %d; want 50, 62, 158",
+			len(object.Status.History), object.Status.HistoryTotal, object.Status.History[0].CertID)
+	}
+}
+
+func TestAnotherPlaceStartsAnew(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		to   place
+		anew bool
+	}{
+		"the same account and site":                 {place{"1", "cn-hangzhou"}, false},
+		"an account that could not be learned":      {place{"", "cn-hangzhou"}, false},
+		"another account":                           {place{"2", "cn-hangzhou"}, true},
+		"another site":                              {place{"1", "ap-southeast-1"}, true},
+		"another site, the account was not learned": {place{"", "ap-southeast-1"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := testReconciler()
+			object, _ := synced()
+			object.Status.History = []v1alpha1.CertificateVersion{{CertID: 5, Name: "old_one"}}
+			r.settleIn(object, tc.to)
+			recorded := r.Recorder.(*events.FakeRecorder).Events
+			if !tc.anew {
+				if object.Status.CertID != 7 || len(object.Status.History) != 1 || len(recorded) != 0 {
+					t.Errorf("status %+v was touched", object.Status)
+				}
+				return
+			}
+			if object.Status.CertID != 0 || len(object.Status.History) != 0 || object.Status.SecretUID != "" || object.Status.Region != tc.to.site {
+				t.Errorf("status %+v still speaks of the old place", object.Status)
+			}
+			if said := <-recorded; !strings.Contains(said, "LeftBehind") || !strings.Contains(said, "old_one (5)") || !strings.Contains(said, "shop_web_x_y (7)") {
+				t.Errorf("the event does not name what is left behind: %s", said)
+			}
+		})
+	}
+}
+
+func TestDigestCanOnlyRefute(t *testing.T) {
+	t.Parallel()
+	tls := &bundle.Bundle{Type: bundle.TLS, LeafSHA256: [32]byte{0xAB, 1}}
+	sm := &bundle.Bundle{Type: bundle.SM, LeafSHA256: [32]byte{0xAB, 1}, EncryptLeafSHA256: [32]byte{0xCD, 2}}
+	zeros := strings.Repeat("0", 60)
+	for name, tc := range map[string]struct {
+		listed  string
+		content *bundle.Bundle
+		want    bool
+	}{
+		"absent":                         {"", tls, false},
+		"too short to be one":            {"AB01", tls, false},
+		"not hex":                        {strings.Repeat("x", 64), tls, false},
+		"equal, in upper case":           {"AB01" + zeros, tls, false},
+		"another one":                    {"AC01" + zeros, tls, true},
+		"of the encryption certificate":  {"cd02" + zeros, sm, false},
+		"of the sign certificate":        {"ab01" + zeros, sm, false},
+		"of neither of the two":          {"ee02" + zeros, sm, true},
+		"of an encryption part in a TLS": {zeros + "0000", tls, true},
+	} {
+		if got := refuted(tc.listed, tc.content); got != tc.want {
+			t.Errorf("%s: refuted is %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+func TestVersionRateIsCountedFromStatus(t *testing.T) {
+	t.Parallel()
+	r := testReconciler() // 3 an hour
+	at := func(minutesAgo int) metav1.Time {
+		return metav1.NewTime(now.Add(-time.Duration(minutesAgo) * time.Minute))
+	}
+	object, _ := synced()
+	object.Status.LastUploadTime = at(1)
+	object.Status.History = []v1alpha1.CertificateVersion{{UploadTime: at(20)}, {UploadTime: at(61)}, {}}
+	if err := r.versionRate(object, false); err != nil {
+		t.Errorf("2 versions within the hour: %v", err)
+	}
+	object.Status.History[1].UploadTime = at(50)
+	err := r.versionRate(object, false)
+	over, ok := errors.AsType[*versionRateError](err)
+	if !ok || !over.until.Equal(now.Add(10*time.Minute)) {
+		t.Fatalf("3 versions within the hour: %v, want a wait of 10 minutes", err)
+	}
+	if err := r.versionRate(object, true); err != nil {
+		t.Errorf("a repair is no new version: %v", err)
+	}
+	out := r.judge(object, err)
+	if out.requeueAfter != 10*time.Minute+time.Second || out.ready != "" || out.reason != v1alpha1.ReasonThrottled || out.quiet {
+		t.Errorf("outcome %+v", out)
+	}
+}
+
+func TestOnlyRelevantUpdatesWake(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.CloudCertificate)
+		want   bool
+	}{
+		"our own status write":       {func(o *v1alpha1.CloudCertificate) { o.Status.CertID = 8 }, false},
+		"a label":                    {func(o *v1alpha1.CloudCertificate) { o.Labels = map[string]string{"a": "b"} }, false},
+		"somebody else's annotation": {func(o *v1alpha1.CloudCertificate) { o.Annotations = map[string]string{"a/b": "c"} }, false},
+		"our annotation": {func(o *v1alpha1.CloudCertificate) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "c"}
+		}, true},
+		"the spec":            {func(o *v1alpha1.CloudCertificate) { o.Generation++ }, true},
+		"a wiped status":      {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, true},
+		"the start of an end": {func(o *v1alpha1.CloudCertificate) { o.DeletionTimestamp = new(metav1.Now()) }, true},
+	} {
+		before, _ := synced()
+		after := before.DeepCopy()
+		tc.change(after)
+		if got := relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
+			t.Errorf("%s: let through is %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+func TestCacheKeepsIdentityAndVersionOfSecretsOnly(t *testing.T) {
+	t.Parallel()
+	secret := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{
+		Name: "a", Namespace: "b", UID: "c", ResourceVersion: "d", DeletionTimestamp: new(metav1.Now()),
+		Annotations:   map[string]string{corev1.LastAppliedConfigAnnotation: "everything"},
+		Labels:        map[string]string{"a": "b"},
+		ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+	}}
+	got, err := stripSecret(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &metav1.PartialObjectMetadata{
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Secret"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: "a", Namespace: "b", UID: "c", ResourceVersion: "d", DeletionTimestamp: secret.DeletionTimestamp,
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMessagesAreCutBetweenCharacters(t *testing.T) {
+	t.Parallel()
+	if got := truncate("short"); got != "short" {
+		t.Errorf("a short message became %q", got)
+	}
+	got := truncate(strings.Repeat("ü", 900))
+	if len(got) > 1000 || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {
+		t.Errorf("cut to %d bytes, valid %t, end %q", len(got), utf8.ValidString(got), got[len(got)-8:])
+	}
+}

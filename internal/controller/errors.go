@@ -1,0 +1,87 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// suspendedError ends a pass over a suspended object before anything is read or
+// called.
+type suspendedError struct {
+	moved bool // the Secret is no longer the version that status speaks of
+}
+
+func (e *suspendedError) Error() string {
+	if e.moved {
+		return "suspended by spec.suspend; the Secret has changed since it was last handled"
+	}
+	return "suspended by spec.suspend"
+}
+
+// credentialsError says that there are no credentials for an object.
+type credentialsError struct {
+	problem, fix string
+}
+
+func (e *credentialsError) Error() string { return e.problem + "; " + e.fix }
+
+// nameTakenError says that a name of ours is taken, and that the list does not
+// show by what.
+type nameTakenError struct {
+	name  string
+	since time.Time
+}
+
+func (e *nameTakenError) Error() string {
+	return fmt.Sprintf("name %q is taken in the cloud but not listed yet; waiting for the list since %s",
+		e.name, e.since.UTC().Format(time.RFC3339))
+}
+
+// nameConflictError says that a name of ours is held by another certificate.
+type nameConflictError struct {
+	name   string
+	certID int64
+}
+
+func (e *nameConflictError) Error() string {
+	return fmt.Sprintf("name %q is held by certificate %d, which is not the certificate of the Secret; delete it in the console, or change the Secret",
+		e.name, e.certID)
+}
+
+// versionRateError says that an object uploaded too many versions in the last hour.
+type versionRateError struct {
+	limit int
+	until time.Time
+}
+
+func (e *versionRateError) Error() string {
+	return fmt.Sprintf("%d versions were uploaded within an hour, the limit of --max-versions-per-hour; "+
+		"the next one waits until %s; look for what rewrites the Secret so often", e.limit, e.until.UTC().Format(time.RFC3339))
+}
+
+// failureMessage says what the cloud answered, or that it did not.
+func failureMessage(e *cas.Error) string {
+	if e.Code == "" && e.Message == "" {
+		return fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
+	}
+	return fmt.Sprintf("%s: %s; it is tried again", e.Action, e.Summary())
+}
+
+// deniedMessage says whom to give the permission that the summary names.
+func deniedMessage(e *cas.Error) string {
+	return e.Summary() + "; grant it on resource * to the credentials in use, by a RAM policy"
+}
+
+// credentialsMessage says which credentials the cloud does not take.
+func credentialsMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
+	if ref := object.Spec.CredentialsSecretRef.Name; ref != "" {
+		return fmt.Sprintf("the cloud does not take the credentials of Secret %q: %s; put a valid access key into it", ref, e.Summary())
+	}
+	return fmt.Sprintf("the cloud does not take the operator's own credentials: %s; correct its access key or RRSA role", e.Summary())
+}

@@ -1,0 +1,38 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+var (
+	info = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cloudcert_info",
+		Help: "Always 1; the labels say which operator this is and which cluster id is in its names.",
+	}, []string{"version", "cluster_id"})
+
+	requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "cloudcert_cas_request_duration_seconds",
+		Help:    "Calls to the cloud, by action, site and outcome (success, or the class of the error), without the wait for the rate limit.",
+		Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
+	}, []string{"action", "site", "outcome"})
+)
+
+func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
+	metrics.Registry.MustRegister(info, requests)
+}
+
+// SetInfo publishes which operator this is.
+func SetInfo(version, clusterID string) {
+	info.WithLabelValues(version, clusterID).Set(1)
+}
+
+// ObserveCall counts a call to the cloud; it is meant for cas.Config.Observe.
+func ObserveCall(call cas.CallInfo) {
+	requests.WithLabelValues(string(call.Action), call.Site, call.Outcome).Observe(call.Duration.Seconds())
+}

@@ -1,0 +1,237 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+const (
+	// patience is how long an object waits for a rate limit before its status says so.
+	patience = time.Minute
+	// lagLimit is how long a taken name may stay off the list before it counts as
+	// somebody else's: list lag and a delete under way are over by then [inf].
+	lagLimit = 10 * time.Minute
+	// slowRetry and slowRetryMax bound the retries of what only a change outside the
+	// cluster can mend.
+	slowRetry    = 5 * time.Minute
+	slowRetryMax = time.Hour
+)
+
+// outcome is what a pass came to: what the conditions say, and when the object is
+// looked at again although nothing changed.
+type outcome struct {
+	ready        metav1.ConditionStatus // "" keeps the status that Ready has
+	reason       string
+	message      string
+	stalled      bool
+	quiet        bool // nothing to say yet: the status stays as it is
+	requeueAfter time.Duration
+	err          error // retried with backoff
+}
+
+// judge turns the error of a pass into its outcome: the one place that decides
+// what a person is told and how it goes on.
+func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
+	if err == nil {
+		r.memory.succeeded(next)
+		return r.synced(next)
+	}
+	if suspended, ok := errors.AsType[*suspendedError](err); ok {
+		return outcome{reason: v1alpha1.ReasonSuspended, message: suspended.Error()}
+	}
+	if verdict, ok := errors.AsType[*bundle.Error](err); ok {
+		return r.judgeContent(verdict)
+	}
+	if refusal, ok := errors.AsType[*cas.Error](err); ok {
+		return r.judgeCloud(next, refusal)
+	}
+	if missing, ok := errors.AsType[*credentialsError](err); ok {
+		// A watch sees the Secret; the slow retry is for what no watch can see.
+		return r.slow(next, v1alpha1.ReasonCredentialsUnavailable, missing.Error())
+	}
+	if taken, ok := errors.AsType[*nameTakenError](err); ok {
+		return r.judgeNameTaken(taken)
+	}
+	if conflict, ok := errors.AsType[*nameConflictError](err); ok {
+		return nameConflict(conflict.Error())
+	}
+	if rate, ok := errors.AsType[*versionRateError](err); ok {
+		return outcome{
+			ready: throttledReady(next), reason: v1alpha1.ReasonThrottled, message: rate.Error(),
+			requeueAfter: rate.until.Sub(r.Clock.Now()) + time.Second,
+		}
+	}
+	return outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: err.Error(), err: err}
+}
+
+// synced is the outcome of a pass that found or put the content in the cloud. It
+// comes back when the certificate expires.
+func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) outcome {
+	left := next.Status.Certificate.NotAfter.Sub(r.Clock.Now())
+	return outcome{
+		ready: metav1.ConditionTrue, reason: v1alpha1.ReasonSynced,
+		message:      fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID),
+		requeueAfter: max(left, 0) + time.Second,
+	}
+}
+
+// judgeContent is the outcome of our own validation. A watch of the Secret wakes
+// the object, and time alone where the verdict names a deadline.
+func (r *Reconciler) judgeContent(e *bundle.Error) outcome {
+	switch e.Kind {
+	case bundle.KindMissing:
+		return outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSecretNotFound, message: e.Error()}
+	case bundle.KindPending:
+		return outcome{ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error()}
+	}
+	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidCertificate, message: e.Error(), stalled: true}
+	if !e.Deadline.IsZero() {
+		out.requeueAfter = max(e.Deadline.Sub(r.Clock.Now()), 0) + time.Second
+	}
+	return out
+}
+
+// isLastingVerdict says that only a change of the Secret or of the spec can
+// overturn what was found, not the passing of time.
+func isLastingVerdict(err error) bool {
+	verdict, ok := errors.AsType[*bundle.Error](err)
+	return ok && verdict.Kind == bundle.KindInvalid && verdict.Deadline.IsZero()
+}
+
+// judgeCloud is the outcome of a call that the cloud did not grant. None of it is
+// final: a renewal is never lost to a code that we did not know.
+func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) outcome {
+	switch e.Class {
+	case cas.Throttled:
+		return r.throttled(next, e)
+	case cas.Refused:
+		return r.slow(next, v1alpha1.ReasonInvalidCertificate, fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", next.Spec.SecretRef.Name, e.Summary()))
+	case cas.Denied:
+		return r.slow(next, v1alpha1.ReasonAccessDenied, deniedMessage(e))
+	case cas.Quota:
+		return r.slow(next, v1alpha1.ReasonQuotaExceeded, e.Summary()+"; delete certificates that are not needed, or have the quota raised")
+	case cas.Unauthenticated:
+		return r.slow(next, v1alpha1.ReasonCredentialsUnavailable, credentialsMessage(next, e))
+	}
+	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: failureMessage(e)}
+	if e.Code != "" && e.HTTPStatus < 500 {
+		// A refusal that we do not know: as good as any other, retried slowly.
+		out.requeueAfter = r.slowDelay(next)
+		return out
+	}
+	out.err = e
+	return out
+}
+
+// throttled waits for the limit's own hint, silently for the first minute.
+func (r *Reconciler) throttled(next *v1alpha1.CloudCertificate, e *cas.Error) outcome {
+	now := r.Clock.Now()
+	since := r.memory.throttled(next, now)
+	return outcome{
+		ready: throttledReady(next), reason: v1alpha1.ReasonThrottled,
+		message:      fmt.Sprintf("waiting for the account's rate limit of %s since %s", e.Action, since.UTC().Format(time.RFC3339)),
+		quiet:        now.Sub(since) < patience,
+		requeueAfter: max(e.RetryAfter, 10*time.Millisecond),
+	}
+}
+
+// throttledReady keeps what Ready says of a certificate in the cloud, and is
+// False where there is none yet.
+func throttledReady(next *v1alpha1.CloudCertificate) metav1.ConditionStatus {
+	if next.Status.CertID == 0 {
+		return metav1.ConditionFalse
+	}
+	return ""
+}
+
+// slow is an outcome that only a change outside the cluster can mend.
+func (r *Reconciler) slow(next *v1alpha1.CloudCertificate, reason, message string) outcome {
+	return outcome{ready: metav1.ConditionFalse, reason: reason, message: message, requeueAfter: r.slowDelay(next)}
+}
+
+// slowDelay doubles from 5 minutes to an hour, with jitter.
+func (r *Reconciler) slowDelay(next *v1alpha1.CloudCertificate) time.Duration {
+	delay := slowRetry << min(r.memory.failed(next), 4)
+	return r.Jitter(min(delay, slowRetryMax))
+}
+
+// judgeNameTaken waits for a taken name to be listed or to become free, and gives
+// up after a while.
+func (r *Reconciler) judgeNameTaken(e *nameTakenError) outcome {
+	waited := r.Clock.Since(e.since)
+	if waited >= lagLimit {
+		return nameConflict(fmt.Sprintf("name %q is taken by a certificate that these credentials cannot list; "+
+			"find it in the console and delete it, or grant yundun-cert:ListUserCertificateOrder for its resource group", e.name))
+	}
+	return outcome{
+		ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error(),
+		requeueAfter: r.Jitter(min(max(waited, 2*time.Second), time.Minute)), // doubles what was waited: the list lags, nothing tells us
+	}
+}
+
+// nameConflict is the outcome of a name that another certificate holds. It is
+// looked at hourly, because nothing tells us when that one goes.
+func nameConflict(message string) outcome {
+	return outcome{
+		ready: metav1.ConditionFalse, reason: v1alpha1.ReasonNameConflict, message: message,
+		stalled: true, requeueAfter: time.Hour,
+	}
+}
+
+// progressing stands for False, and for Unknown while an object is new.
+const progressing metav1.ConditionStatus = "Progressing"
+
+// apply writes an outcome into the conditions of an object.
+func (o outcome) apply(next *v1alpha1.CloudCertificate) {
+	status := &next.Status
+	status.ObservedGeneration = next.Generation
+	current := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	ready := o.ready
+	switch {
+	case ready == progressing && (current == nil || current.Status == metav1.ConditionUnknown):
+		ready = metav1.ConditionUnknown
+	case ready == progressing:
+		ready = metav1.ConditionFalse
+	case ready == "" && current == nil:
+		ready = metav1.ConditionUnknown
+	case ready == "":
+		ready = current.Status
+	}
+	message := truncate(o.message)
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionReady, Status: ready, Reason: o.reason, Message: message,
+		ObservedGeneration: next.Generation,
+	})
+	if !o.stalled {
+		meta.RemoveStatusCondition(&status.Conditions, v1alpha1.ConditionStalled)
+		return
+	}
+	meta.SetStatusCondition(&status.Conditions, metav1.Condition{
+		Type: v1alpha1.ConditionStalled, Status: metav1.ConditionTrue, Reason: o.reason, Message: message,
+		ObservedGeneration: next.Generation,
+	})
+}
+
+// truncate keeps a message readable and within the size of an event's note (1 kB).
+func truncate(message string) string {
+	const limit = 1000
+	if len(message) <= limit {
+		return message
+	}
+	cut := limit - len("…")
+	for cut > 0 && message[cut]&0xC0 == 0x80 { // not within a character
+		cut--
+	}
+	return message[:cut] + "…"
+}

@@ -1,0 +1,58 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// publish writes the status once, if it differs from what it was, under the
+// version that the pass began with: whoever wrote in between makes it a conflict.
+func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, out outcome) error {
+	out.apply(next)
+	if equality.Semantic.DeepEqual(before.Status, next.Status) {
+		return nil
+	}
+	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Status().Patch(ctx, next, patch); err != nil {
+		return fmt.Errorf("failed to write status: %w", err)
+	}
+	r.memory.wrote(before)
+	r.announce(ctx, before, next)
+	return nil
+}
+
+// announce reports a transition, and a new version, as an event and in the log.
+func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
+	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
+	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
+	renewed := before.Status.CertID != next.Status.CertID
+	if was != nil && was.Status == is.Status && was.Reason == is.Reason && !renewed {
+		return
+	}
+	kind := corev1.EventTypeWarning
+	switch is.Reason {
+	case v1alpha1.ReasonSynced, v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended:
+		kind = corev1.EventTypeNormal
+	}
+	r.Recorder.Eventf(next, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
+	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason,
+		"certId", next.Status.CertID, "message", is.Message)
+}
+
+// secretMetadata reads the metadata of the Secret that holds the certificate; nil
+// if it is not there.
+func (r *Reconciler) secretMetadata(ctx context.Context, object *v1alpha1.CloudCertificate) (*metav1.PartialObjectMetadata, error) {
+	return secretMetadata(ctx, r.Client, client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.SecretRef.Name})
+}

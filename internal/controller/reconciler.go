@@ -1,0 +1,230 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package controller reconciles CloudCertificates: it looks at the Secret that
+// an object refers to, uploads each new content of it to the cloud exactly once,
+// and publishes what is there in the object's status.
+package controller
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// Options are the settings of the operator that decide how objects are reconciled.
+type Options struct {
+	// ClusterID is part of every name in the cloud, so that clusters which share
+	// an account keep their certificates apart.
+	ClusterID string
+	// Region is the site for objects that name none.
+	Region string
+	// DefaultCredentialsNamespaces are the namespaces whose objects may use the
+	// operator's own credentials; empty means all.
+	DefaultCredentialsNamespaces []string
+	// MaxVersionsPerHour is how many versions one object may upload in an hour; 0
+	// means no limit. At most 50 versions are remembered, so a larger limit acts
+	// as 50.
+	MaxVersionsPerHour int
+	// MaxConcurrentReconciles is how many objects are reconciled at the same time.
+	MaxConcurrentReconciles int
+}
+
+// Reconciler brings CloudCertificates and the cloud together. It is safe for
+// concurrent use by the workers of one controller.
+type Reconciler struct {
+	// Client reads CloudCertificates and the metadata of Secrets from the cache,
+	// and writes to the API server.
+	client.Client
+	// Live reads one Secret at a time from the API server: no Secret's data is
+	// ever cached.
+	Live     client.Reader
+	Recorder events.EventRecorder
+	Accounts *Accounts
+	Options  Options
+	Clock    clock.PassiveClock
+	// Jitter spreads a periodic delay, so that objects which failed together are
+	// not tried again together.
+	Jitter func(time.Duration) time.Duration
+
+	memory memory
+}
+
+// Reconcile does one pass over an object: compute in memory what its status must
+// say, then write the status once.
+func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificate) (reconcile.Result, error) {
+	if !object.DeletionTimestamp.IsZero() {
+		return reconcile.Result{}, nil // certificates are retained: there is nothing to do in the cloud
+	}
+	if r.memory.behind(object) {
+		return reconcile.Result{RequeueAfter: catchUp}, nil // the event of our own write is let through to the cache, not to the queue
+	}
+	secret, err := r.secretMetadata(ctx, object)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	if r.settled(object, secret) {
+		r.memory.forget(client.ObjectKeyFromObject(object))
+		return reconcile.Result{RequeueAfter: r.untilExpiry(object)}, nil
+	}
+
+	next := object.DeepCopy()
+	out := r.judge(next, r.sync(ctx, next, secret))
+	if out.quiet {
+		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
+	}
+	if err := r.publish(ctx, object, next, out); err != nil {
+		return retryPublish(err)
+	}
+	// A returned error is retried with backoff; everything else says itself when
+	// it wants to be looked at again, if ever.
+	return reconcile.Result{RequeueAfter: out.requeueAfter}, out.err
+}
+
+// sync makes sure that the content of the Secret is in the cloud, and records in
+// next what is there. A nil error means that it is; every other outcome is an
+// error that judge understands.
+func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) error {
+	if next.Spec.Suspend {
+		return &suspendedError{moved: seen != nil && !namesVersion(&next.Status, seen)}
+	}
+	site := r.site(next)
+	cloud, cloudErr := r.Accounts.client(ctx, next, site)
+	slot, err := r.reserve(ctx, next, seen, cloud)
+	if err != nil {
+		return err
+	}
+	defer slot.Release()
+	r.memory.moved(next)
+
+	secret, content, err := r.load(ctx, next)
+	if err != nil {
+		return err
+	}
+	if cloudErr != nil {
+		return cloudErr
+	}
+	r.settleIn(next, place{account: account(ctx, cloud), site: site})
+	if err := r.ensureUploaded(ctx, next, cloud, slot, content); err != nil {
+		return err
+	}
+	recordVersion(next, secret)
+	next.Status.Certificate = facts(content)
+	next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
+	return nil
+}
+
+// load reads the Secret live, also where the cache does not show it (yet: the two
+// watches of an object and its Secret are not in step), and turns it into what would be uploaded. A verdict
+// of our own that time alone cannot change is recorded with the Secret's version,
+// so that the same content is not read again.
+func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) (*corev1.Secret, *bundle.Bundle, error) {
+	secret := &corev1.Secret{}
+	name := next.Spec.SecretRef.Name
+	err := r.Live.Get(ctx, client.ObjectKey{Namespace: next.Namespace, Name: name}, secret)
+	if apierrors.IsNotFound(err) {
+		return nil, nil, &bundle.Error{
+			Kind: bundle.KindMissing, Secret: name,
+			Problem: fmt.Sprintf("not found in namespace %q", next.Namespace),
+			Fix:     "create it, or correct spec.secretRef.name",
+		}
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("failed to read Secret %q: %w", name, err)
+	}
+	if slices.Contains(neverCertificates, secret.Type) {
+		return nil, nil, &bundle.Error{
+			Kind: bundle.KindMissing, Secret: name,
+			Problem: fmt.Sprintf("is of type %s, which is not watched", secret.Type),
+			Fix:     "keep the certificate in a Secret of type kubernetes.io/tls or Opaque",
+		}
+	}
+	content, err := bundle.Load(secret, bundle.Options{
+		Type: bundle.Type(next.Spec.Type),
+		Keys: secretKeys(next.Spec.Keys),
+		Now:  r.Clock.Now(),
+	})
+	if err != nil {
+		if isLastingVerdict(err) {
+			recordVersion(next, secret)
+			next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
+		}
+		return nil, nil, err
+	}
+	return secret, content, nil
+}
+
+// reserve takes a slot of the account's rate limit before the Secret is read, so
+// that no private key waits in memory for its turn. Where an upload is unlikely,
+// the slot is nil and the upload, should there be one, takes its own.
+func (r *Reconciler) reserve(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata, cloud *cas.Client) (*cas.Slot, error) {
+	if cloud == nil || seen == nil || namesVersion(&next.Status, seen) {
+		return nil, nil
+	}
+	account(ctx, cloud) // the limit is the account's: learn it first
+	return cloud.Reserve(ctx, cas.ActionUpload)
+}
+
+// account learns whose certificates these credentials reach. Where it cannot be
+// learned the operator goes on without: an upload does not need it.
+func account(ctx context.Context, cloud *cas.Client) string {
+	id, err := cloud.Account(ctx)
+	if err != nil {
+		return ""
+	}
+	return id
+}
+
+// catchUp is the time that the cache is given to show a write.
+const catchUp = 50 * time.Millisecond
+
+// retryPublish decides when a status that could not be written is computed again.
+func retryPublish(err error) (reconcile.Result, error) {
+	if apierrors.IsConflict(err) {
+		// Someone else wrote the object meanwhile, or our cache is a step behind our
+		// own last write. The event of that write may be filtered, so ask again.
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	return reconcile.Result{}, client.IgnoreNotFound(err)
+}
+
+// site is the site of the cloud that an object belongs to.
+func (r *Reconciler) site(object *v1alpha1.CloudCertificate) string {
+	if object.Spec.Region != "" {
+		return object.Spec.Region
+	}
+	return r.Options.Region
+}
+
+// secretKeys translates the keys of the spec.
+func secretKeys(k v1alpha1.SecretKeys) bundle.Keys {
+	return bundle.Keys{
+		Certificate: string(k.Certificate), PrivateKey: string(k.PrivateKey),
+		SignCertificate: string(k.SignCertificate), SignPrivateKey: string(k.SignPrivateKey),
+		EncryptCertificate: string(k.EncryptCertificate), EncryptPrivateKey: string(k.EncryptPrivateKey),
+	}
+}
+
+// facts describes a certificate for the status.
+func facts(content *bundle.Bundle) v1alpha1.CertificateFacts {
+	f := content.Facts
+	return v1alpha1.CertificateFacts{
+		CommonName: f.CommonName, DNSNames: f.DNSNames,
+		DNSNamesTotal: int32(f.DNSNamesTotal), //nolint:gosec // a Secret has no room for so many
+		SerialNumber:  f.SerialNumber, Issuer: f.Issuer, FingerprintSHA256: f.FingerprintSHA256,
+		NotBefore: metav1.NewTime(f.NotBefore), NotAfter: metav1.NewTime(f.NotAfter),
+	}
+}

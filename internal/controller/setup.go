@@ -1,0 +1,129 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// Name of the controller in logs, metrics and events.
+const Name = "cloudcertificate"
+
+// bySecret indexes objects by the names of both Secrets that they refer to.
+const bySecret = "secrets"
+
+// reconcileTimeout ends a pass that hangs. A pass makes a handful of calls, each
+// of which ends by itself within seconds.
+const reconcileTimeout = time.Minute
+
+// +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the controller, its index and its watches.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretNames); err != nil {
+		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
+	}
+	return builder.ControllerManagedBy(mgr).
+		Named(Name).
+		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(relevant())).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers)).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
+			ReconciliationTimeout:   reconcileTimeout,
+			EnableWarmup:            new(true),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+		}).
+		Complete(reconcile.Func(r.reconcileRequest))
+}
+
+// reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone.
+func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	object := &v1alpha1.CloudCertificate{}
+	err := r.Get(ctx, request.NamespacedName, object)
+	if apierrors.IsNotFound(err) {
+		r.memory.forget(request.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return r.Reconcile(ctx, object)
+}
+
+// secretNames are the names of the Secrets that an object refers to.
+func secretNames(object client.Object) []string {
+	cc := object.(*v1alpha1.CloudCertificate)
+	names := []string{cc.Spec.SecretRef.Name}
+	if ref := cc.Spec.CredentialsSecretRef.Name; ref != "" && ref != names[0] {
+		names = append(names, ref)
+	}
+	return names
+}
+
+// referrers lists the objects that refer to a Secret.
+func (r *Reconciler) referrers(ctx context.Context, secret client.Object) []reconcile.Request {
+	list := &v1alpha1.CloudCertificateList{}
+	err := r.List(ctx, list, client.InNamespace(secret.GetNamespace()),
+		client.MatchingFields{bySecret: secret.GetName()}, client.UnsafeDisableDeepCopy)
+	if err != nil {
+		return nil // only a cache that was never started fails, and the manager ends with it
+	}
+	requests := make([]reconcile.Request, 0, len(list.Items))
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{
+			Namespace: list.Items[i].Namespace, Name: list.Items[i].Name,
+		}})
+	}
+	return requests
+}
+
+// relevant lets through what a pass could answer: a change of the spec, of our
+// annotations, the start of a deletion, and a status that lost its conditions (a
+// restore, a careless sync). Our own status writes stay out.
+func relevant() predicate.Predicate {
+	changed := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.CloudCertificate)
+		after, ok2 := e.ObjectNew.(*v1alpha1.CloudCertificate)
+		if !ok || !ok2 {
+			return true
+		}
+		return !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
+			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
+			len(before.Status.Conditions) > 0 && len(after.Status.Conditions) == 0
+	}}
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, changed)
+}
+
+// ownAnnotations are the annotations that the operator reads.
+func ownAnnotations(object client.Object) map[string]string {
+	own := map[string]string{}
+	for key, value := range object.GetAnnotations() {
+		if strings.HasPrefix(key, v1alpha1.AnnotationPrefix) {
+			own[key] = value
+		}
+	}
+	return own
+}

@@ -1,0 +1,100 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// maxHistory is how many superseded versions a status shows.
+const maxHistory = 50
+
+// place is where certificates live: certificates of one account and site mean
+// nothing in another.
+type place struct {
+	account string // empty where it could not be learned
+	site    string
+}
+
+// settleIn makes the status speak of one place. An object whose account or site
+// changed starts anew there; what it had in the old place stays as it is, and is
+// named in a warning.
+func (r *Reconciler) settleIn(next *v1alpha1.CloudCertificate, p place) {
+	status := &next.Status
+	moved := status.Region != "" && status.Region != p.site ||
+		status.AccountID != "" && p.account != "" && status.AccountID != p.account
+	if moved && status.CertID != 0 {
+		r.Recorder.Eventf(next, nil, "Warning", v1alpha1.ReasonLeftBehind, "Relocate",
+			"certificates stay in account %q, site %s: %s", status.AccountID, status.Region, leftBehind(status))
+	}
+	if moved {
+		*status = v1alpha1.CloudCertificateStatus{
+			ObservedGeneration: status.ObservedGeneration,
+			LastHandledResync:  status.LastHandledResync,
+			Conditions:         status.Conditions,
+		}
+	}
+	status.Region = p.site
+	if p.account != "" {
+		status.AccountID = p.account
+	}
+}
+
+// leftBehind names the certificates of a status, the first few of them.
+func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
+	const shown = 5
+	names := []string{fmt.Sprintf("%s (%d)", status.Name, status.CertID)}
+	for _, v := range status.History {
+		names = append(names, fmt.Sprintf("%s (%d)", v.Name, v.CertID))
+	}
+	if more := len(names) - shown; more > 0 {
+		names = append(names[:shown], fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// setCurrent makes v the current version; the one before goes into history, and v
+// leaves it, should it have been there (a rollback).
+func setCurrent(next *v1alpha1.CloudCertificate, v version, content *bundle.Bundle) {
+	status := &next.Status
+	if status.CertID == v.certID {
+		status.ResourceID, status.Name, status.ContentHash = v.resourceID, v.name, content.Hash.String()
+		return
+	}
+	history := slices.Clone(status.History)
+	uploaded := metav1.NewTime(v.uploaded)
+	if status.CertID != 0 {
+		history = slices.Insert(history, 0, v1alpha1.CertificateVersion{
+			CertID: status.CertID, ResourceID: status.ResourceID, CertIdentifier: status.CertIdentifier,
+			Name: status.Name, FingerprintSHA256: status.Certificate.FingerprintSHA256,
+			NotAfter: status.Certificate.NotAfter, UploadTime: status.LastUploadTime,
+		})
+		status.HistoryTotal++
+	}
+	if i := slices.IndexFunc(history, func(h v1alpha1.CertificateVersion) bool { return h.CertID == v.certID }); i >= 0 {
+		uploaded = history[i].UploadTime
+		history = slices.Delete(history, i, i+1)
+		status.HistoryTotal--
+	}
+	slices.SortStableFunc(history, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })
+	status.History = history[:min(len(history), maxHistory)]
+	status.CertID, status.ResourceID, status.Name = v.certID, v.resourceID, v.name
+	status.CertIdentifier = cas.CertIdentifier(v.certID, status.Region)
+	status.ContentHash = content.Hash.String()
+	status.LastUploadTime = uploaded
+}
+
+// hexDigest writes a digest as the cloud's list does, but in lower case.
+func hexDigest(sum [32]byte) string {
+	return hex.EncodeToString(sum[:])
+}

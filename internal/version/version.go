@@ -1,0 +1,36 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package version says which build of cloudcert this is.
+package version
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+)
+
+// Set by the linker in released builds.
+var (
+	version = "dev"
+	commit  = ""
+)
+
+// Version is the released version, or dev.
+func Version() string { return version }
+
+// String is the version, the commit it was built from and the Go release, on one line.
+func String() string {
+	c := commit
+	if c == "" {
+		c = "unknown"
+		if build, ok := debug.ReadBuildInfo(); ok {
+			for _, s := range build.Settings {
+				if s.Key == "vcs.revision" {
+					c = s.Value
+				}
+			}
+		}
+	}
+	return fmt.Sprintf("cloudcert %s (commit %s, %s)", version, c, runtime.Version())
+}
