@@ -18,7 +18,7 @@ import (
 const (
 	developmentAccount = "1000000000000000"
 	developmentKeyID   = "LTAIdevelopment"
-	developmentSecret  = "development-secret" //nolint:gosec // made up, printed in the help
+	developmentSecret  = "development-secret"
 )
 
 // config is what the flags say.

@@ -94,7 +94,7 @@ func open(c config, cloud *emulator.Server) ([]*door, error) {
 }
 
 func openDoor(name, address string, handler http.Handler, security *tls.Config) (*door, error) {
-	listener, err := net.Listen("tcp", address)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("failed to listen for %s: %w", name, err)
 	}
