@@ -43,17 +43,18 @@ func download(ctx context.Context, log io.Writer, dir string) error {
 	defer cancel()
 	stop := report(log, "looking for a prebuilt archive")
 	defer stop()
+	archive := filepath.Join(dir, "archive")
 	from, err := output(ctx, ".", "go", "tool", "-modfile=hack/tools/go.mod", "setup-envtest",
-		"use", strings.TrimPrefix(version, "v"), "--bin-dir", filepath.Join(dir, "archive"), "-p", "path")
+		"use", strings.TrimPrefix(version, "v"), "--bin-dir", archive, "-p", "path")
 	if err != nil {
-		return err
+		return errors.Join(err, os.RemoveAll(archive))
 	}
 	for _, t := range planeTargets {
 		if err := os.Rename(filepath.Join(from, t.name), filepath.Join(dir, t.name)); err != nil {
 			return err
 		}
 	}
-	return os.RemoveAll(filepath.Join(dir, "archive"))
+	return os.RemoveAll(archive)
 }
 
 // buildControlPlane compiles the control plane's commands.

@@ -123,11 +123,19 @@ func complete(dir string, names []string) error {
 }
 
 // cacheKey names what would be made: the platform, the Go release, and a digest
-// of the module that pins every version.
+// of the module that pins every version and of the sources that say how.
 func cacheKey(module string) (string, error) {
 	digest := sha256.New()
-	for _, name := range []string{"go.mod", "go.sum"} {
-		raw, err := os.ReadFile(filepath.Join(module, name))
+	files := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")}
+	for _, pattern := range []string{filepath.Join(module, "*", "*.go"), filepath.Join("hack", "assets", "make.go")} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return "", err
+		}
+		files = append(files, found...)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
 		}

@@ -60,11 +60,12 @@ type summary struct {
 	out                     io.Writer
 	said                    map[name][]string
 	skips                   map[name]string
+	tests                   map[string]bool // packages in which a test failed
 	passed, failed, skipped int
 }
 
 func newSummary(out io.Writer) *summary {
-	return &summary{out: out, said: map[name][]string{}, skips: map[name]string{}}
+	return &summary{out: out, said: map[name][]string{}, skips: map[name]string{}, tests: map[string]bool{}}
 }
 
 // read consumes events until their end. A line that is none is shown as it is.
@@ -116,6 +117,7 @@ func (s *summary) endTest(action string, n name) {
 		delete(s.said, n)
 	case "fail":
 		s.failed++ // what it said is shown with its package
+		s.tests[n.Package] = true
 	}
 }
 
@@ -132,8 +134,8 @@ func (s *summary) endPackage(e event) {
 		}
 		delete(s.said, n)
 	}
-	if e.Action == "fail" {
-		s.failed = max(s.failed, 1) // a package that fails outside its tests
+	if e.Action == "fail" && !s.tests[e.Package] {
+		s.failed++ // it did not build, or failed outside its tests
 	}
 }
 

@@ -17,8 +17,8 @@ import (
 // of ACK injects.
 const (
 	envAccessKeyID     = "ALIBABA_CLOUD_ACCESS_KEY_ID"
-	envAccessKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET" //nolint:gosec // the name of a variable
-	envSecurityToken   = "ALIBABA_CLOUD_SECURITY_TOKEN"
+	envAccessKeySecret = "ALIBABA_CLOUD_ACCESS_KEY_SECRET"
+	envSecurityToken   = "ALIBABA_CLOUD_SECURITY_TOKEN" //nolint:gosec // the name of a variable
 	envRoleARN         = "ALIBABA_CLOUD_ROLE_ARN"
 	envOIDCProviderARN = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
 	envOIDCTokenFile   = "ALIBABA_CLOUD_OIDC_TOKEN_FILE"
