@@ -8,6 +8,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -42,10 +43,11 @@ type settings struct {
 }
 
 // parseFlags reads and checks the command line. Its error is flag.ErrHelp when
-// help was asked for and shown.
-func parseFlags(args []string) (*settings, error) {
+// help was asked for and written to help.
+func parseFlags(args []string, help io.Writer) (*settings, error) {
 	s := &settings{endpoints: map[string]string{}}
 	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // an error is told once, by main
 	var endpoints repeated
 	var caFile string
 	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none: "+cas.SiteChina+" or "+cas.SiteInternational)
@@ -70,7 +72,12 @@ func parseFlags(args []string) (*settings, error) {
 	config.RegisterFlags(fs)
 	s.zap.BindFlags(fs)
 	if err := fs.Parse(args); err != nil {
-		return nil, err
+		if errors.Is(err, flag.ErrHelp) {
+			fs.SetOutput(help)
+			fs.Usage()
+			return nil, err
+		}
+		return nil, fmt.Errorf("%w; see --help", err)
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: settings are given as flags, see --help", fs.Arg(0))

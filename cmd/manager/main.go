@@ -58,7 +58,7 @@ func main() {
 // run is the operator from its flags to its end: it returns when ctx is done, or
 // with the reason why it could not go on.
 func run(ctx context.Context, args []string, getenv func(string) string, stdout io.Writer) error {
-	s, err := parseFlags(args)
+	s, err := parseFlags(args, stdout)
 	if err != nil {
 		return err
 	}

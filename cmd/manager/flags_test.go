@@ -1,0 +1,115 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// The tests here do not run in parallel: --kubeconfig is a variable of
+// controller-runtime that every parse sets.
+func TestFlagsAreChecked(t *testing.T) {
+	notPEM := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(notPEM, []byte("not a certificate"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		args []string
+		want string
+	}{
+		"a region that is no site":          {[]string{"--region=eu-central-1"}, `--region: "eu-central-1"`},
+		"plain HTTP to another machine":     {[]string{"--cas-endpoint=http://cas.example.com"}, "--cas-endpoint"},
+		"an endpoint of an unknown region":  {[]string{"--cas-endpoint=mars=https://cas.example.com"}, "mars"},
+		"two endpoints of one region":       {[]string{"--cas-endpoint=https://a.example.com", "--cas-endpoint=cn-hangzhou=https://b.example.com"}, "given twice"},
+		"a cluster id with a slash":         {[]string{"--cluster-id=a/b"}, "--cluster-id"},
+		"a cluster id that is too long":     {[]string{"--cluster-id=" + strings.Repeat("a", 64)}, "--cluster-id"},
+		"no uploads at all":                 {[]string{"--upload-qps=0"}, "--upload-qps"},
+		"a negative pace of lists":          {[]string{"--list-qps=-1"}, "--list-qps"},
+		"a negative number of versions":     {[]string{"--max-versions-per-hour=-1"}, "--max-versions-per-hour"},
+		"no workers":                        {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
+		"a missing file of authorities":     {[]string{"--cas-ca-file=/does/not/exist"}, "--cas-ca-file"},
+		"a file of authorities without any": {[]string{"--cas-ca-file=" + notPEM}, "holds no PEM certificate"},
+		"an argument that is no flag":       {[]string{"start"}, `unexpected argument "start"`},
+		"a flag that does not exist":        {[]string{"--nonsense"}, "nonsense"},
+	} {
+		t.Run(name, func(t *testing.T) {
+					_, err := parseFlags(tc.args, &bytes.Buffer{})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want an error that says %q", err, tc.want)
+			}
+		})
+	}
+}
+
+func TestFlagsOfTheContract(t *testing.T) {
+	s, err := parseFlags(nil, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.region != "cn-hangzhou" || s.uploadQPS != 95 || s.listQPS != 9 || s.maxVersionsPerHour != 30 ||
+		s.maxConcurrentReconciles != 60 || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil {
+		t.Errorf("defaults are %+v", s)
+	}
+	var help bytes.Buffer
+	if _, err := parseFlags([]string{"--help"}, &help); !errors.Is(err, flag.ErrHelp) {
+		t.Errorf("--help: %v", err)
+	}
+	for _, name := range []string{
+		"region", "cas-endpoint", "sts-endpoint", "cas-ca-file", "cluster-id", "watch-namespaces", "default-credentials-namespaces",
+		"upload-qps", "list-qps", "drift-interval", "prune-delay", "settle-delay", "orphan-after", "max-versions-per-hour",
+		"max-concurrent-reconciles", "leader-elect", "metrics-bind-address", "health-probe-bind-address", "kubeconfig", "zap-log-level",
+	} {
+		if !strings.Contains(help.String(), "-"+name+" ") && !strings.Contains(help.String(), "-"+name+"\n") {
+			t.Errorf("--help does not explain --%s", name)
+		}
+	}
+	s, err = parseFlags([]string{
+		"--region=ap-southeast-1", "--cas-endpoint=https://a.example.com", "--cas-endpoint=cn-hangzhou=http://127.0.0.1:1",
+		"--watch-namespaces=a, b", "--watch-namespaces=c", "--drift-interval=6h",
+	}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"ap-southeast-1": "https://a.example.com", "cn-hangzhou": "http://127.0.0.1:1"}
+	got := map[string]string{}
+	for region, url := range s.endpoints {
+		got[region] = strings.TrimSuffix(url, "/")
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("endpoints: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"a", "b", "c"}, s.watchNamespaces); diff != "" {
+		t.Errorf("namespaces: %s", diff)
+	}
+}
+
+func TestVersionNeedsNoCluster(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(context.Background(), []string{"--version"}, func(string) string { return "" }, &out); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(out.String(), "cloudcert ") {
+		t.Errorf("printed %q", out.String())
+	}
+}
+
+func TestMetricsAreOpenOnLoopbackOnly(t *testing.T) {
+	for address, open := range map[string]bool{
+		"127.0.0.1:8080": true, "[::1]:8080": true, "localhost:8080": true,
+		":8443": false, "0.0.0.0:8443": false, "[::]:8443": false, "10.0.0.1:8443": false,
+	} {
+		if options := metricsOptions(address); options.SecureServing == open || (options.FilterProvider == nil) != open {
+			t.Errorf("%s: secure %t, authenticated %t, want open %t", address, options.SecureServing, options.FilterProvider != nil, open)
+		}
+	}
+}
