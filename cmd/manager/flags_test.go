@@ -43,7 +43,7 @@ func TestFlagsAreChecked(t *testing.T) {
 		"a flag that does not exist":        {[]string{"--nonsense"}, "nonsense"},
 	} {
 		t.Run(name, func(t *testing.T) {
-					_, err := parseFlags(tc.args, &bytes.Buffer{})
+			_, err := parseFlags(tc.args, &bytes.Buffer{})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want an error that says %q", err, tc.want)
 			}
