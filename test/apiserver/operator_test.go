@@ -7,12 +7,16 @@ import (
 	"crypto/x509"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -461,5 +465,82 @@ func TestObjectsBringTheirOwnCredentials(t *testing.T) {
 	})
 	if n := len(w.cloud.Certificates(other.ID, site)); n != 1 {
 		t.Errorf("%d certificates in the account left behind, want 1", n)
+	}
+}
+
+func TestOperatorAssumesItsRole(t *testing.T) {
+	t.Parallel()
+	const (
+		role     = "acs:ram::" + account + ":role/cloudcert"
+		provider = "acs:ram::" + account + ":oidc-provider/ack-rrsa"
+		token    = "header.made-up-oidc-token.signature"
+	)
+	w := newWorld(t, emulator.Options{Accounts: []emulator.Account{{
+		ID: account, Roles: []emulator.Role{{RoleARN: role, OIDCProviderARN: provider, Token: token}},
+	}}})
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.env = []string{
+		"ALIBABA_CLOUD_ROLE_ARN=" + role, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN=" + provider, "ALIBABA_CLOUD_OIDC_TOKEN_FILE=" + file,
+	}
+	w.start()
+	w.putSecret("web", w.issue("www.example.com"))
+	w.create("web", nil)
+	if got := w.waitReason("web", v1alpha1.ReasonSynced); got.Status.AccountID != account {
+		t.Errorf("uploaded to account %q, want %q", got.Status.AccountID, account)
+	}
+	roles := 0
+	for _, call := range w.cloud.Journal() {
+		if call.Action == "AssumeRoleWithOIDC" {
+			roles++
+		}
+		if call.SecretInURL {
+			t.Errorf("call %d (%s) had a secret in its URL", call.Number, call.Action)
+		}
+	}
+	if roles != 1 {
+		t.Errorf("the role was assumed %d times, want once", roles)
+	}
+	if strings.Contains(w.output(), token) {
+		t.Error("the log holds the token")
+	}
+}
+
+func TestOperatorWithoutCredentialsSaysSo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.env = nil
+	w.start()
+	w.putSecret("web", w.issue("www.example.com"))
+	w.create("web", nil)
+	if ready := readyOf(w.waitReason("web", v1alpha1.ReasonCredentialsUnavailable)); !strings.Contains(ready.Message, "spec.credentialsSecretRef") {
+		t.Errorf("message %q does not say what to do", ready.Message)
+	}
+	if n := len(w.cloud.Journal()); n != 0 {
+		t.Errorf("%d calls without credentials", n)
+	}
+}
+
+// TestLeaderHandsOverWhenItStops runs with leader election and the permissions of
+// config/rbac: a leader that stops gives up its lease, so that the next one need
+// not wait for its end.
+func TestLeaderHandsOverWhenItStops(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{}, "--leader-elect", "--leader-election-namespace=cloudcert-system")
+	for _, name := range []string{"first", "second"} {
+		w.start()
+		w.putSecret(name, w.issue(name+".example.com"))
+		w.create(name, nil)
+		w.waitReason(name, v1alpha1.ReasonSynced)
+		w.stop()
+		lease := &coordinationv1.Lease{}
+		if err := kube.Get(ctx, client.ObjectKey{Namespace: "cloudcert-system", Name: "cloudcert.cloudcert.io"}, lease); err != nil {
+			t.Fatal(err)
+		}
+		if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
+			t.Errorf("the %s operator stopped and still holds the lease as %s", name, *holder)
+		}
 	}
 }
