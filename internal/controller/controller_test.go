@@ -5,6 +5,7 @@ package controller
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -119,7 +120,7 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	object, _ := synced()
 	content := &bundle.Bundle{}
 	step := func(id int64) {
-		setCurrent(object, version{certID: id, resourceID: "r", name: "n", uploaded: now.Add(time.Duration(id) * time.Second)}, content)
+		setCurrent(object, version{certID: id, resourceID: "r", name: fmt.Sprintf("n%d", id), uploaded: now.Add(time.Duration(id) * time.Second)}, content)
 	}
 	ids := func() (all []int64) {
 		for _, v := range object.Status.History {
@@ -142,6 +143,10 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	step(8)
 	if object.Status.HistoryTotal != 2 {
 		t.Errorf("the same version again: total %d, want 2", object.Status.HistoryTotal)
+	}
+	setCurrent(object, version{certID: 13, name: "n8"}, content) // a repair: the one before was gone
+	if diff := cmp.Diff([]int64{12, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
+		t.Errorf("after a repair (total %d): %s", object.Status.HistoryTotal, diff)
 	}
 	for id := int64(100); id < 160; id++ {
 		step(id)

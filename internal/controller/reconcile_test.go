@@ -274,24 +274,32 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 
 func TestNameOfOurOwnStatusNeedsNoList(t *testing.T) {
 	t.Parallel()
-	h := newHarness(t)
-	h.given()
-	first, _, err := h.pass()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.cloud.Inject(emulator.Fault{Kind: emulator.FaultHide}) // the list shows nothing any more
-	first.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
-	if err := h.Update(t.Context(), first); err != nil {
-		t.Fatal(err)
-	}
-	object, _, err := h.pass()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.check(object, v1alpha1.ReasonSynced, metav1.ConditionTrue, false, "")
-	if object.Status.CertID != first.Status.CertID || object.Status.LastHandledResync != "now" {
-		t.Errorf("status %+v, want certificate %d and the resync handled", object.Status, first.Status.CertID)
+	for name, fault := range map[string]emulator.FaultKind{
+		"the list shows nothing":   emulator.FaultHide,
+		"the list may not be read": emulator.FaultDenied,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.given()
+			first, _, err := h.pass()
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.cloud.Inject(emulator.Fault{Kind: fault, Action: "ListUserCertificateOrder"})
+			first.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
+			if err := h.Update(t.Context(), first); err != nil {
+				t.Fatal(err)
+			}
+			object, _, err := h.pass()
+			if err != nil {
+				t.Fatal(err)
+			}
+			h.check(object, v1alpha1.ReasonSynced, metav1.ConditionTrue, false, "")
+			if object.Status.CertID != first.Status.CertID || object.Status.LastHandledResync != "now" {
+				t.Errorf("status %+v, want certificate %d and the resync handled", object.Status, first.Status.CertID)
+			}
+		})
 	}
 }
 

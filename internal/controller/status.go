@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -63,8 +64,9 @@ func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
 	return strings.Join(names, ", ")
 }
 
-// setCurrent makes v the current version; the one before goes into history, and v
-// leaves it, should it have been there (a rollback).
+// setCurrent makes v the current version. The one before goes into history, unless
+// v has its name: names are unique, so it was gone before v could be made. v leaves
+// history, should it have been there (a rollback).
 func setCurrent(next *v1alpha1.CloudCertificate, v version, content *bundle.Bundle) {
 	status := &next.Status
 	if status.CertID == v.certID {
@@ -73,7 +75,7 @@ func setCurrent(next *v1alpha1.CloudCertificate, v version, content *bundle.Bund
 	}
 	history := slices.Clone(status.History)
 	uploaded := metav1.NewTime(v.uploaded)
-	if status.CertID != 0 {
+	if status.CertID != 0 && !strings.EqualFold(status.Name, v.name) {
 		history = slices.Insert(history, 0, v1alpha1.CertificateVersion{
 			CertID: status.CertID, ResourceID: status.ResourceID, CertIdentifier: status.CertIdentifier,
 			Name: status.Name, FingerprintSHA256: status.Certificate.FingerprintSHA256,
@@ -86,7 +88,7 @@ func setCurrent(next *v1alpha1.CloudCertificate, v version, content *bundle.Bund
 		history = slices.Delete(history, i, i+1)
 		status.HistoryTotal--
 	}
-	slices.SortStableFunc(history, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })
+	slices.SortStableFunc(history, func(a, b v1alpha1.CertificateVersion) int { return cmp.Compare(b.CertID, a.CertID) })
 	status.History = history[:min(len(history), maxHistory)]
 	status.CertID, status.ResourceID, status.Name = v.certID, v.resourceID, v.name
 	status.CertIdentifier = cas.CertIdentifier(v.certID, status.Region)

@@ -36,8 +36,12 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 	if same {
 		// Absence from a list proves nothing by itself: the repair is the same
 		// upload, and NameRepeat means that the certificate is there after all.
-		if found, err := r.find(ctx, next, cloud, content); err == nil && found != nil {
+		found, err := r.find(ctx, next, cloud, content)
+		if found != nil {
 			return r.adopt(next, found, content)
+		}
+		if cas.IsThrottled(err) {
+			return err
 		}
 	} else if own := r.memory.uploaded(next, name); own != nil {
 		setCurrent(next, *own, content) // our cache has not seen our own status write yet
@@ -76,15 +80,14 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 // and the content, so it is the proof; only a digest can refute it.
 func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, name string, content *bundle.Bundle) error {
 	found, err := r.find(ctx, next, cloud, content)
-	if err != nil {
-		return err
-	}
 	if found != nil {
 		return r.adopt(next, found, content)
 	}
-	status := &next.Status
-	if status.CertID != 0 && strings.EqualFold(status.Name, name) {
-		return nil // the list lags behind, the name is ours: it is there
+	if known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name); known && (err == nil || cas.IsDenied(err)) {
+		return nil // the list lags behind, or may not be read; the name is ours: it is there
+	}
+	if err != nil {
+		return err
 	}
 	return &nameTakenError{name: name, since: r.memory.nameTaken(next, name, r.Clock.Now())}
 }

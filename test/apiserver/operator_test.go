@@ -389,8 +389,8 @@ func TestResyncRepairsWhatWasDeletedOutOfBand(t *testing.T) {
 	}
 	w.deleteInCloud(first.Status.CertID)
 	got := resync("two")
-	if got.Status.CertID == first.Status.CertID || got.Status.Name != first.Status.Name {
-		t.Errorf("status %+v after the repair, want another certificate of the same name", got.Status)
+	if got.Status.CertID == first.Status.CertID || got.Status.Name != first.Status.Name || len(got.Status.History) != 0 {
+		t.Errorf("status %+v after the repair, want another certificate of the same name and no history", got.Status)
 	}
 	if n := len(w.certificates()); n != 1 {
 		t.Errorf("%d certificates in the cloud, want 1", n)
