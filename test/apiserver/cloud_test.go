@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
-	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -37,13 +36,6 @@ func (w *world) deleteInCloud(certID int64) {
 	if !w.cloud.DeleteOutOfBand(account, site, certID) {
 		w.t.Fatalf("certificate %d is not there to be deleted", certID)
 	}
-}
-
-// addInternationalSite gives the operator an endpoint for the other site.
-func (w *world) addInternationalSite() {
-	server := httptest.NewServer(w.cloud.Handler(international))
-	w.t.Cleanup(server.Close)
-	w.args = append(w.args, "--cas-endpoint="+international+"="+server.URL)
 }
 
 // events are those in the test's namespace.

@@ -400,7 +400,6 @@ func TestResyncRepairsWhatWasDeletedOutOfBand(t *testing.T) {
 func TestAnotherRegionStartsAnew(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, emulator.Options{})
-	w.addInternationalSite()
 	w.start()
 	w.putSecret("web", w.issue("www.example.com"))
 	w.create("web", nil)

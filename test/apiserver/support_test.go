@@ -58,7 +58,6 @@ type world struct {
 	t         *testing.T
 	namespace string
 	cloud     *emulator.Server
-	cloudURL  string
 	proxy     *testbed.Proxy
 	manager   *testbed.Process
 	args, env []string
@@ -73,9 +72,10 @@ func newWorld(t *testing.T, options emulator.Options, args ...string) *world {
 		options.Accounts = []emulator.Account{testAccount()}
 	}
 	w := &world{t: t, namespace: newNamespace(t), cloud: emulator.New(options)}
-	server := httptest.NewServer(w.cloud.Handler(site))
+	// Every site leads to the emulator: no test can reach the real cloud.
+	server, other := httptest.NewServer(w.cloud.Handler(site)), httptest.NewServer(w.cloud.Handler(international))
 	t.Cleanup(server.Close)
-	w.cloudURL = server.URL
+	t.Cleanup(other.Close)
 	var err error
 	if w.proxy, err = testbed.NewProxy(operator); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func newWorld(t *testing.T, options emulator.Options, args ...string) *world {
 	}
 	w.args = append([]string{
 		"--kubeconfig=" + kubeconfig, "--watch-namespaces=" + w.namespace,
-		"--cas-endpoint=" + server.URL, "--sts-endpoint=" + server.URL,
+		"--cas-endpoint=" + server.URL, "--cas-endpoint=" + international + "=" + other.URL, "--sts-endpoint=" + server.URL,
 		"--metrics-bind-address=0", "--zap-devel=false",
 	}, args...)
 	w.env = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessKey}

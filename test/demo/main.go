@@ -144,10 +144,12 @@ func (d *demo) startOperator(ctx context.Context) error {
 	if d.metrics, err = testbed.FreeAddress(); err != nil {
 		return err
 	}
-	cloud := "http://" + d.addresses[region]
+	// Both sites lead to the emulator: an object of the other one must not reach the
+	// real cloud.
+	cloud, other := "http://"+d.addresses[region], "http://"+d.addresses["ap-southeast-1"]
 	d.manager, err = testbed.Start(ctx, binary("manager"),
 		[]string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret},
-		"--kubeconfig="+d.kubeconfig, "--cas-endpoint="+cloud, "--sts-endpoint="+cloud,
+		"--kubeconfig="+d.kubeconfig, "--cas-endpoint="+cloud, "--cas-endpoint=ap-southeast-1="+other, "--sts-endpoint="+cloud,
 		"--metrics-bind-address="+d.metrics, "--health-probe-bind-address="+health)
 	if err != nil {
 		return err
