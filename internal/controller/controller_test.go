@@ -80,6 +80,9 @@ func TestNothingToDo(t *testing.T) {
 		"the certificate has expired": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Status.Certificate.NotAfter = metav1.NewTime(now.Add(-time.Second))
 		}, false},
+		"the certificate is valid for ever": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Certificate.NotAfter = metav1.NewTime(time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC))
+		}, true},
 		"a failure is tried again": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Status.Conditions[0].Reason = v1alpha1.ReasonUploadFailed
 		}, false},

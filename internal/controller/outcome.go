@@ -82,7 +82,7 @@ func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) outcome {
 	return outcome{
 		ready: metav1.ConditionTrue, reason: v1alpha1.ReasonSynced,
 		message:      fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID),
-		requeueAfter: max(left, 0) + time.Second,
+		requeueAfter: min(max(left, 0), longestNap) + time.Second,
 	}
 }
 

@@ -71,5 +71,9 @@ func (r *Reconciler) untilExpiry(object *v1alpha1.CloudCertificate) time.Duratio
 	if left < 0 {
 		return 0
 	}
-	return left + time.Second // notAfter itself is still valid
+	return min(left, longestNap) + time.Second // notAfter itself is still valid
 }
+
+// longestNap bounds how far ahead an object is put off. A certificate may be valid
+// until the year 9999, further than a time.Duration reaches; a look costs nothing.
+const longestNap = 365 * 24 * time.Hour
