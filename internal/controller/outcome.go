@@ -97,7 +97,7 @@ func (r *Reconciler) judgeContent(e *bundle.Error) outcome {
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidCertificate, message: e.Error(), stalled: true}
 	if !e.Deadline.IsZero() {
-		out.requeueAfter = max(e.Deadline.Sub(r.Clock.Now()), 0) + time.Second
+		out.requeueAfter = min(max(e.Deadline.Sub(r.Clock.Now()), 0), longestNap) + time.Second
 	}
 	return out
 }

@@ -32,9 +32,6 @@ type Options struct {
 	ClusterID string
 	// Region is the site for objects that name none.
 	Region string
-	// DefaultCredentialsNamespaces are the namespaces whose objects may use the
-	// operator's own credentials; empty means all.
-	DefaultCredentialsNamespaces []string
 	// MaxVersionsPerHour is how many versions one object may upload in an hour; 0
 	// means no limit. At most 50 versions are remembered, so a larger limit acts
 	// as 50.
