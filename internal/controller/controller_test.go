@@ -177,7 +177,9 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 			r := testReconciler()
 			object, _ := synced()
 			object.Status.History = []v1alpha1.CertificateVersion{{CertID: 5, Name: "old_one"}}
-			r.settleIn(object, tc.to)
+			before := object.DeepCopy()
+			settleIn(object, tc.to)
+			r.announce(t.Context(), before, object)
 			recorded := r.Recorder.(*events.FakeRecorder).Events
 			if !tc.anew {
 				if object.Status.CertID != 7 || len(object.Status.History) != 1 || len(recorded) != 0 {

@@ -28,13 +28,20 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	if err := r.Status().Patch(ctx, next, patch); err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
 	}
-	r.memory.wrote(before)
+	if next.ResourceVersion != before.ResourceVersion { // else it said nothing new after all
+		r.memory.wrote(before)
+	}
 	r.announce(ctx, before, next)
 	return nil
 }
 
-// announce reports a transition, and a new version, as an event and in the log.
+// announce reports a transition, a new version and what was left behind in another
+// place as events, and the former in the log.
 func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
+	if before.Status.CertID != 0 && moved(&before.Status, placeOf(next)) {
+		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
+			"certificates stay in account %q, site %s: %s", before.Status.AccountID, before.Status.Region, leftBehind(&before.Status))))
+	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
 	renewed := before.Status.CertID != next.Status.CertID

@@ -114,7 +114,7 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	if cloudErr != nil {
 		return cloudErr
 	}
-	r.settleIn(next, place{account: account(ctx, cloud), site: site})
+	settleIn(next, place{account: account(ctx, cloud), site: site})
 	if err := r.ensureUploaded(ctx, next, cloud, slot, content); err != nil {
 		return err
 	}
@@ -125,9 +125,9 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 }
 
 // load reads the Secret live, also where the cache does not show it (yet: the two
-// watches of an object and its Secret are not in step), and turns it into what would be uploaded. A verdict
-// of our own that time alone cannot change is recorded with the Secret's version,
-// so that the same content is not read again.
+// watches of an object and its Secret are not in step), and turns it into what
+// would be uploaded. A verdict of our own that time alone cannot change is recorded
+// with the Secret's version, so that the same content is not read again.
 func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) (*corev1.Secret, *bundle.Bundle, error) {
 	secret := &corev1.Secret{}
 	name := next.Spec.SecretRef.Name

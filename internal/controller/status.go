@@ -28,17 +28,10 @@ type place struct {
 }
 
 // settleIn makes the status speak of one place. An object whose account or site
-// changed starts anew there; what it had in the old place stays as it is, and is
-// named in a warning.
-func (r *Reconciler) settleIn(next *v1alpha1.CloudCertificate, p place) {
+// changed starts anew there; what it had in the old place stays as it is.
+func settleIn(next *v1alpha1.CloudCertificate, p place) {
 	status := &next.Status
-	moved := status.Region != "" && status.Region != p.site ||
-		status.AccountID != "" && p.account != "" && status.AccountID != p.account
-	if moved && status.CertID != 0 {
-		r.Recorder.Eventf(next, nil, "Warning", v1alpha1.ReasonLeftBehind, "Relocate",
-			"certificates stay in account %q, site %s: %s", status.AccountID, status.Region, leftBehind(status))
-	}
-	if moved {
+	if moved(status, p) {
 		*status = v1alpha1.CloudCertificateStatus{
 			ObservedGeneration: status.ObservedGeneration,
 			LastHandledResync:  status.LastHandledResync,
@@ -49,6 +42,13 @@ func (r *Reconciler) settleIn(next *v1alpha1.CloudCertificate, p place) {
 	if p.account != "" {
 		status.AccountID = p.account
 	}
+}
+
+// moved says that a status speaks of another place. An account that could not be
+// learned is taken for the same.
+func moved(status *v1alpha1.CloudCertificateStatus, p place) bool {
+	return status.Region != "" && p.site != "" && status.Region != p.site ||
+		status.AccountID != "" && p.account != "" && status.AccountID != p.account
 }
 
 // leftBehind names the certificates of a status, the first few of them.
