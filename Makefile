@@ -1,8 +1,7 @@
 # Copyright The cloudcert Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-SHELL := /bin/bash
-.SHELLFLAGS := -euo pipefail -c
+.SHELLFLAGS := -euc
 .DEFAULT_GOAL := help
 MAKEFLAGS += --no-print-directory
 
