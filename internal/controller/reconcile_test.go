@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -316,10 +317,9 @@ func TestSlowRetriesGrowAndStartAnew(t *testing.T) {
 		}
 		delays = append(delays, result.RequeueAfter)
 	}
-	for i, want := range []time.Duration{5, 10, 20, 40, 60, 60} {
-		if delays[i] != want*time.Minute {
-			t.Errorf("delay %d is %s, want %s", i, delays[i], want*time.Minute)
-		}
+	want := []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour, time.Hour}
+	if diff := cmp.Diff(want, delays); diff != "" {
+		t.Errorf("delays: %s", diff)
 	}
 	if kinds := len(h.events.Events); kinds != 1 {
 		t.Errorf("%d events for one transition", kinds)
