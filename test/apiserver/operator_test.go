@@ -543,3 +543,70 @@ func TestLeaderHandsOverWhenItStops(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeAloneChangesTheVerdict waits for certificates to become valid and to
+// expire: nothing else wakes the objects.
+func TestTimeAloneChangesTheVerdict(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.start()
+	// Five minutes of tolerance for clocks: these become valid in a few seconds.
+	soon, err := w.ca.Issue(time.Hour, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(5*time.Minute + 10*time.Second) }, "soon.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	brief, err := w.ca.Issue(15*time.Second, nil, "brief.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.putSecret("soon", soon)
+	w.create("soon", nil)
+	w.putSecret("brief", brief)
+	w.create("brief", nil)
+	if early := w.waitReason("soon", v1alpha1.ReasonInvalidCertificate); early.Status.CertID != 0 {
+		t.Errorf("certificate %d was uploaded before its time", early.Status.CertID)
+	}
+	synced := w.waitReason("brief", v1alpha1.ReasonSynced)
+	w.waitReason("soon", v1alpha1.ReasonSynced)
+	expired := w.waitReason("brief", v1alpha1.ReasonInvalidCertificate)
+	if expired.Status.CertID != synced.Status.CertID || !strings.Contains(readyOf(expired).Message, "expired") {
+		t.Errorf("status of the expired certificate: %+v", expired.Status)
+	}
+	w.deleteInCloud(synced.Status.CertID)
+	w.change("brief", func(cc *v1alpha1.CloudCertificate) {
+		cc.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
+	})
+	w.wait("brief", "resynced", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.LastHandledResync == "now" })
+	if n := len(w.certificates()); n != 1 {
+		t.Errorf("%d certificates in the cloud: the expired one was made again", n)
+	}
+}
+
+func TestOddCertificatesAreUploadedWithAWarning(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, emulator.Options{})
+	w.start()
+	nameless, err := w.ca.Issue(48*time.Hour, func(c *x509.Certificate) { c.DNSNames, c.Subject.CommonName = nil, "www.example.com" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	older, err := w.ca.Issue(24*time.Hour, nil, "www.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.putSecret("web", nameless)
+	w.create("web", nil)
+	first := w.waitReason("web", v1alpha1.ReasonSynced)
+	w.putSecret("web", older)
+	w.wait("web", "renewed", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.CertID != first.Status.CertID })
+	for _, reason := range []string{"NoSubjectAltName", v1alpha1.ReasonOlderCertificate} {
+		w.eventually(func() string {
+			for _, e := range w.events() {
+				if e.Reason == reason && e.Type == corev1.EventTypeWarning {
+					return ""
+				}
+			}
+			return "there is no event " + reason
+		})
+	}
+}
