@@ -96,8 +96,15 @@ func (m *memory) throttled(object *v1alpha1.CloudCertificate, now time.Time) tim
 	return known.throttledSince
 }
 
-// nameTaken returns since when this name has been taken by a certificate that is
-// not listed.
+// taken says that the cloud refused this name as taken: the next pass looks for the
+// certificate before it uploads again.
+func (m *memory) taken(object *v1alpha1.CloudCertificate, name string) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.of(object).takenName == name
+}
+
+// nameTaken notes that this name is taken, and returns since when it has been.
 func (m *memory) nameTaken(object *v1alpha1.CloudCertificate, name string, now time.Time) time.Time {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -33,7 +33,13 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 		return nil
 	}
 	name := r.nameFor(next, content)
-	if same {
+	if !same {
+		if own := r.memory.uploaded(next, name); own != nil {
+			setCurrent(next, *own, content) // our cache has not seen our own status write yet
+			return nil
+		}
+	}
+	if same || r.memory.taken(next, name) {
 		// Absence from a list proves nothing by itself: the repair is the same
 		// upload, and NameRepeat means that the certificate is there after all.
 		found, err := r.find(ctx, next, cloud, content)
@@ -43,13 +49,15 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 		if cas.IsThrottled(err) {
 			return err
 		}
-	} else if own := r.memory.uploaded(next, name); own != nil {
-		setCurrent(next, *own, content) // our cache has not seen our own status write yet
-		return nil
 	}
 	if err := r.versionRate(next, same); err != nil {
 		return err
 	}
+	return r.upload(ctx, next, cloud, slot, name, content)
+}
+
+// upload uploads content under its name and makes it the current version.
+func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, name string, content *bundle.Bundle) error {
 	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
 	if cas.IsNameTaken(err) {
 		return r.resolveNameTaken(ctx, next, cloud, name, content)
@@ -79,6 +87,7 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 // resolveNameTaken decides what NameRepeat means. The name carries our identity
 // and the content, so it is the proof; only a digest can refute it.
 func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, name string, content *bundle.Bundle) error {
+	since := r.memory.nameTaken(next, name, r.Clock.Now())
 	found, err := r.find(ctx, next, cloud, content)
 	if found != nil {
 		return r.adopt(next, found, content)
@@ -89,7 +98,7 @@ func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudC
 	if err != nil {
 		return err
 	}
-	return &nameTakenError{name: name, since: r.memory.nameTaken(next, name, r.Clock.Now())}
+	return &nameTakenError{name: name, since: since}
 }
 
 // adopt takes a listed certificate of our name for the current version, unless

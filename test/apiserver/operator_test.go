@@ -610,3 +610,47 @@ func TestOddCertificatesAreUploadedWithAWarning(t *testing.T) {
 		})
 	}
 }
+
+// TestKillInABacklogDuplicatesNothing kills the operator again and again while
+// uploads are on their way, some of them taking effect without an answer.
+func TestKillInABacklogDuplicatesNothing(t *testing.T) {
+	t.Parallel()
+	const n = 60
+	w := newWorld(t, emulator.Options{
+		LatencyBefore: emulator.Latency{Base: 50 * time.Millisecond, Jitter: 40 * time.Millisecond},
+		LatencyAfter:  emulator.Latency{Base: 100 * time.Millisecond, Jitter: 90 * time.Millisecond},
+	}, "--upload-qps=60")
+	for i := range n {
+		name := fmt.Sprintf("web-%d", i)
+		w.putSecret(name, w.issue(name+".example.com"))
+		w.create(name, nil)
+	}
+	for _, killAt := range []int{10, 30, 45} {
+		w.start()
+		w.eventually(func() string {
+			if made := len(w.certificates()); made < killAt {
+				return fmt.Sprintf("%d certificates, waiting for %d", made, killAt)
+			}
+			return ""
+		})
+		w.kill()
+	}
+	w.start()
+	for i := range n {
+		w.waitReason(fmt.Sprintf("web-%d", i), v1alpha1.ReasonSynced)
+	}
+	ids := map[int64]bool{}
+	for i := range n {
+		ids[w.get(fmt.Sprintf("web-%d", i)).Status.CertID] = true
+	}
+	if made := len(w.certificates()); made != n || len(ids) != n {
+		t.Errorf("%d certificates in the cloud and %d in statuses for %d objects", made, len(ids), n)
+	}
+	adopted := 0
+	for _, call := range w.cloud.Journal() {
+		if call.Code == "NameRepeat" {
+			adopted++
+		}
+	}
+	t.Logf("%d uploads met a certificate whose making had not been seen", adopted)
+}

@@ -133,6 +133,13 @@ func (w *world) stop() {
 	w.manager = nil
 }
 
+// kill ends the operator without warning.
+func (w *world) kill() {
+	w.manager.Kill()
+	w.outputs = append(w.outputs, w.manager.Output())
+	w.manager = nil
+}
+
 // output is what the operator has printed, over all its starts.
 func (w *world) output() string {
 	out := strings.Join(w.outputs, "")
