@@ -30,11 +30,10 @@ func answerWith(body string) *http.Response {
 // time, which a bubble fakes.
 func newBubbleClient(t *testing.T, send roundTripper, credentials ...Credentials) *Client {
 	t.Helper()
-	c, err := New(Config{})
+	c, err := New(Config{Transport: send})
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.http.Transport = send
 	p, err := Static(append(credentials, testCredentials())[0])
 	if err != nil {
 		t.Fatal(err)

@@ -48,6 +48,19 @@ type Config struct {
 	Clock Clock
 	// Observe, if set, is told of every call that was sent. It must not block.
 	Observe func(CallInfo)
+	// ParseName tells whose certificates the inventories hold; without it they
+	// stay empty.
+	ParseName ParseName
+	// OwnWriteAge is how long what we wrote ourselves outweighs a list: an upload
+	// shows late in it, and a deleted certificate leaves it late [inf]; default
+	// DefaultOwnWriteAge.
+	OwnWriteAge time.Duration
+	// Transport replaces the connections to the cloud, for tests that put
+	// something in between; default our own.
+	Transport http.RoundTripper
+	// Background runs what nobody waits for; default a goroutine of its own. A
+	// simulation runs it at once, in order.
+	Background func(func())
 }
 
 // Cloud is what all clients of a process share: connections, limiters, and what
@@ -60,11 +73,15 @@ type Cloud struct {
 	listQPS     float64
 	clock       Clock
 	onCall      func(CallInfo)
+	parseName   ParseName
+	ownWriteAge time.Duration
+	background  func(func())
 	http        *http.Client
 
-	mu         sync.Mutex
-	identities map[string]*identity // by the provider's id
-	limiters   map[budget]limiters
+	mu          sync.Mutex
+	identities  map[string]*identity // by the provider's id
+	limiters    map[budget]limiters
+	inventories map[budget]*Inventory
 }
 
 // New checks the configuration and makes a Cloud. Nothing is called.
@@ -77,9 +94,22 @@ func New(config Config) (*Cloud, error) {
 		listQPS:     9,
 		clock:       realClock{},
 		onCall:      config.Observe,
+		parseName:   config.ParseName,
+		ownWriteAge: config.OwnWriteAge,
+		background:  config.Background,
 		http:        newHTTPClient(config.RootCAs),
 		identities:  map[string]*identity{},
 		limiters:    map[budget]limiters{},
+		inventories: map[budget]*Inventory{},
+	}
+	if config.Transport != nil {
+		c.http.Transport = config.Transport
+	}
+	if c.ownWriteAge == 0 {
+		c.ownWriteAge = DefaultOwnWriteAge
+	}
+	if c.background == nil {
+		c.background = func(f func()) { go f() }
 	}
 	if config.UserAgent != "" {
 		c.userAgent = config.UserAgent

@@ -17,7 +17,6 @@ import (
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
-	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -333,16 +332,6 @@ func TestFindAgainstFaultsOfTheList(t *testing.T) {
 	}
 }
 
-// inBubble serves a site of the emulator to a client in a synctest bubble.
-func inBubble(server *emulator.Server) roundTripper {
-	handler := server.Handler(SiteChina)
-	return func(r *http.Request) (*http.Response, error) {
-		recorder := httptest.NewRecorder()
-		handler.ServeHTTP(recorder, r)
-		return recorder.Result(), nil
-	}
-}
-
 // uploadUntilDone uploads as a controller does: it comes back when told.
 func uploadUntilDone(t *testing.T, client *Client, upload UploadRequest) error {
 	for {
@@ -374,7 +363,7 @@ func TestManyUploadsAtOnceStayWithinTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		latency := emulator.Latency{Base: 75 * time.Millisecond, Jitter: 25 * time.Millisecond}
 		server := newEmulator(t, emulator.Options{LatencyBefore: latency, LatencyAfter: latency})
-		client := newBubbleClient(t, inBubble(server), longLived())
+		client := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived())
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range 500 {
@@ -412,7 +401,7 @@ func TestUploadsSurviveTheEndOfEveryToken(t *testing.T) {
 	env := map[string]string{envRoleARN: testRole, envOIDCProviderARN: testOIDC, envOIDCTokenFile: file}
 	synctest.Test(t, func(t *testing.T) {
 		server := newEmulator(t, emulator.Options{})
-		cloud := newBubbleClient(t, inBubble(server), longLived()).cloud
+		cloud := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived()).cloud
 		p, err := cloud.EnvironmentProvider(func(name string) string { return env[name] })
 		if err != nil {
 			t.Fatal(err)
@@ -475,7 +464,7 @@ func TestAStormOfThrottlingIsNotFed(t *testing.T) {
 	upload, _ := newCertificate(t, "shop.example")
 	synctest.Test(t, func(t *testing.T) {
 		server := newEmulator(t, emulator.Options{})
-		client := newBubbleClient(t, inBubble(server), longLived())
+		client := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived())
 		storm := server.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(ActionUpload)})
 		var wg sync.WaitGroup
 		for i := range 200 {

@@ -42,32 +42,54 @@ func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
 	return group[action]
 }
 
-// accountKnown moves the limiters of a provider to its account, where they meet
-// those of other providers of the same one.
+// inventoryFor returns what is known of the certificates that the given identity
+// reaches at a site.
+func (c *Cloud) inventoryFor(id *identity, site string) *Inventory {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := id.budget(site)
+	v, ok := c.inventories[key]
+	if !ok {
+		v = newInventory(c.parseName, c.clock, c.ownWriteAge)
+		c.inventories[key] = v
+	}
+	return v
+}
+
+// accountKnown moves the limiters and the inventory of a provider to its account,
+// where they meet those of other providers of the same one.
 func (c *Cloud) accountKnown(id *identity, account string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, site := range Sites() {
-		before := id.budget(site)
-		group, ok := c.limiters[before]
-		if !ok {
-			continue
-		}
-		delete(c.limiters, before)
-		after := budget{account: account, site: site}
-		known, ok := c.limiters[after]
-		if !ok {
-			c.limiters[after] = group
-			continue
-		}
-		for action, l := range group {
-			l.mergeInto(known[action])
-		}
+		before, after := id.budget(site), budget{account: account, site: site}
+		move(c.limiters, before, after, func(from, to limiters) {
+			for action, l := range from {
+				l.mergeInto(to[action])
+			}
+		})
+		move(c.inventories, before, after, func(from, to *Inventory) { to.merge(from) })
 	}
 	id.account.Store(&account)
 }
 
-// dropIdle forgets identities and limiters that nobody has used for an hour.
+// move takes what a map holds from one key to another; what is there already meets
+// it in merge.
+func move[V any](m map[budget]V, before, after budget, merge func(from, to V)) {
+	from, ok := m[before]
+	if !ok || before == after {
+		return
+	}
+	delete(m, before)
+	if to, ok := m[after]; ok {
+		merge(from, to)
+		return
+	}
+	m[after] = from
+}
+
+// dropIdle forgets identities, limiters and inventories that nobody has used for
+// an hour.
 // c.mu is held.
 func (c *Cloud) dropIdle() {
 	past := c.clock.Now().Add(-idleAfter)
@@ -79,5 +101,9 @@ func (c *Cloud) dropIdle() {
 			}
 		}
 		return true
+	})
+	maps.DeleteFunc(c.inventories, func(key budget, _ *Inventory) bool {
+		_, used := c.limiters[key]
+		return !used
 	})
 }

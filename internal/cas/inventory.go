@@ -1,0 +1,251 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"cmp"
+	"slices"
+	"sync"
+	"time"
+)
+
+// DefaultOwnWriteAge is the default of Config.OwnWriteAge.
+const DefaultOwnWriteAge = 10 * time.Minute
+
+// ParseName reads from the name of a certificate whose it is and which content it
+// holds; ok is false for a name that is not of our shape.
+type ParseName func(name string) (identity, content string, ok bool)
+
+// Entry is what an inventory keeps of a certificate.
+type Entry struct {
+	// CertID is at least 1.
+	CertID int64
+	// ResourceID may be empty where only our own upload is known.
+	ResourceID string
+	// Name is of our shape.
+	Name string
+	// SHA256 is the digest of the leaf's DER in lower-case hex; empty where the
+	// list has none, or none that can be read.
+	SHA256 string
+	// NotAfter is exact to the day; zero where unreadable.
+	NotAfter time.Time
+	// Seen is when the certificate was last known to be there: listed or uploaded.
+	Seen time.Time
+}
+
+// Inventory is what is known of the certificates of our shape in one account and
+// site: from our own writes, from look-ups of single objects, and from sweeps of
+// the whole list. It may be behind the cloud at any time: presence is a reason to
+// adopt, absence alone never one to delete or to give up. It is safe for
+// concurrent use, and takes about half a kilobyte for a certificate.
+type Inventory struct {
+	parse ParseName
+	clock Clock
+	age   time.Duration
+
+	mu      sync.Mutex
+	entries map[string][]Entry // by identity, highest CertID first
+	written map[int64]write    // our own writes, younger than age
+	swept   time.Time          // when the last complete sweep began
+	trusted time.Time          // when the last sweep began that was found plausible
+	flight  *sweep             // nil: none is under way
+	failure sweepFailure
+	asked   []time.Time // the last look-ups by keyword, at most crowd of them
+}
+
+// write is an upload or a deletion of our own.
+type write struct {
+	at       time.Time
+	identity string
+	deleted  bool
+	entry    Entry
+}
+
+func newInventory(parse ParseName, clock Clock, age time.Duration) *Inventory {
+	if parse == nil {
+		parse = func(string) (string, string, bool) { return "", "", false }
+	}
+	return &Inventory{parse: parse, clock: clock, age: age, entries: map[string][]Entry{}, written: map[int64]write{}}
+}
+
+// Entries returns the known certificates of an identity, highest CertID first.
+func (v *Inventory) Entries(identity string) []Entry {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.entries[identity])
+}
+
+// Find returns the known certificate of an identity and content.
+func (v *Inventory) Find(identity, content string) (Entry, bool) {
+	for _, e := range v.Entries(identity) {
+		if _, known, _ := v.parse(e.Name); known == content {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Swept returns when the last complete sweep began; zero if there was none.
+func (v *Inventory) Swept() time.Time {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.swept
+}
+
+// Trust notes that the last complete sweep is plausible beside what else is known,
+// so that what it does not list may be taken for gone.
+func (v *Inventory) Trust() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.trusted = v.swept
+}
+
+// Gone says that a certificate which is known to have been there at a time is gone:
+// we deleted it, or a trusted sweep that began later does not list it. It is a
+// reason to stop showing a superseded certificate, and none to delete anything.
+func (v *Inventory) Gone(certID int64, name string, last time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if w, own := v.young(certID); own {
+		return w.deleted
+	}
+	if v.trusted.IsZero() || !v.trusted.After(last) {
+		return false
+	}
+	identity, _, _ := v.parse(name)
+	return !slices.ContainsFunc(v.entries[identity], func(e Entry) bool { return e.CertID == certID })
+}
+
+// Wrote says whether a certificate was uploaded or deleted by us so recently that it
+// outweighs a list.
+func (v *Inventory) Wrote(certID int64) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	_, ok := v.young(certID)
+	return ok
+}
+
+// Uploaded enters a certificate that we uploaded.
+func (v *Inventory) Uploaded(certID int64, resourceID, name string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	identity, _, ok := v.parse(name)
+	if !ok {
+		return
+	}
+	now := v.clock.Now()
+	e := Entry{CertID: certID, ResourceID: resourceID, Name: name, Seen: now}
+	v.written[certID] = write{at: now, identity: identity, entry: e}
+	v.insert(identity, e)
+}
+
+// Deleted removes a certificate that we deleted, or that the cloud says is gone.
+func (v *Inventory) Deleted(certID int64, name string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	identity, _, ok := v.parse(name)
+	if !ok {
+		return
+	}
+	v.written[certID] = write{at: v.clock.Now(), identity: identity, deleted: true}
+	v.remove(identity, certID)
+}
+
+// seen enters and returns certificates that a look-up listed, without those that we
+// deleted ourselves a moment ago.
+func (v *Inventory) seen(listed []Certificate, now time.Time) []Entry {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	var entries []Entry
+	for _, c := range listed {
+		identity, _, ok := v.parse(c.Name)
+		if w, own := v.young(c.CertID); !ok || own && w.deleted {
+			continue
+		}
+		e := entryOf(c, now)
+		v.insert(identity, e)
+		entries = append(entries, e)
+	}
+	return entries
+}
+
+// entryOf keeps of a listed certificate what is needed.
+func entryOf(c Certificate, seen time.Time) Entry {
+	return Entry{CertID: c.CertID, ResourceID: c.ResourceID, Name: c.Name, SHA256: c.SHA256, NotAfter: c.NotAfter, Seen: seen}
+}
+
+// young returns our own write of a certificate, if it is young enough to outweigh a
+// list. The caller holds the lock.
+func (v *Inventory) young(certID int64) (write, bool) {
+	w, ok := v.written[certID]
+	return w, ok && v.clock.Now().Sub(w.at) <= v.age
+}
+
+// insert enters an entry in its order. The caller holds the lock.
+func (v *Inventory) insert(identity string, e Entry) {
+	entries := v.entries[identity]
+	at, known := slices.BinarySearchFunc(entries, e.CertID, func(o Entry, id int64) int { return cmp.Compare(id, o.CertID) })
+	if known {
+		entries[at] = e
+		return
+	}
+	v.entries[identity] = slices.Insert(entries, at, e)
+}
+
+// remove takes an entry out. The caller holds the lock.
+func (v *Inventory) remove(identity string, certID int64) {
+	entries := slices.DeleteFunc(v.entries[identity], func(e Entry) bool { return e.CertID == certID })
+	if len(entries) == 0 {
+		delete(v.entries, identity)
+		return
+	}
+	v.entries[identity] = entries
+}
+
+// replace takes over what a complete sweep listed. Our own writes that are younger
+// than that stay as we know them.
+func (v *Inventory) replace(began time.Time, listed []Entry) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id := range v.written {
+		if _, young := v.young(id); !young {
+			delete(v.written, id)
+		}
+	}
+	v.entries = map[string][]Entry{}
+	for _, e := range listed {
+		if identity, _, ok := v.parse(e.Name); ok && !v.written[e.CertID].deleted {
+			v.insert(identity, e)
+		}
+	}
+	for id, w := range v.written {
+		if w.deleted {
+			continue
+		}
+		if listed := slices.ContainsFunc(v.entries[w.identity], func(e Entry) bool { return e.CertID == id }); !listed {
+			v.insert(w.identity, w.entry)
+		}
+	}
+	v.swept = began
+}
+
+// merge takes over what another inventory of the same account and site wrote; what
+// it only saw, a sweep will see again.
+func (v *Inventory) merge(from *Inventory) {
+	from.mu.Lock()
+	defer from.mu.Unlock()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for id, w := range from.written {
+		if _, known := v.written[id]; known {
+			continue
+		}
+		v.written[id] = w
+		if w.deleted {
+			v.remove(w.identity, id)
+			continue
+		}
+		v.insert(w.identity, w.entry)
+	}
+}

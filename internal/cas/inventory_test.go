@@ -1,0 +1,350 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// parseTestName takes names like web_<identity>_<content>.
+func parseTestName(name string) (identity, content string, ok bool) {
+	fields := strings.Split(name, "_")
+	if len(fields) != 3 {
+		return "", "", false
+	}
+	return fields[1], fields[2], true
+}
+
+// inventoryClient returns a client of an emulator in a bubble whose limiters are
+// ready, and counts its list calls.
+func inventoryClient(t *testing.T, o emulator.Options) (client *Client, server *emulator.Server, lists *atomic.Int64) {
+	t.Helper()
+	server, lists = newEmulator(t, o), &atomic.Int64{}
+	cloud := newTestCloud(t, Config{
+		Endpoints: map[string]string{SiteChina: "http://127.0.0.1:1"}, STSEndpoint: "http://127.0.0.1:1",
+		ParseName: parseTestName, Transport: server.Transport(SiteChina),
+		Observe: func(call CallInfo) {
+			if call.Action == ActionList {
+				lists.Add(1)
+			}
+		},
+	})
+	p, err := Static(longLived())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if client, err = cloud.Client(SiteChina, p); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.Reserve(t.Context(), ActionList); !IsThrottled(err) {
+		t.Fatalf("a new limiter is not quiet at first: %v", err)
+	}
+	time.Sleep(2 * quietStart)
+	return client, server, lists
+}
+
+// fill puts n certificates of n/2 identities into the cloud.
+func fill(t *testing.T, server *emulator.Server, n int) {
+	t.Helper()
+	upload, _ := newCertificate(t, "www.example.com")
+	for i := range n {
+		name := fmt.Sprintf("web_%05d_%d", i/2, i%2)
+		if _, err := server.AddForeign(testAccount, SiteChina, emulator.Foreign{Name: name, PEM: upload.Certificate}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func names(entries []Entry) (all []string) {
+	for _, e := range entries {
+		all = append(all, e.Name)
+	}
+	return all
+}
+
+func TestASweepShowsWhatIsThere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, lists := inventoryClient(t, emulator.Options{})
+		fill(t, server, 120)
+		upload, _ := newCertificate(t, "other.example.com")
+		if _, err := server.AddForeign(testAccount, SiteChina, emulator.Foreign{Name: "somebody", PEM: upload.Certificate}); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := client.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		v := client.Inventory()
+		if diff := cmp.Diff([]string{"web_00007_1", "web_00007_0"}, names(v.Entries("00007"))); diff != "" {
+			t.Error("newest first:", diff)
+		}
+		if e, ok := v.Find("00059", "1"); !ok || e.SHA256 == "" || e.ResourceID == "" || e.NotAfter.IsZero() || e.Seen.Before(began) {
+			t.Errorf("found %t: %+v", ok, e)
+		}
+		if _, ok := v.Find("00059", "2"); ok {
+			t.Error("found what is not there")
+		}
+		if len(v.Entries("somebody")) != 0 || len(v.entries) != 60 {
+			t.Errorf("%d identities, want the 60 of our shape alone", len(v.entries))
+		}
+		if lists.Load() != 3+2 { // 121 certificates on three pages, no expired, no revoked
+			t.Errorf("%d calls, want 5", lists.Load())
+		}
+		if took := time.Since(began); took < 4*time.Second/2 {
+			t.Errorf("a sweep that nobody waits for took %s: it leaves too little to others", took)
+		}
+	})
+}
+
+func TestWhoWaitsForASweepIsToldWhenToComeBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, lists := inventoryClient(t, emulator.Options{})
+		fill(t, server, 500)
+		since := time.Now()
+		var waiters sync.WaitGroup
+		for range 100 {
+			waiters.Go(func() {
+				for tries := 0; ; tries++ {
+					err := client.SweptSince(since)
+					if err == nil {
+						return
+					}
+					after, ok := RetryAfter(err)
+					if !ok || !IsThrottled(err) || tries > 5 {
+						t.Errorf("try %d: %v", tries, err)
+						return
+					}
+					time.Sleep(after)
+				}
+			})
+		}
+		waiters.Wait()
+		if lists.Load() != 12 {
+			t.Errorf("%d calls for 100 who wait, want one sweep of 12", lists.Load())
+		}
+		if took := time.Since(since); took > 4*time.Second {
+			t.Errorf("12 calls at 9 a second took %s", took)
+		}
+		if err := client.SweptSince(since); err != nil {
+			t.Errorf("the sweep is at hand: %v", err)
+		}
+		if err := client.SweptSince(time.Now()); !IsThrottled(err) {
+			t.Errorf("a sweep from before is not enough: %v", err)
+		}
+		time.Sleep(time.Minute) // until the sweep that this began has ended
+	})
+}
+
+func TestASweepThatDoesNotAddUpDoesNotCount(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"a short page":          {Kind: emulator.FaultShortPage},
+		"a wrong count":         {Kind: emulator.FaultTotalCount, Size: 3},
+		"a count that is below": {Kind: emulator.FaultTotalCount},
+		"an error":              {Kind: emulator.FaultFail},
+		"a refusal":             {Kind: emulator.FaultDenied},
+		"an empty answer":       {Kind: emulator.FaultEmpty},
+		"half an answer":        {Kind: emulator.FaultTruncated},
+		"a page of HTML":        {Kind: emulator.FaultHTML},
+		"no answer":             {Kind: emulator.FaultHang},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				client, server, _ := inventoryClient(t, emulator.Options{})
+				fill(t, server, 60)
+				if err := client.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				v := client.Inventory()
+				swept := v.Swept()
+				fault.Action = string(ActionList)
+				server.Inject(fault)
+				began := time.Now()
+				if err := client.Sweep(t.Context()); err == nil {
+					t.Error("the sweep counts")
+				}
+				if !v.Swept().Equal(swept) || len(v.Entries("00001")) != 2 {
+					t.Error("a sweep that failed changed the inventory")
+				}
+				if err := client.SweptSince(began); err == nil || IsThrottled(err) {
+					t.Errorf("the failure is not remembered: %v", err)
+				}
+				server.ClearFaults()
+				time.Sleep(refusalRest)
+				if err := client.SweptSince(began); !IsThrottled(err) {
+					t.Errorf("it is not tried again: %v", err)
+				}
+				time.Sleep(time.Minute)
+				if err := client.SweptSince(began); err != nil {
+					t.Errorf("the next sweep did not count: %v", err)
+				}
+			})
+		})
+	}
+}
+
+func TestAShiftingListIsReadAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		fill(t, server, 60)
+		server.Inject(emulator.Fault{Kind: emulator.FaultShortPage, Count: 1})
+		if err := client.Sweep(t.Context()); err != nil {
+			t.Errorf("a list that shifted once: %v", err)
+		}
+	})
+}
+
+func TestNoSweepUndoesOurOwnYoungWrites(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{ListLag: time.Hour})
+		fill(t, server, 4)
+		v := client.Inventory()
+		upload, _ := newCertificate(t, "new.example.com")
+		upload.Name = "web_00009_0"
+		uploaded, err := client.Upload(t.Context(), nil, upload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v.Uploaded(uploaded.CertID, uploaded.ResourceID, upload.Name)
+		gone := server.Certificates(testAccount, SiteChina)[0]
+		v.Deleted(gone.CertID, gone.Name) // the list will show it for a while
+		sweep := func() {
+			t.Helper()
+			if err := client.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sweep()
+		if len(v.Entries("00009")) != 1 || len(v.Entries("00000")) != 1 || !v.Wrote(uploaded.CertID) || !v.Gone(gone.CertID, gone.Name, time.Now()) {
+			t.Error("a sweep undid what we wrote a moment ago")
+		}
+		time.Sleep(DefaultOwnWriteAge)
+		sweep()
+		if len(v.Entries("00009")) != 0 || len(v.Entries("00000")) != 2 || v.Wrote(uploaded.CertID) {
+			t.Error("what we wrote long ago outweighs a sweep")
+		}
+		if v.Gone(uploaded.CertID, upload.Name, time.Now().Add(-time.Hour)) {
+			t.Error("gone by a sweep that nobody trusts")
+		}
+		v.Trust()
+		if !v.Gone(uploaded.CertID, upload.Name, time.Now().Add(-time.Hour)) {
+			t.Error("a trusted sweep did not list it, and it is not gone")
+		}
+		if v.Gone(uploaded.CertID, upload.Name, time.Now()) {
+			t.Error("gone, although it was there after the sweep")
+		}
+	})
+}
+
+func TestLookUpsShareASweepWhenTheyAreMany(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, lists := inventoryClient(t, emulator.Options{})
+		fill(t, server, 400)
+		one := func(identity string) ([]Entry, error) {
+			since := time.Now()
+			for {
+				found, err := client.Look(t.Context(), identity, "www.example.com", since, func(e Entry) bool { return strings.HasSuffix(e.Name, "_1") })
+				after, ok := RetryAfter(err)
+				if !ok {
+					return found, err
+				}
+				time.Sleep(after)
+			}
+		}
+		found, err := one("00003")
+		if diff := cmp.Diff([]string{"web_00003_1"}, names(found)); diff != "" || err != nil {
+			t.Error(err, diff)
+		}
+		if found, err := one("99999"); len(found) != 0 || err != nil {
+			t.Errorf("found %v, %v", found, err)
+		}
+		before := lists.Load()
+		var all sync.WaitGroup
+		for i := range 150 {
+			all.Go(func() {
+				if found, err := one(fmt.Sprintf("%05d", i)); len(found) != 1 || err != nil {
+					t.Errorf("look-up %d: %v, %v", i, found, err)
+				}
+			})
+		}
+		all.Wait()
+		if calls := lists.Load() - before; calls > 8*crowd+2*10 {
+			t.Errorf("150 look-ups at once took %d calls", calls)
+		}
+	})
+}
+
+func TestInventoriesMeetInTheirAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, _, _ := inventoryClient(t, emulator.Options{})
+		client.Inventory().Uploaded(7, "r7", "web_a_0")
+		client.Inventory().Uploaded(8, "r8", "not ours")
+		before := client.Inventory()
+		if _, err := client.Account(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if client.Inventory() != before {
+			t.Error("what was known was lost when the account became known")
+		}
+		other, err := Static(Credentials{AccessKeyID: testID, AccessKeySecret: testSecret + " "})
+		if err != nil {
+			t.Fatal(err)
+		}
+		second, err := client.cloud.Client(SiteChina, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.Inventory().Uploaded(9, "r9", "web_a_1")
+		second.Inventory().Deleted(7, "web_a_0")
+		client.cloud.accountKnown(second.identity, testAccount)
+		if second.Inventory() != client.Inventory() {
+			t.Fatal("one account, two inventories")
+		}
+		if diff := cmp.Diff([]string{"web_a_1", "web_a_0"}, names(client.Inventory().Entries("a"))); diff != "" {
+			t.Error(diff) // what both wrote; each knows its own best
+		}
+	})
+}
+
+// BenchmarkInventory reports what 10,000 certificates take.
+func BenchmarkInventory(b *testing.B) {
+	for b.Loop() {
+		var before, after runtime.MemStats
+		v := newInventory(parseTestName, realClock{}, DefaultOwnWriteAge)
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		entries := make([]Entry, 0, 10_000)
+		for i := range 10_000 {
+			entries = append(entries, Entry{
+				CertID: int64(i + 1), ResourceID: fmt.Sprintf("cas-upload-%06d", i), SHA256: fmt.Sprintf("%064d", i),
+				Name: fmt.Sprintf("namespace-and-name_%016d_%013d", i, i), NotAfter: time.Now(), Seen: time.Now(),
+			})
+		}
+		v.replace(time.Now(), entries)
+		entries = nil
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/10_000, "B/certificate")
+		runtime.KeepAlive(v)
+		_ = entries
+	}
+}

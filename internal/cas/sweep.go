@@ -1,0 +1,311 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// crowd look-ups by keyword within crowdTime are many: a sweep is cheaper.
+	crowd     = 10
+	crowdTime = 3 * time.Second
+	// sweepTimeout bounds one sweep; 10,000 certificates take two minutes at the
+	// pace of a sweep that can wait.
+	sweepTimeout = 30 * time.Minute
+	// rereads is how often a status is read again because it changed meanwhile.
+	rereads = 3
+	// A sweep that failed is not started again at once: refusalRest after a refusal,
+	// failureRest after anything else.
+	refusalRest = time.Minute
+	failureRest = 10 * time.Second
+	// patientShare is the part of the list budget that a sweep takes for which no
+	// object waits.
+	patientShare = 0.2
+	// minHint and maxSweepHint bound when to ask for a sweep again that is under way.
+	minSweepHint = time.Second
+	maxSweepHint = 30 * time.Second
+)
+
+// errShifted says that the list changed while it was read, or was cut short.
+var errShifted = errors.New("the list does not add up to its own count")
+
+// sweep is one reading of the whole list.
+type sweep struct {
+	began  time.Time
+	urgent atomic.Bool  // objects wait for it
+	left   atomic.Int64 // estimate of the pages to come
+	done   chan struct{}
+}
+
+// sweepFailure is how the last sweep failed.
+type sweepFailure struct {
+	err      *Error
+	provider string
+	began    time.Time
+	until    time.Time // it is not tried again before
+}
+
+// Inventory returns what is known of the certificates that this client reaches:
+// one for all clients of an account and site.
+func (c *Client) Inventory() *Inventory { return c.cloud.inventoryFor(c.identity, c.region) }
+
+// SweptSince returns nil once a complete sweep is at hand that began at or after a
+// time. Else it sees to it that one is under way, and returns an error of class
+// Throttled whose RetryAfter says when to ask again: nobody waits in a worker. A
+// sweep that failed meanwhile is reported as it failed, for a while. It reads.
+func (c *Client) SweptSince(since time.Time) error {
+	v := c.Inventory()
+	now := v.clock.Now()
+	v.mu.Lock()
+	if !v.swept.IsZero() && !v.swept.Before(since) {
+		v.mu.Unlock()
+		return nil
+	}
+	if err := v.failedSince(since, c.identity.provider.ID(), now); err != nil {
+		v.mu.Unlock()
+		return err
+	}
+	s, start := v.join(now)
+	s.urgent.Store(true)
+	hint := s.hint(c.cloud.listQPS)
+	v.mu.Unlock()
+	if start {
+		c.cloud.background(func() { c.run(v, s) })
+	}
+	return &Error{Action: ActionList, Class: Throttled, RetryAfter: hint, Message: "the list is being read"}
+}
+
+// Sweep reads the whole list now, at a pace that leaves most of the budget to
+// others, and returns when it is at hand or failed. Callers at the same time share
+// one. It reads.
+func (c *Client) Sweep(ctx context.Context) error {
+	v := c.Inventory()
+	v.mu.Lock()
+	s, start := v.join(v.clock.Now())
+	v.mu.Unlock()
+	if start {
+		c.cloud.background(func() { c.run(v, s) })
+	}
+	select {
+	case <-ctx.Done():
+		return newContextError(ctx, ActionList)
+	case <-s.done:
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.swept.Before(s.began) {
+		return v.failure.err
+	}
+	return nil
+}
+
+// join returns the sweep under way, or a new one that the caller starts. The caller
+// holds the lock.
+func (v *Inventory) join(now time.Time) (s *sweep, start bool) {
+	if v.flight != nil {
+		return v.flight, false
+	}
+	v.flight = &sweep{began: now, done: make(chan struct{})}
+	return v.flight, true
+}
+
+// failedSince returns the failure of a sweep that began at or after a time with the
+// same credential, while it is too early to try again. The caller holds the lock.
+func (v *Inventory) failedSince(since time.Time, provider string, now time.Time) *Error {
+	f := v.failure
+	if f.err == nil || f.provider != provider || f.began.Before(since) || !now.Before(f.until) {
+		return nil
+	}
+	failure := *f.err
+	failure.RetryAfter = f.until.Sub(now)
+	return &failure
+}
+
+// hint estimates when the sweep will be at hand.
+func (s *sweep) hint(qps float64) time.Duration {
+	estimate := time.Duration(float64(s.left.Load()+3) / qps * float64(time.Second))
+	return min(max(estimate, minSweepHint), maxSweepHint)
+}
+
+// run carries a sweep out, on a context of its own: a caller that gives up must not
+// fail the others.
+func (c *Client) run(v *Inventory, s *sweep) {
+	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
+	defer cancel()
+	entries, failure := c.readAll(ctx, s)
+	if failure == nil {
+		v.replace(s.began, entries)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.flight = nil
+	v.failure = sweepFailure{}
+	if failure != nil {
+		v.failure = sweepFailure{err: failure, provider: c.identity.provider.ID(), began: s.began, until: v.clock.Now().Add(rest(failure))}
+	}
+	close(s.done)
+}
+
+// rest is how long a failed sweep is not tried again.
+func rest(failure *Error) time.Duration {
+	switch failure.Class {
+	case Denied, Unauthenticated:
+		return refusalRest
+	default:
+		return max(failureRest, failure.RetryAfter)
+	}
+}
+
+// readAll reads the list of every status: current, expired, revoked, in which order
+// a certificate moves, so that none slips through.
+func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
+	var all []Entry
+	for _, status := range []string{StatusCurrent, StatusExpired, StatusRevoked} {
+		var entries []Entry
+		failure := &Error{Action: ActionList, cause: errShifted}
+		for range rereads {
+			entries, failure = c.readStatus(ctx, s, status)
+			if failure == nil || !errors.Is(failure, errShifted) {
+				break
+			}
+		}
+		if failure != nil {
+			return nil, failure
+		}
+		all = append(all, entries...)
+	}
+	return all, nil
+}
+
+// readStatus reads every page of one status. It counts only if it listed as many
+// certificates as the cloud counts, at its first page and at its last.
+func (c *Client) readStatus(ctx context.Context, s *sweep, status string) ([]Entry, *Error) {
+	var entries []Entry
+	ids := map[int64]bool{}
+	total := int64(-1)
+	for number := 1; ; number++ {
+		page, failure := c.sweepPage(ctx, s, ListRequest{Status: status, Page: number})
+		if failure != nil {
+			return nil, failure
+		}
+		if total < 0 {
+			total = page.Total
+		}
+		before := len(ids)
+		for _, certificate := range page.Certificates {
+			if !ids[certificate.CertID] {
+				ids[certificate.CertID] = true
+				entries = c.keep(entries, certificate, s.began)
+			}
+		}
+		s.left.Store(max(0, page.Total/PageSize-int64(number)))
+		if int64(number)*PageSize < page.Total && len(ids) > before {
+			continue
+		}
+		if int64(len(ids)) != total || total != page.Total {
+			return nil, &Error{Action: ActionList, Message: errShifted.Error(), cause: errShifted}
+		}
+		return entries, nil
+	}
+}
+
+// keep adds a certificate of our shape; others only count.
+func (c *Client) keep(entries []Entry, certificate Certificate, seen time.Time) []Entry {
+	if c.cloud.parseName == nil {
+		return entries
+	}
+	if _, _, ok := c.cloud.parseName(certificate.Name); !ok {
+		return entries
+	}
+	return append(entries, entryOf(certificate, seen))
+}
+
+// sweepPage reads one page when the list limit has a place for it. While nobody
+// waits for the sweep it leaves most places to others.
+func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPage, *Error) {
+	for {
+		slot, err := c.ReserveAs(ctx, ActionList, Repair)
+		var page ListPage
+		if err == nil {
+			page, err = c.listPage(ctx, slot, r)
+			slot.Release()
+		}
+		pause := time.Duration(0)
+		switch {
+		case err != nil && IsThrottled(err):
+			pause, _ = RetryAfter(err)
+			pause = max(pause, 10*time.Millisecond)
+		case err != nil:
+			failure, _ := errors.AsType[*Error](err)
+			return ListPage{}, failure
+		case !s.urgent.Load():
+			pause = time.Duration(float64(time.Second) / (patientShare * c.cloud.listQPS))
+		}
+		if pause > 0 {
+			select {
+			case <-ctx.Done():
+				return ListPage{}, newContextError(ctx, ActionList)
+			case <-c.cloud.clock.After(pause):
+			}
+		}
+		if err == nil {
+			return page, nil
+		}
+	}
+}
+
+// Look returns the known certificates of an identity that match: from a complete
+// sweep that began at or after a time, if there is one, else by a keyword (a name of
+// the leaf, or a resource id), one call. Where many ask at once they share a sweep,
+// and are told when to ask again by an error of class Throttled. It reads.
+func (c *Client) Look(ctx context.Context, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
+	v := c.Inventory()
+	if err := c.lookWhole(v, since, keyword); err != nil {
+		return nil, err
+	}
+	if swept := v.Swept(); !swept.IsZero() && !swept.Before(since) {
+		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) }), nil
+	}
+	now := v.clock.Now()
+	listed, err := c.Find(ctx, keyword, func(listed Certificate) bool {
+		id, _, ok := v.parse(listed.Name)
+		return ok && id == identity && match(entryOf(listed, now))
+	})
+	if err != nil {
+		return nil, err
+	}
+	return v.seen(listed, now), nil
+}
+
+// lookWhole asks for a sweep where too many look up single certificates.
+func (c *Client) lookWhole(v *Inventory, since time.Time, keyword string) error {
+	if keyword != "" && !v.crowded() {
+		return nil
+	}
+	return c.SweptSince(since)
+}
+
+// crowded counts one more look-up, and says whether there were too many of late or
+// a sweep is under way for others already.
+func (v *Inventory) crowded() bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.flight != nil && v.flight.urgent.Load() {
+		return true
+	}
+	now := v.clock.Now()
+	if len(v.asked) == crowd {
+		if now.Sub(v.asked[0]) < crowdTime {
+			return true
+		}
+		v.asked = v.asked[1:]
+	}
+	v.asked = append(v.asked, now)
+	return false
+}
