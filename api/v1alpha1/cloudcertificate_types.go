@@ -103,15 +103,19 @@ type CloudCertificateSpec struct {
 
 	// deletionPolicy says what becomes of the certificates in the cloud when this
 	// object is deleted: Retain leaves them all, Delete removes every version that
-	// this object uploaded. Delete has no effect yet: until the operator can remove
-	// certificates safely, it retains them.
+	// this object uploaded, also those that history does not show. It may be
+	// changed at any time, also while the object is being deleted. A suspended
+	// object is deleted without touching the cloud, and so is one with the
+	// annotation cloudcert.io/orphan: "true".
 	// +optional
 	// +default="Retain"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 
 	// revisionHistoryLimit is how many superseded versions are kept in the cloud,
-	// 0 to 50; unset keeps all. It has no effect yet: until the operator can remove
-	// certificates safely, it keeps all.
+	// 0 to 50; unset keeps all. The oldest are deleted,
+	// once the current version has been published for the operator's --prune-delay
+	// (24 hours by default): those who use the certificates need time to follow, and
+	// the cloud is not known to refuse the deletion of a certificate in use.
 	// +optional
 	// +kubebuilder:validation:Minimum=0
 	// +kubebuilder:validation:Maximum=50
@@ -233,7 +237,7 @@ type CloudCertificateStatus struct {
 	// +optional
 	SecretResourceVersion string `json:"secretResourceVersion,omitempty"`
 
-	// lastUploadTime is when the current version was uploaded, or first found in the cloud.
+	// lastUploadTime is when the current version became that: when it was uploaded, or found in the cloud and adopted (a rollback, a lost status).
 	// +optional
 	LastUploadTime metav1.Time `json:"lastUploadTime,omitzero"`
 

@@ -59,6 +59,19 @@ const (
 	ReasonLeftBehind = "LeftBehind"
 	// ReasonOlderCertificate: a new version expires before the one it replaces.
 	ReasonOlderCertificate = "OlderCertificate"
+	// ReasonRecreated: the current version had vanished from the cloud and was
+	// uploaded again.
+	ReasonRecreated = "Recreated"
+	// ReasonPruned: a superseded version was deleted from the cloud.
+	ReasonPruned = "Pruned"
+	// ReasonPruneFailed: a superseded version could not be deleted from the cloud.
+	ReasonPruneFailed = "PruneFailed"
+	// ReasonIdentityShared: a newer version under the identity of this object was
+	// not uploaded by this operator; nothing of the object is deleted meanwhile.
+	ReasonIdentityShared = "IdentityShared"
+	// ReasonReleased: a deleted object was let go although certificates of it may
+	// remain in the cloud; the event names those that are known.
+	ReasonReleased = "Released"
 )
 
 // Annotations and the finalizer that the operator reads on a CloudCertificate.

@@ -14,6 +14,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
@@ -34,6 +35,10 @@ type settings struct {
 	listQPS                      float64
 	maxVersionsPerHour           int
 	maxConcurrentReconciles      int
+	driftInterval                time.Duration
+	pruneDelay                   time.Duration
+	settleDelay                  time.Duration
+	orphanAfter                  time.Duration
 	leaderElect                  bool
 	leaderElectionNamespace      string
 	metricsAddress               string
@@ -66,9 +71,10 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "`address` of the metrics: HTTPS for authenticated clients, plain HTTP on loopback; 0 for none")
 	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	for name, what := range notYet {
-		fs.String(name, "", what+" (accepted, without effect yet)")
-	}
+	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and site; what is gone is uploaded again; 0 means never")
+	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
+	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
+	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone is released with what it has in the cloud; 0 means never")
 	config.RegisterFlags(fs)
 	s.zap.BindFlags(fs)
 	if err := fs.Parse(args); err != nil {
@@ -83,14 +89,6 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 		return nil, fmt.Errorf("unexpected argument %q: settings are given as flags, see --help", fs.Arg(0))
 	}
 	return s, s.check(endpoints, caFile)
-}
-
-// notYet are flags of the contract whose behaviour is still to come.
-var notYet = map[string]string{
-	"drift-interval": "`time` between two looks at what is in the cloud",
-	"prune-delay":    "`time` that a superseded version is kept after its successor was published",
-	"settle-delay":   "`time` that a deletion waits for uploads in flight",
-	"orphan-after":   "`time` after which a deleted object without credentials is released",
 }
 
 var clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
@@ -124,6 +122,17 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	}
 	if s.maxConcurrentReconciles < 1 {
 		return errors.New("--max-concurrent-reconciles must be at least 1")
+	}
+	for name, d := range map[string]time.Duration{
+		"drift-interval": s.driftInterval, "prune-delay": s.pruneDelay,
+		"settle-delay": s.settleDelay, "orphan-after": s.orphanAfter,
+	} {
+		if d < 0 {
+			return fmt.Errorf("--%s must not be negative", name)
+		}
+	}
+	if s.driftInterval > 0 && s.driftInterval < time.Minute {
+		return errors.New("--drift-interval must be at least 1m, or 0 for never: a look costs a call for each 50 certificates of the account")
 	}
 	return s.readCAs(caFile)
 }

@@ -32,6 +32,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller"
 	"github.com/cloudcert-io/cloudcert/internal/version"
@@ -96,6 +97,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 			ClusterID:               clusterID,
 			Region:                  s.region,
 			MaxVersionsPerHour:      s.maxVersionsPerHour,
+			PruneDelay:              s.pruneDelay,
+			SettleDelay:             s.settleDelay,
+			OrphanAfter:             s.orphanAfter,
+			DriftInterval:           s.driftInterval,
 			MaxConcurrentReconciles: s.maxConcurrentReconciles,
 		},
 		Clock:  clock.RealClock{},
@@ -196,6 +201,7 @@ func newAccounts(s *settings, getenv func(string) string) (*controller.Accounts,
 		ListQPS:     s.listQPS,
 		UserAgent:   "cloudcert/" + version.Version(),
 		Observe:     controller.ObserveCall,
+		ParseName:   bundle.ParseName,
 	})
 	if err != nil {
 		return nil, err

@@ -5,10 +5,13 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -44,7 +47,18 @@ type Accounts struct {
 
 	mu       sync.Mutex
 	resolved map[types.NamespacedName]resolvedCredentials
+	departed map[types.NamespacedName]departedCredentials
 }
+
+// departedCredentials are the last ones of a Secret that is gone: a namespace is
+// deleted in no order, and objects in it may still have to be cleaned up.
+type departedCredentials struct {
+	provider cas.Provider
+	at       time.Time
+}
+
+// departedFor is how long credentials outlive their Secret in memory.
+const departedFor = 24 * time.Hour
 
 // resolvedCredentials is a provider made of one version of a credentials Secret.
 type resolvedCredentials struct {
@@ -61,6 +75,22 @@ func (a *Accounts) client(ctx context.Context, object *v1alpha1.CloudCertificate
 		return nil, err
 	}
 	return a.Cloud.Client(site, provider)
+}
+
+// lastClient is client for an object that is being deleted: if the Secret of its
+// credentials is gone already, with the last ones that it held.
+func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertificate, site string) (*cas.Client, error) {
+	cloud, err := a.client(ctx, object, site)
+	if _, missing := errors.AsType[*credentialsError](err); !missing || object.Spec.CredentialsSecretRef.Name == "" {
+		return cloud, err
+	}
+	a.mu.Lock()
+	last, ok := a.departed[credentialsKey(object)]
+	a.mu.Unlock()
+	if !ok {
+		return nil, err
+	}
+	return a.Cloud.Client(site, last.provider)
 }
 
 // provider finds the credentials of an object.
@@ -151,10 +181,22 @@ func (a *Accounts) known(key types.NamespacedName) (resolvedCredentials, bool) {
 	return known, ok
 }
 
+// drop forgets the credentials of a Secret that is gone, but for those who are being
+// deleted.
 func (a *Accounts) drop(key types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := time.Now()
+	maps.DeleteFunc(a.departed, func(_ types.NamespacedName, d departedCredentials) bool { return now.Sub(d.at) > departedFor })
+	known, ok := a.resolved[key]
+	if !ok {
+		return
+	}
 	delete(a.resolved, key)
+	if a.departed == nil {
+		a.departed = map[types.NamespacedName]departedCredentials{}
+	}
+	a.departed[key] = departedCredentials{provider: known.provider, at: now}
 }
 
 // parseCredentials reads the keys of a credentials Secret. White space around a

@@ -20,6 +20,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -120,44 +121,66 @@ func TestNothingToDo(t *testing.T) {
 
 func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	t.Parallel()
+	r := testReconciler()
 	object, _ := synced()
 	content := &bundle.Bundle{}
-	step := func(id int64) {
-		setCurrent(object, version{certID: id, resourceID: "r", name: fmt.Sprintf("n%d", id), uploaded: now.Add(time.Duration(id) * time.Second)}, content)
+	inventory := testInventory(t)
+	step := func(id int64, name string) {
+		r.setCurrent(object, cas.Entry{CertID: id, ResourceID: "r", Name: name}, content)
+		r.deriveHistory(object, inventory)
 	}
-	ids := func() (all []int64) {
+	check := func(when string, total int32, want ...int64) {
+		t.Helper()
+		var ids []int64
 		for _, v := range object.Status.History {
-			all = append(all, v.CertID)
+			ids = append(ids, v.CertID)
 		}
-		return all
+		if diff := cmp.Diff(want, ids); diff != "" || object.Status.HistoryTotal != total {
+			t.Errorf("%s: total %d, want %d: %s", when, object.Status.HistoryTotal, total, diff)
+		}
 	}
-	step(8)
-	step(12)
-	if diff := cmp.Diff([]int64{8, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
-		t.Errorf("after two renewals (total %d): %s", object.Status.HistoryTotal, diff)
+	step(8, "n8")
+	step(12, "n12")
+	check("after two renewals", 2, 8, 7)
+	uploaded := object.Status.LastUploadTime
+	r.Clock = testingclock.NewFakePassiveClock(now.Add(time.Hour))
+	step(8, "n8")
+	check("after a rollback", 2, 12, 7)
+	if got := object.Status.LastUploadTime.Time; !got.Equal(now.Add(time.Hour)) {
+		t.Errorf("a version that came back is current since %s, want now", got)
 	}
-	step(8)
-	if diff := cmp.Diff([]int64{12, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
-		t.Errorf("after a rollback (total %d): %s", object.Status.HistoryTotal, diff)
+	if got := object.Status.History[0].UploadTime; !got.Equal(&uploaded) {
+		t.Errorf("the version before was uploaded at %s, want %s", got, uploaded)
 	}
-	if want := now.Add(8 * time.Second); !object.Status.LastUploadTime.Time.Equal(want) {
-		t.Errorf("a version that came back was uploaded at %s, want %s", object.Status.LastUploadTime, want)
-	}
-	step(8)
-	if object.Status.HistoryTotal != 2 {
-		t.Errorf("the same version again: total %d, want 2", object.Status.HistoryTotal)
-	}
-	setCurrent(object, version{certID: 13, name: "n8"}, content) // a repair: the one before was gone
-	if diff := cmp.Diff([]int64{12, 7}, ids()); diff != "" || object.Status.HistoryTotal != 2 {
-		t.Errorf("after a repair (total %d): %s", object.Status.HistoryTotal, diff)
-	}
+	step(8, "n8")
+	check("the same version again", 2, 12, 7)
+	step(13, "N8") // names are unique, ignoring case: the one before was gone
+	check("after a repair", 2, 12, 7)
 	for id := int64(100); id < 160; id++ {
-		step(id)
+		step(id, fmt.Sprintf("n%d", id))
 	}
 	if len(object.Status.History) != 50 || object.Status.HistoryTotal != 62 || object.Status.History[0].CertID != 158 {
 		t.Errorf("after many renewals: %d shown, total %d, newest %d; want 50, 62, 158",
 			len(object.Status.History), object.Status.HistoryTotal, object.Status.History[0].CertID)
 	}
+}
+
+// testInventory is an inventory that only ever knows what it is told.
+func testInventory(t *testing.T) *cas.Inventory {
+	t.Helper()
+	cloud, err := cas.New(cas.Config{ParseName: bundle.ParseName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := cas.Static(cas.Credentials{AccessKeyID: "LTAItest", AccessKeySecret: "test-secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := cloud.Client(cas.SiteChina, own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.Inventory()
 }
 
 func TestAnotherPlaceStartsAnew(t *testing.T) {
@@ -232,17 +255,14 @@ func TestVersionRateIsCountedFromStatus(t *testing.T) {
 	object, _ := synced()
 	object.Status.LastUploadTime = at(1)
 	object.Status.History = []v1alpha1.CertificateVersion{{UploadTime: at(20)}, {UploadTime: at(61)}, {}}
-	if err := r.versionRate(object, false); err != nil {
+	if err := r.versionRate(object); err != nil {
 		t.Errorf("2 versions within the hour: %v", err)
 	}
 	object.Status.History[1].UploadTime = at(50)
-	err := r.versionRate(object, false)
+	err := r.versionRate(object)
 	over, ok := errors.AsType[*versionRateError](err)
 	if !ok || !over.until.Equal(now.Add(10*time.Minute)) {
 		t.Fatalf("3 versions within the hour: %v, want a wait of 10 minutes", err)
-	}
-	if err := r.versionRate(object, true); err != nil {
-		t.Errorf("a repair is no new version: %v", err)
 	}
 	out := r.judge(object, err)
 	if out.requeueAfter != 10*time.Minute+time.Second || out.ready != "" || out.reason != v1alpha1.ReasonThrottled || out.quiet {
@@ -256,7 +276,7 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 		change func(*v1alpha1.CloudCertificate)
 		want   bool
 	}{
-		"our own status write":       {func(o *v1alpha1.CloudCertificate) { o.Status.CertID = 8 }, false},
+		"somebody else's status":     {func(o *v1alpha1.CloudCertificate) { o.Status.CertID = 8 }, true},
 		"a label":                    {func(o *v1alpha1.CloudCertificate) { o.Labels = map[string]string{"a": "b"} }, false},
 		"somebody else's annotation": {func(o *v1alpha1.CloudCertificate) { o.Annotations = map[string]string{"a/b": "c"} }, false},
 		"our annotation": {func(o *v1alpha1.CloudCertificate) {
@@ -269,9 +289,22 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 		before, _ := synced()
 		after := before.DeepCopy()
 		tc.change(after)
-		if got := relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
+		if got := testReconciler().relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
 			t.Errorf("%s: let through is %t, want %t", name, got, tc.want)
 		}
+	}
+	r := testReconciler()
+	before, _ := synced()
+	before.ResourceVersion = "10"
+	after := before.DeepCopy()
+	after.ResourceVersion, after.Status.CertID = "11", 8
+	r.memory.writing(before, "10")
+	if r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}) {
+		t.Error("our own status write is let through")
+	}
+	r.memory.notWritten(before, "10")
+	if !r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}) {
+		t.Error("a write that replaced the version we failed to replace is not let through")
 	}
 }
 

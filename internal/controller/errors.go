@@ -4,8 +4,11 @@
 package controller
 
 import (
+	"errors"
 	"fmt"
 	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -63,6 +66,48 @@ type versionRateError struct {
 func (e *versionRateError) Error() string {
 	return fmt.Sprintf("%d versions were uploaded within an hour, the limit of --max-versions-per-hour; "+
 		"the next one waits until %s; look for what rewrites the Secret so often", e.limit, e.until.UTC().Format(time.RFC3339))
+}
+
+// recreationError says that a certificate vanishes from the cloud again and again.
+type recreationError struct {
+	certID int64
+	count  int
+	until  time.Time
+}
+
+func (e *recreationError) Error() string {
+	return fmt.Sprintf("certificate %d is gone from the cloud, after %d were uploaded again within an hour; "+
+		"the next upload waits until %s; look for what deletes them", e.certID, e.count, e.until.UTC().Format(time.RFC3339))
+}
+
+// errStale says that the object is no longer what the pass began with.
+var errStale = errors.New("the object has changed meanwhile")
+
+// isStale says that a pass was decided from an object that has changed or gone: its
+// event is on the way.
+func isStale(err error) bool {
+	return errors.Is(err, errStale) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)
+}
+
+// unprovenError says that a certificate cannot be proven to be ours.
+type unprovenError struct {
+	certID        int64
+	name, problem string
+}
+
+func (e *unprovenError) Error() string {
+	return fmt.Sprintf("certificate %d (%s) is left alone: %s", e.certID, e.name, e.problem)
+}
+
+// sharedError says that somebody else uploads under our identity.
+type sharedError struct {
+	certID int64
+	name   string
+}
+
+func (e *sharedError) Error() string {
+	return fmt.Sprintf("certificate %d (%s) is newer and was not uploaded by this operator: another cluster seems to use the same cluster id; "+
+		"nothing of this object is deleted until that ends; give each cluster its own --cluster-id", e.certID, e.name)
 }
 
 // failureMessage says what the cloud answered, or that it did not.

@@ -4,6 +4,7 @@
 package controller
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -30,9 +31,21 @@ type recollection struct {
 	throttledSince time.Time
 	takenName      string
 	takenSince     time.Time
-	lastUpload     place
-	last           version
-	superseded     string // the resourceVersion that our last status write replaced
+	asked          time.Time // since when a look-up is wanted
+	missing        int64     // the certificate that a sweep did not list
+	refresh        bool      // a sweep listed other superseded versions than the status
+	lastSent       time.Time // when an upload was last on its way
+	lastName       string    // under which name
+	superseded     [2]string // the resourceVersions that our last writes replaced
+	lasting
+}
+
+// lasting is what outlives a pass that found nothing to do.
+type lasting struct {
+	recreations   []time.Time // oldest first, of the last hour
+	pruneFailures int
+	pruneAfter    time.Time
+	pruneProblem  string
 }
 
 // of returns what is remembered of an object, and makes room for it. The caller
@@ -50,104 +63,223 @@ func (m *memory) of(object client.Object) *recollection {
 	return fresh
 }
 
-// forget drops everything about an object: it is at rest, or gone.
+// with changes or reads what is remembered of an object.
+func with[T any](m *memory, object client.Object, do func(*recollection) T) T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return do(m.of(object))
+}
+
+// peek reads what is remembered of an object, without making room for it.
+func peek[T any](m *memory, object client.Object, do func(recollection) T) T {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := m.objects[client.ObjectKeyFromObject(object)]
+	if known == nil || known.uid != object.GetUID() {
+		known = &recollection{}
+	}
+	return do(*known)
+}
+
+// forget drops everything about an object that is gone.
 func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	delete(m.objects, key)
 }
 
-// remember notes an upload of our own, until the cache shows its status.
-func (m *memory) remember(object *v1alpha1.CloudCertificate, v version) {
+// rest drops everything about an object that is at rest, but for what lasts.
+func (m *memory) rest(object client.Object, now time.Time) {
+	key := client.ObjectKeyFromObject(object)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := m.of(object)
-	known.last, known.lastUpload = v, placeOf(object)
-}
-
-// uploaded returns our own last upload, if it was made under this name and in the
-// place that the object's status speaks of.
-func (m *memory) uploaded(object *v1alpha1.CloudCertificate, name string) *version {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.of(object)
-	if known.last.name != name || known.lastUpload != placeOf(object) {
-		return nil
+	known := m.objects[key]
+	if known == nil {
+		return
 	}
-	return new(known.last)
+	known.recreations = since(known.recreations, now.Add(-time.Hour))
+	if len(known.recreations) == 0 && known.pruneProblem == "" {
+		delete(m.objects, key)
+		return
+	}
+	*known = recollection{uid: known.uid, lasting: known.lasting}
 }
 
 // failed counts one more slow retry and returns how many there were before it.
-func (m *memory) failed(object *v1alpha1.CloudCertificate) int {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.of(object)
-	known.failures++
-	return known.failures - 1
+func (m *memory) failed(object client.Object) int {
+	return with(m, object, func(known *recollection) int {
+		known.failures++
+		return known.failures - 1
+	})
 }
 
 // throttled returns since when the object has been waiting for a rate limit.
-func (m *memory) throttled(object *v1alpha1.CloudCertificate, now time.Time) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.of(object)
-	if known.throttledSince.IsZero() {
-		known.throttledSince = now
-	}
-	return known.throttledSince
+func (m *memory) throttled(object client.Object, now time.Time) time.Time {
+	return with(m, object, func(known *recollection) time.Time {
+		if known.throttledSince.IsZero() {
+			known.throttledSince = now
+		}
+		return known.throttledSince
+	})
+}
+
+// moved ends a wait for a rate limit: the object got its turn.
+func (m *memory) moved(object client.Object) {
+	with(m, object, func(known *recollection) any { known.throttledSince = time.Time{}; return nil })
 }
 
 // taken says that the cloud refused this name as taken: the next pass looks for the
 // certificate before it uploads again.
-func (m *memory) taken(object *v1alpha1.CloudCertificate, name string) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.of(object).takenName == name
+func (m *memory) taken(object client.Object, name string) bool {
+	return peek(m, object, func(known recollection) bool { return known.takenName == name })
 }
 
 // nameTaken notes that this name is taken, and returns since when it has been.
-func (m *memory) nameTaken(object *v1alpha1.CloudCertificate, name string, now time.Time) time.Time {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.of(object)
-	if known.takenName != name {
-		known.takenName, known.takenSince = name, now
-	}
-	return known.takenSince
+func (m *memory) nameTaken(object client.Object, name string, now time.Time) time.Time {
+	return with(m, object, func(known *recollection) time.Time {
+		if known.takenName != name {
+			known.takenName, known.takenSince = name, now
+		}
+		return known.takenSince
+	})
 }
 
-// moved ends a wait for a rate limit: the object got its turn.
-func (m *memory) moved(object *v1alpha1.CloudCertificate) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.of(object).throttledSince = time.Time{}
+// asking notes that a look-up is wanted, and returns since when: a list that was read
+// later answers it.
+func (m *memory) asking(object client.Object, now time.Time) time.Time {
+	return with(m, object, func(known *recollection) time.Time {
+		if known.asked.IsZero() {
+			known.asked = now
+		}
+		return known.asked
+	})
 }
 
-// wrote notes which version of the object our own status write replaced.
-func (m *memory) wrote(before *v1alpha1.CloudCertificate) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.of(before).superseded = before.ResourceVersion
+// answered ends a look-up.
+func (m *memory) answered(object client.Object) {
+	with(m, object, func(known *recollection) any { known.asked = time.Time{}; return nil })
 }
 
-// behind says that an object from the cache is the one that our own last status
-// write replaced: whatever was decided from it would be a conflict.
-func (m *memory) behind(object *v1alpha1.CloudCertificate) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.objects[client.ObjectKeyFromObject(object)]
-	return known != nil && known.uid == object.UID && known.superseded == object.ResourceVersion
+// miss notes that a sweep did not list the current version.
+func (m *memory) miss(object *v1alpha1.CloudCertificate) {
+	with(m, object, func(known *recollection) any { known.missing = object.Status.CertID; return nil })
 }
 
-// succeeded ends every count, and keeps the last upload until the cache shows it.
-func (m *memory) succeeded(object *v1alpha1.CloudCertificate) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := m.of(object)
-	*known = recollection{uid: known.uid, last: known.last, lastUpload: known.lastUpload, superseded: known.superseded}
+// outdate notes that a sweep listed other superseded versions than the status does.
+func (m *memory) outdate(object client.Object) {
+	with(m, object, func(known *recollection) any { known.refresh = true; return nil })
 }
 
-// placeOf is the place that an object's status speaks of.
-func placeOf(object *v1alpha1.CloudCertificate) place {
-	return place{account: object.Status.AccountID, site: object.Status.Region}
+// missing says that a sweep did not list the current version.
+func (m *memory) missing(object *v1alpha1.CloudCertificate) bool {
+	return peek(m, object, func(known recollection) bool {
+		return known.missing != 0 && known.missing == object.Status.CertID
+	})
+}
+
+// outdated says that a sweep listed other superseded versions than the status does.
+func (m *memory) outdated(object client.Object) bool {
+	return peek(m, object, func(known recollection) bool { return known.refresh })
+}
+
+// sending notes that an upload is on its way.
+func (m *memory) sending(object client.Object, name string, now time.Time) {
+	with(m, object, func(known *recollection) any { known.lastName, known.lastSent = name, now; return nil })
+}
+
+// tried returns the name of the last upload, whatever came of it.
+func (m *memory) tried(object client.Object) string {
+	return peek(m, object, func(known recollection) string { return known.lastName })
+}
+
+// sent returns when an upload of this process was last on its way.
+func (m *memory) sent(object client.Object) time.Time {
+	return peek(m, object, func(known recollection) time.Time { return known.lastSent })
+}
+
+// recreated counts a current version that had vanished.
+func (m *memory) recreated(object client.Object, now time.Time) {
+	with(m, object, func(known *recollection) any { known.recreations = append(known.recreations, now); return nil })
+}
+
+// recreationsSince returns when a current version had vanished, oldest first.
+func (m *memory) recreationsSince(object client.Object, start time.Time) []time.Time {
+	return peek(m, object, func(known recollection) []time.Time { return since(known.recreations, start) })
+}
+
+// since keeps the times after a start.
+func since(times []time.Time, start time.Time) []time.Time {
+	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return !t.After(start) })
+}
+
+// writing notes which version of the object our own write is about to replace. The
+// note comes first: the write's event may be faster than its answer.
+func (m *memory) writing(object client.Object, resourceVersion string) {
+	with(m, object, func(known *recollection) any {
+		known.superseded = [2]string{known.superseded[1], resourceVersion}
+		return nil
+	})
+}
+
+// notWritten takes back that a version was replaced.
+func (m *memory) notWritten(object client.Object, resourceVersion string) {
+	with(m, object, func(known *recollection) any {
+		for i, noted := range known.superseded {
+			if noted == resourceVersion {
+				known.superseded[i] = ""
+			}
+		}
+		return nil
+	})
+}
+
+// behind says that an object is one that our own last writes replaced: whatever was
+// decided from it would be a conflict, and what replaced it is no news.
+func (m *memory) behind(object client.Object) bool {
+	return peek(m, object, func(known recollection) bool {
+		return object.GetResourceVersion() != "" && slices.Contains(known.superseded[:], object.GetResourceVersion())
+	})
+}
+
+// succeeded ends every count but those that last.
+func (m *memory) succeeded(object client.Object) {
+	with(m, object, func(known *recollection) any {
+		*known = recollection{uid: known.uid, lastSent: known.lastSent, superseded: known.superseded, lasting: known.lasting}
+		return nil
+	})
+}
+
+// pruneAfter returns when a prune that failed may be tried again; zero for any time.
+func (m *memory) pruneAfter(object client.Object) time.Time {
+	return peek(m, object, func(known recollection) time.Time { return known.pruneAfter })
+}
+
+// pruneProblem returns why the last prune failed, if it did.
+func (m *memory) pruneProblem(object client.Object) string {
+	return peek(m, object, func(known recollection) string { return known.pruneProblem })
+}
+
+// prunedWell ends what is remembered of prunes that failed.
+func (m *memory) prunedWell(object client.Object) {
+	with(m, object, func(known *recollection) any {
+		known.pruneFailures, known.pruneAfter, known.pruneProblem = 0, time.Time{}, ""
+		return nil
+	})
+}
+
+// prunedBadly counts a prune that failed, and returns how many there were before it
+// and whether the last one failed for the same reason.
+func (m *memory) prunedBadly(object client.Object, problem string) (failures int, again bool) {
+	with(m, object, func(known *recollection) any {
+		failures, again = known.pruneFailures, known.pruneProblem == problem
+		known.pruneFailures++
+		known.pruneProblem = problem
+		return nil
+	})
+	return failures, again
+}
+
+// pruneNotBefore puts the next prune off.
+func (m *memory) pruneNotBefore(object client.Object, at time.Time) {
+	with(m, object, func(known *recollection) any { known.pruneAfter = at; return nil })
 }

@@ -21,10 +21,25 @@ var (
 		Help:    "Calls to the cloud, by action, site and outcome (success, or the class of the error), without the wait for the rate limit.",
 		Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
 	}, []string{"action", "site", "outcome"})
+
+	pruneFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cloudcert_prune_failures_total",
+		Help: "Attempts to delete superseded certificates that failed, by the reason of the event.",
+	}, []string{"reason"})
+
+	sweeps = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cloudcert_drift_sweeps_total",
+		Help: "Looks at the whole list of an account and site, by outcome: success, failed, or implausible where too many certificates were missing.",
+	}, []string{"site", "outcome"})
+
+	missing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "cloudcert_drift_missing_certificates",
+		Help: "Certificates that statuses name and the last look at the list did not show.",
+	}, []string{"site"})
 )
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
-	metrics.Registry.MustRegister(info, requests)
+	metrics.Registry.MustRegister(info, requests, pruneFailures, sweeps, missing)
 }
 
 // SetInfo publishes which operator this is.

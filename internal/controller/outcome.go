@@ -72,6 +72,12 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 			requeueAfter: rate.until.Sub(r.Clock.Now()) + time.Second,
 		}
 	}
+	if vanishing, ok := errors.AsType[*recreationError](err); ok {
+		return outcome{
+			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: vanishing.Error(),
+			requeueAfter: vanishing.until.Sub(r.Clock.Now()) + time.Second,
+		}
+	}
 	return outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: err.Error(), err: err}
 }
 
@@ -79,9 +85,13 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 // comes back when the certificate expires.
 func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) outcome {
 	left := next.Status.Certificate.NotAfter.Sub(r.Clock.Now())
+	message := fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID)
+	if problem := r.memory.pruneProblem(next); problem != "" {
+		message += "; " + problem
+	}
 	return outcome{
 		ready: metav1.ConditionTrue, reason: v1alpha1.ReasonSynced,
-		message:      fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID),
+		message:      message,
 		requeueAfter: min(max(left, 0), longestNap) + time.Second,
 	}
 }

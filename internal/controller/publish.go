@@ -24,12 +24,16 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	if equality.Semantic.DeepEqual(before.Status, next.Status) {
 		return nil
 	}
-	patch := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Status().Patch(ctx, next, patch); err != nil {
-		return fmt.Errorf("failed to write status: %w", err)
+	base := before.DeepCopy()
+	base.ResourceVersion, base.Finalizers = next.ResourceVersion, next.Finalizers // as our own write of the finalizer left them
+	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	r.memory.writing(next, base.ResourceVersion)
+	err := r.Status().Patch(ctx, next, patch)
+	if err != nil || next.ResourceVersion == base.ResourceVersion { // or it said nothing new after all
+		r.memory.notWritten(next, base.ResourceVersion)
 	}
-	if next.ResourceVersion != before.ResourceVersion { // else it said nothing new after all
-		r.memory.wrote(before)
+	if err != nil {
+		return fmt.Errorf("failed to write status: %w", err)
 	}
 	r.announce(ctx, before, next)
 	return nil
@@ -45,6 +49,9 @@ func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudC
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
 	renewed := before.Status.CertID != next.Status.CertID
+	if is == nil {
+		return // somebody between us and the store took it out
+	}
 	if was != nil && was.Status == is.Status && was.Reason == is.Reason && !renewed {
 		return
 	}

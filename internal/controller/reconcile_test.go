@@ -60,7 +60,7 @@ func newHarness(t *testing.T) *harness {
 	endpoint := httptest.NewServer(server.Handler(testSite))
 	t.Cleanup(endpoint.Close)
 	t.Cleanup(server.Close)
-	cloud, err := cas.New(cas.Config{Endpoints: map[string]string{cas.SiteChina: endpoint.URL, cas.SiteInternational: endpoint.URL}, STSEndpoint: endpoint.URL})
+	cloud, err := cas.New(cas.Config{Endpoints: map[string]string{cas.SiteChina: endpoint.URL, cas.SiteInternational: endpoint.URL}, STSEndpoint: endpoint.URL, ParseName: bundle.ParseName})
 	if err != nil {
 		t.Fatal(err)
 	}

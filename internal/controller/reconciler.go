@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -36,6 +37,17 @@ type Options struct {
 	// means no limit. At most 50 versions are remembered, so a larger limit acts
 	// as 50.
 	MaxVersionsPerHour int
+	// PruneDelay is how long a superseded version is kept after its successor was
+	// published.
+	PruneDelay time.Duration
+	// SettleDelay is how long a deletion waits for uploads that may be in flight.
+	SettleDelay time.Duration
+	// OrphanAfter is how long a deleted object waits for credentials before it is
+	// released with what it has in the cloud; 0 means for ever.
+	OrphanAfter time.Duration
+	// DriftInterval is the time between two looks at the whole list of an account
+	// and site; 0 means never.
+	DriftInterval time.Duration
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time.
 	MaxConcurrentReconciles int
 }
@@ -58,33 +70,52 @@ type Reconciler struct {
 	Jitter func(time.Duration) time.Duration
 
 	memory memory
+
+	start   sync.Once
+	started time.Time
+}
+
+// began is when this process may have begun to write: every call of one before it
+// ended earlier.
+func (r *Reconciler) began() time.Time {
+	r.start.Do(func() { r.started = r.Clock.Now() })
+	return r.started
 }
 
 // Reconcile does one pass over an object: compute in memory what its status must
 // say, then write the status once.
 func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificate) (reconcile.Result, error) {
-	if !object.DeletionTimestamp.IsZero() {
-		return reconcile.Result{}, nil // certificates are retained: there is nothing to do in the cloud
-	}
 	if r.memory.behind(object) {
 		return reconcile.Result{RequeueAfter: catchUp}, nil // the event of our own write is let through to the cache, not to the queue
+	}
+	if !object.DeletionTimestamp.IsZero() {
+		return r.finalize(ctx, object)
 	}
 	secret, err := r.secretMetadata(ctx, object)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
 	if r.settled(object, secret) {
-		r.memory.forget(client.ObjectKeyFromObject(object))
-		return reconcile.Result{RequeueAfter: r.untilExpiry(object)}, nil
+		r.memory.rest(object, r.Clock.Now())
+		return reconcile.Result{RequeueAfter: r.nextLook(object)}, nil
 	}
 
 	next := object.DeepCopy()
-	out := r.judge(next, r.sync(ctx, next, secret))
+	err = r.sync(ctx, next, secret)
+	if isStale(err) {
+		return reconcile.Result{RequeueAfter: catchUp}, nil
+	}
+	out := r.judge(next, err)
 	if out.quiet {
 		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
 	}
 	if err := r.publish(ctx, object, next, out); err != nil {
 		return retryPublish(err)
+	}
+	if left, prunes := r.untilPrune(next); err == nil && prunes && left == 0 {
+		return r.prune(ctx, next, out)
+	} else if err == nil && prunes {
+		out.requeueAfter = soonest(out.requeueAfter, left+time.Second)
 	}
 	// A returned error is retried with backoff; everything else says itself when
 	// it wants to be looked at again, if ever.
@@ -97,6 +128,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) error {
 	if next.Spec.Suspend {
 		return &suspendedError{moved: seen != nil && !namesVersion(&next.Status, seen)}
+	}
+	if err := r.setFinalizer(ctx, next, wantsFinalizer(next)); err != nil {
+		return err
 	}
 	site := r.site(next)
 	cloud, cloudErr := r.Accounts.client(ctx, next, site)
@@ -121,6 +155,7 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	recordVersion(next, secret)
 	next.Status.Certificate = facts(content)
 	next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
+	r.deriveHistory(next, cloud.Inventory())
 	return nil
 }
 
@@ -168,11 +203,24 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 // that no private key waits in memory for its turn. Where an upload is unlikely,
 // the slot is nil and the upload, should there be one, takes its own.
 func (r *Reconciler) reserve(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata, cloud *cas.Client) (*cas.Slot, error) {
-	if cloud == nil || seen == nil || namesVersion(&next.Status, seen) {
+	missing := r.memory.missing(next)
+	if cloud == nil || seen == nil || namesVersion(&next.Status, seen) && !missing {
 		return nil, nil
 	}
 	account(ctx, cloud) // the limit is the account's: learn it first
-	return cloud.Reserve(ctx, cas.ActionUpload)
+	return cloud.ReserveAs(ctx, cas.ActionUpload, r.urgency(next, missing))
+}
+
+// urgency orders uploads: renewals and new objects before what a start finds undone,
+// repairs last.
+func (r *Reconciler) urgency(next *v1alpha1.CloudCertificate, missing bool) cas.Urgency {
+	switch {
+	case missing:
+		return cas.Repair
+	case next.Status.CertID == 0 && next.CreationTimestamp.Time.Before(r.began().Add(-time.Second)):
+		return cas.Backlog
+	}
+	return cas.Prompt
 }
 
 // account learns whose certificates these credentials reach. Where it cannot be

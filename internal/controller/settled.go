@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
@@ -27,17 +28,31 @@ func (r *Reconciler) settled(object *v1alpha1.CloudCertificate, secret *metav1.P
 		return false
 	case r.Accounts.elsewhere(object, r.site(object)):
 		return false
+	case r.memory.missing(object), r.memory.outdated(object):
+		return false
+	case controllerutil.ContainsFinalizer(object, v1alpha1.FinalizerCleanup) != wantsFinalizer(object):
+		return false
 	}
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case ready == nil:
 		return false
 	case ready.Reason == v1alpha1.ReasonSynced:
-		return ready.Status == metav1.ConditionTrue && r.untilExpiry(object) > 0
+		left, prunes := r.untilPrune(object)
+		return ready.Status == metav1.ConditionTrue && r.untilExpiry(object) > 0 && (!prunes || left > 0)
 	case ready.Reason == v1alpha1.ReasonInvalidCertificate:
 		return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled)
 	}
 	return false
+}
+
+// nextLook is when an object that is settled must be looked at again: when its
+// certificate expires, or when superseded versions may be deleted.
+func (r *Reconciler) nextLook(object *v1alpha1.CloudCertificate) time.Duration {
+	if left, prunes := r.untilPrune(object); prunes {
+		return soonest(r.untilExpiry(object), left+time.Second)
+	}
+	return r.untilExpiry(object)
 }
 
 // namesVersion says that the status reached a verdict on just this version of the

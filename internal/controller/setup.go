@@ -11,17 +11,20 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/priorityqueue"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
@@ -36,7 +39,7 @@ const bySecret = "secrets"
 // of which ends by itself within seconds.
 const reconcileTimeout = time.Minute
 
-// +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates,verbs=get;list;watch
+// +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
@@ -46,10 +49,20 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretNames); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
+	found := make(chan event.TypedGenericEvent[client.ObjectKey])
+	if err := mgr.Add(&drift{Reconciler: r, enqueue: func(ctx context.Context, key client.ObjectKey) {
+		select {
+		case found <- event.TypedGenericEvent[client.ObjectKey]{Object: key}:
+		case <-ctx.Done():
+		}
+	}}); err != nil {
+		return fmt.Errorf("failed to add the look for drift: %w", err)
+	}
 	return builder.ControllerManagedBy(mgr).
 		Named(Name).
-		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(relevant())).
+		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers)).
+		WatchesRawSource(source.TypedChannel(found, lowPriority())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
 			ReconciliationTimeout:   reconcileTimeout,
@@ -57,6 +70,20 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
 		}).
 		Complete(reconcile.Func(r.reconcileRequest))
+}
+
+// lowPriority enqueues what drift found after everything that came by a change.
+func lowPriority() handler.TypedEventHandler[client.ObjectKey, reconcile.Request] {
+	return handler.TypedFuncs[client.ObjectKey, reconcile.Request]{
+		GenericFunc: func(_ context.Context, e event.TypedGenericEvent[client.ObjectKey], q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			request := reconcile.Request{NamespacedName: e.Object}
+			if queue, ok := q.(priorityqueue.PriorityQueue[reconcile.Request]); ok {
+				queue.AddWithOpts(priorityqueue.AddOpts{Priority: new(handler.LowPriority)}, request)
+				return
+			}
+			q.Add(request)
+		},
+	}
 }
 
 // reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone.
@@ -101,9 +128,9 @@ func (r *Reconciler) referrers(ctx context.Context, secret client.Object) []reco
 }
 
 // relevant lets through what a pass could answer: a change of the spec, of our
-// annotations, the start of a deletion, and a status that lost its conditions (a
-// restore, a careless sync). Our own status writes stay out.
-func relevant() predicate.Predicate {
+// annotations, the start of a deletion, and a status that somebody else wrote (a
+// restore, a careless sync). Our own writes stay out.
+func (r *Reconciler) relevant() predicate.Predicate {
 	changed := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.CloudCertificate)
 		after, ok2 := e.ObjectNew.(*v1alpha1.CloudCertificate)
@@ -112,7 +139,7 @@ func relevant() predicate.Predicate {
 		}
 		return !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-			len(before.Status.Conditions) > 0 && len(after.Status.Conditions) == 0
+			!r.memory.behind(before) && !equality.Semantic.DeepEqual(before.Status, after.Status)
 	}}
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, changed)
 }

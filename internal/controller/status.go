@@ -54,7 +54,10 @@ func moved(status *v1alpha1.CloudCertificateStatus, p place) bool {
 // leftBehind names the certificates of a status, the first few of them.
 func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
 	const shown = 5
-	names := []string{fmt.Sprintf("%s (%d)", status.Name, status.CertID)}
+	var names []string
+	if status.CertID != 0 {
+		names = append(names, fmt.Sprintf("%s (%d)", status.Name, status.CertID))
+	}
 	for _, v := range status.History {
 		names = append(names, fmt.Sprintf("%s (%d)", v.Name, v.CertID))
 	}
@@ -64,39 +67,105 @@ func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
 	return strings.Join(names, ", ")
 }
 
-// setCurrent makes v the current version. The one before goes into history, unless
-// v has its name: names are unique, so it was gone before v could be made. v leaves
-// history, should it have been there (a rollback).
-func setCurrent(next *v1alpha1.CloudCertificate, v version, content *bundle.Bundle) {
+// setCurrent makes a certificate in the cloud the current version, from now on. The
+// one before goes into history.
+func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e cas.Entry, content *bundle.Bundle) {
 	status := &next.Status
-	if status.CertID == v.certID {
-		status.ResourceID, status.Name, status.ContentHash = v.resourceID, v.name, content.Hash.String()
+	status.ContentHash = content.Hash.String()
+	if status.CertID == e.CertID {
+		status.Name, status.ResourceID = e.Name, cmp.Or(e.ResourceID, status.ResourceID)
 		return
 	}
-	history := slices.Clone(status.History)
-	uploaded := metav1.NewTime(v.uploaded)
-	if status.CertID != 0 && !strings.EqualFold(status.Name, v.name) {
-		history = slices.Insert(history, 0, v1alpha1.CertificateVersion{
+	if status.CertID != 0 {
+		status.History = append(status.History, v1alpha1.CertificateVersion{
 			CertID: status.CertID, ResourceID: status.ResourceID, CertIdentifier: status.CertIdentifier,
 			Name: status.Name, FingerprintSHA256: status.Certificate.FingerprintSHA256,
 			NotAfter: status.Certificate.NotAfter, UploadTime: status.LastUploadTime,
 		})
 		status.HistoryTotal++
 	}
-	if i := slices.IndexFunc(history, func(h v1alpha1.CertificateVersion) bool { return h.CertID == v.certID }); i >= 0 {
-		uploaded = history[i].UploadTime
-		history = slices.Delete(history, i, i+1)
-		status.HistoryTotal--
+	status.CertID, status.ResourceID, status.Name = e.CertID, e.ResourceID, e.Name
+	status.CertIdentifier = cas.CertIdentifier(e.CertID, status.Region)
+	status.LastUploadTime = metav1.NewTime(r.Clock.Now())
+}
+
+// deriveHistory makes history every certificate of this identity that is known to be
+// in the cloud besides the current one, newest first, however it got there: what the
+// status knew of, and what the inventory does. One leaves when it is known to be gone.
+func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *cas.Inventory) {
+	status := &next.Status
+	hidden := max(0, status.HistoryTotal-int32(len(status.History))) //nolint:gosec // at most 51
+	if !v.Swept().IsZero() {
+		hidden = 0 // the inventory knows them all
 	}
-	slices.SortStableFunc(history, func(a, b v1alpha1.CertificateVersion) int { return cmp.Compare(b.CertID, a.CertID) })
-	status.History = history[:min(len(history), maxHistory)]
-	status.CertID, status.ResourceID, status.Name = v.certID, v.resourceID, v.name
-	status.CertIdentifier = cas.CertIdentifier(v.certID, status.Region)
-	status.ContentHash = content.Hash.String()
-	status.LastUploadTime = uploaded
+	versions := slices.DeleteFunc(slices.Clone(status.History), func(h v1alpha1.CertificateVersion) bool {
+		// Names are unique: a namesake was gone before the current version was made.
+		return h.CertID == status.CertID || strings.EqualFold(h.Name, status.Name) ||
+			v.Gone(h.CertID, h.Name, h.UploadTime.Time)
+	})
+	for _, e := range v.Entries(r.identity(next)) {
+		known := slices.ContainsFunc(versions, func(h v1alpha1.CertificateVersion) bool { return h.CertID == e.CertID })
+		if known || e.CertID == status.CertID || strings.EqualFold(e.Name, status.Name) {
+			continue
+		}
+		versions = append(versions, versionOf(e, status.Region))
+	}
+	slices.SortFunc(versions, func(a, b v1alpha1.CertificateVersion) int { return cmp.Compare(b.CertID, a.CertID) })
+	status.HistoryTotal = hidden + int32(len(versions)) //nolint:gosec // far fewer
+	status.History = nil
+	if shown := min(len(versions), maxHistory); shown > 0 {
+		status.History = versions[:shown]
+	}
+}
+
+// versionOf describes a certificate that the cloud lists.
+func versionOf(e cas.Entry, site string) v1alpha1.CertificateVersion {
+	version := v1alpha1.CertificateVersion{
+		CertID: e.CertID, ResourceID: e.ResourceID, CertIdentifier: cas.CertIdentifier(e.CertID, site),
+		Name: e.Name, FingerprintSHA256: e.SHA256,
+	}
+	if !e.NotAfter.IsZero() {
+		version.NotAfter = metav1.NewTime(e.NotAfter)
+	}
+	return version
+}
+
+// sharedWith returns a version under the identity of an object that is newer than
+// the current one, of other content, and not known to be our own: another operator
+// with the same cluster id is at work. A version of ours is one that we uploaded a
+// moment ago, or that history says when we did.
+func (r *Reconciler) sharedWith(object *v1alpha1.CloudCertificate, v *cas.Inventory) *cas.Entry {
+	status := &object.Status
+	if status.CertID == 0 {
+		return nil
+	}
+	for _, e := range v.Entries(r.identity(object)) {
+		if e.CertID <= status.CertID || sameVersion(e.Name, status.Name) || v.Wrote(e.CertID) {
+			continue
+		}
+		ours := slices.ContainsFunc(status.History, func(h v1alpha1.CertificateVersion) bool {
+			return h.CertID == e.CertID && !h.UploadTime.IsZero()
+		})
+		if !ours {
+			return &e
+		}
+	}
+	return nil
+}
+
+// sameVersion says that two names are of the same identity and content.
+func sameVersion(a, b string) bool {
+	identity, content, ok := bundle.ParseName(a)
+	otherIdentity, otherContent, otherOK := bundle.ParseName(b)
+	return ok && otherOK && identity == otherIdentity && content == otherContent
 }
 
 // hexDigest writes a digest as the cloud's list does, but in lower case.
 func hexDigest(sum [32]byte) string {
 	return hex.EncodeToString(sum[:])
+}
+
+// placeOf is the place that an object's status speaks of.
+func placeOf(object *v1alpha1.CloudCertificate) place {
+	return place{account: object.Status.AccountID, site: object.Status.Region}
 }

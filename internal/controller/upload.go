@@ -5,70 +5,112 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 )
 
-// version is one certificate in the cloud, as the operator made it or found it.
-type version struct {
-	certID     int64
-	resourceID string
-	name       string
-	uploaded   time.Time
-}
-
 // ensureUploaded makes sure that content is in the cloud and that status names
 // it. It may be repeated at any time: the name carries who and what, so an upload
 // that already happened comes back as NameRepeat and is adopted.
 func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, content *bundle.Bundle) error {
-	status := &next.Status
-	same := status.CertID != 0 && status.ContentHash == content.Hash.String()
-	if same && !resyncAsked(next) {
+	same := next.Status.CertID != 0 && next.Status.ContentHash == content.Hash.String()
+	missing := same && r.memory.missing(next)
+	if same && !missing && !resyncAsked(next) {
 		return nil
 	}
-	name := r.nameFor(next, content)
-	if !same {
-		if own := r.memory.uploaded(next, name); own != nil {
-			setCurrent(next, *own, content) // our cache has not seen our own status write yet
-			return nil
+	name := r.nameFor(next, cloud.Inventory(), content)
+	if !same || missing {
+		if known := r.atHand(next, cloud, content); known != nil {
+			return r.adopt(next, *known, content)
 		}
 	}
-	if same || r.memory.taken(next, name) {
-		// Absence from a list proves nothing by itself: the repair is the same
-		// upload, and NameRepeat means that the certificate is there after all.
+	// Absence from a list proves nothing by itself: the repair is the same upload,
+	// and NameRepeat means that the certificate is there after all.
+	unsure := !same && r.mayHaveOtherName(next)
+	if same && !missing || unsure || r.memory.taken(next, name) {
 		found, err := r.find(ctx, next, cloud, content)
 		if found != nil {
-			return r.adopt(next, found, content)
+			return r.adopt(next, *found, content)
 		}
-		if cas.IsThrottled(err) {
+		if cas.IsThrottled(err) || unsure && err != nil && !cas.IsDenied(err) {
 			return err
 		}
 	}
-	if err := r.versionRate(next, same); err != nil {
+	if err := r.mayUpload(ctx, next, same); err != nil {
 		return err
 	}
 	return r.upload(ctx, next, cloud, slot, name, content)
 }
 
+// atHand returns the certificate of this identity and content that the inventory
+// knew to be there a moment ago.
+func (r *Reconciler) atHand(next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) *cas.Entry {
+	known, ok := cloud.Inventory().Find(r.identity(next), content.Hash.Content())
+	if !ok || r.Clock.Since(known.Seen) > cas.DefaultOwnWriteAge {
+		return nil
+	}
+	return &known
+}
+
+// mayHaveOtherName says that the content may be in the cloud under another prefix,
+// which no upload would meet: the prefix may not have been what it is when an upload
+// was last tried whose outcome nobody published. That is so when it is not the one of
+// the current version, or the spec has changed since the status answered it, or there
+// is no status to tell.
+func (r *Reconciler) mayHaveOtherName(next *v1alpha1.CloudCertificate) bool {
+	status := &next.Status
+	if status.CertID == 0 {
+		return next.Spec.NamePrefix != "" || next.Generation > 1
+	}
+	_, content, _ := bundle.ParseName(status.Name)
+	return status.ObservedGeneration != next.Generation || !strings.EqualFold(status.Name, r.newName(next, content))
+}
+
+// mayUpload says why an upload has to wait, and prepares what must be there before
+// it: the finalizer, and the certainty that the object is still what the cache shows.
+func (r *Reconciler) mayUpload(ctx context.Context, next *v1alpha1.CloudCertificate, repair bool) error {
+	if repair {
+		if err := r.recreationRate(next); err != nil {
+			return err
+		}
+	} else if err := r.versionRate(next); err != nil {
+		return err
+	}
+	held := controllerutil.ContainsFinalizer(next, v1alpha1.FinalizerCleanup)
+	if next.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete && !held {
+		return r.setFinalizer(ctx, next, true)
+	}
+	return r.unchanged(ctx, next)
+}
+
 // upload uploads content under its name and makes it the current version.
 func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, name string, content *bundle.Bundle) error {
+	r.memory.sending(next, name, r.Clock.Now())
 	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
+	r.memory.sending(next, name, r.Clock.Now())
 	if cas.IsNameTaken(err) {
 		return r.resolveNameTaken(ctx, next, cloud, name, content)
 	}
 	if err != nil {
 		return err
 	}
-	made := version{certID: uploaded.CertID, resourceID: uploaded.ResourceID, name: name, uploaded: r.Clock.Now()}
-	r.memory.remember(next, made)
+	before := next.Status
+	cloud.Inventory().Uploaded(uploaded.CertID, uploaded.ResourceID, name)
 	r.warn(next, content)
-	setCurrent(next, made, content)
+	r.setCurrent(next, cas.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
+	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
+		r.memory.recreated(next, r.Clock.Now())
+		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
+			"certificate %d was gone from the cloud; uploaded again as %d", before.CertID, uploaded.CertID)
+	}
 	return nil
 }
 
@@ -90,7 +132,7 @@ func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudC
 	since := r.memory.nameTaken(next, name, r.Clock.Now())
 	found, err := r.find(ctx, next, cloud, content)
 	if found != nil {
-		return r.adopt(next, found, content)
+		return r.adopt(next, *found, content)
 	}
 	if known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name); known && (err == nil || cas.IsDenied(err)) {
 		return nil // the list lags behind, or may not be read; the name is ours: it is there
@@ -103,13 +145,11 @@ func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudC
 
 // adopt takes a listed certificate of our name for the current version, unless
 // its digest says that it is another one.
-func (r *Reconciler) adopt(next *v1alpha1.CloudCertificate, found *cas.Certificate, content *bundle.Bundle) error {
+func (r *Reconciler) adopt(next *v1alpha1.CloudCertificate, found cas.Entry, content *bundle.Bundle) error {
 	if refuted(found.SHA256, content) {
 		return &nameConflictError{name: found.Name, certID: found.CertID}
 	}
-	setCurrent(next, version{
-		certID: found.CertID, resourceID: found.ResourceID, name: found.Name, uploaded: r.Clock.Now(),
-	}, content)
+	r.setCurrent(next, found, content)
 	return nil
 }
 
@@ -117,7 +157,7 @@ func (r *Reconciler) adopt(next *v1alpha1.CloudCertificate, found *cas.Certifica
 // For an SM pair it is unknown which certificate the digest describes [inf], so
 // both are taken.
 func refuted(listed string, content *bundle.Bundle) bool {
-	if len(listed) != 64 || strings.Trim(listed, "0123456789abcdefABCDEF") != "" {
+	if !isDigest(listed) {
 		return false
 	}
 	if strings.EqualFold(listed, hexDigest(content.LeafSHA256)) {
@@ -126,17 +166,26 @@ func refuted(listed string, content *bundle.Bundle) bool {
 	return content.Type != bundle.SM || !strings.EqualFold(listed, hexDigest(content.EncryptLeafSHA256))
 }
 
-// find looks for the certificate of this identity and content in the cloud's
-// list, by a name of the leaf: the list cannot be searched by certificate name
-// [doc]. A leaf without names is looked for in the whole list.
-func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*cas.Certificate, error) {
-	identity := r.identity(next)
-	found, err := cloud.Find(ctx, keyword(content), func(c cas.Certificate) bool {
-		id, version, ok := bundle.ParseName(c.Name)
-		return ok && id == identity && version == content.Hash.Content()
+// isDigest says that a SHA-256 digest is well formed.
+func isDigest(s string) bool {
+	return len(s) == 64 && strings.Trim(s, "0123456789abcdefABCDEF") == ""
+}
+
+// find looks for the certificate of this identity and content in the cloud's list,
+// read after it was first asked for: by a name of the leaf, because the list cannot
+// be searched by certificate name [doc], or in a sweep that many share.
+func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*cas.Entry, error) {
+	since := r.memory.asking(next, r.Clock.Now())
+	found, err := cloud.Look(ctx, r.identity(next), keyword(content), since, func(e cas.Entry) bool {
+		_, version, ok := bundle.ParseName(e.Name)
+		return ok && version == content.Hash.Content()
 	})
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	r.memory.answered(next)
+	if len(found) == 0 {
+		return nil, nil
 	}
 	return &found[0], nil
 }
@@ -157,18 +206,33 @@ func (r *Reconciler) identity(object *v1alpha1.CloudCertificate) string {
 	return bundle.Identity(r.Options.ClusterID, object.Namespace, object.Name)
 }
 
-// nameFor is the name of this content in the cloud. Unchanged content keeps the
-// name it has, also under a new prefix: its repair must meet it.
-func (r *Reconciler) nameFor(object *v1alpha1.CloudCertificate, content *bundle.Bundle) string {
+// nameFor is the name of this content in the cloud. Content that is known to be
+// there, or to have been, keeps the name it has, also under a new prefix: its upload
+// must meet it.
+func (r *Reconciler) nameFor(object *v1alpha1.CloudCertificate, v *cas.Inventory, content *bundle.Bundle) string {
 	identity := r.identity(object)
-	if id, version, ok := bundle.ParseName(object.Status.Name); ok && id == identity && version == content.Hash.Content() {
-		return object.Status.Name
+	names := []string{object.Status.Name, r.memory.tried(object)}
+	for _, h := range object.Status.History {
+		names = append(names, h.Name)
 	}
+	if known, ok := v.Find(identity, content.Hash.Content()); ok {
+		names = append(names, known.Name)
+	}
+	for _, name := range names {
+		if id, version, ok := bundle.ParseName(name); ok && id == identity && version == content.Hash.Content() {
+			return name
+		}
+	}
+	return r.newName(object, content.Hash.Content())
+}
+
+// newName is the name of content that has none yet.
+func (r *Reconciler) newName(object *v1alpha1.CloudCertificate, content string) string {
 	prefix := object.Spec.NamePrefix
 	if prefix == "" {
 		prefix = bundle.DefaultPrefix(object.Namespace, object.Name)
 	}
-	return bundle.Name(prefix, identity, content.Hash.Content())
+	return bundle.Name(prefix, r.identity(object), content)
 }
 
 // uploadRequest is the upload of content under name.
@@ -189,30 +253,34 @@ func uploadRequest(name string, object *v1alpha1.CloudCertificate, content *bund
 
 // versionRate refuses an upload of a new version when the object uploaded too
 // many in the last hour, counted from its status, so that a restart forgets none.
-func (r *Reconciler) versionRate(object *v1alpha1.CloudCertificate, repair bool) error {
+func (r *Reconciler) versionRate(object *v1alpha1.CloudCertificate) error {
 	limit := r.Options.MaxVersionsPerHour
-	if limit <= 0 || repair {
+	if limit <= 0 {
 		return nil
 	}
 	limit = min(limit, maxHistory)
 	hourAgo := r.Clock.Now().Add(-time.Hour)
-	var recent []time.Time // newest first, as history is
-	for _, t := range uploadTimes(&object.Status) {
-		if t.After(hourAgo) {
-			recent = append(recent, t.Time)
-		}
+	times := []time.Time{object.Status.LastUploadTime.Time}
+	for _, v := range object.Status.History {
+		times = append(times, v.UploadTime.Time)
 	}
+	recent := since(times, hourAgo)
 	if len(recent) < limit {
 		return nil
 	}
-	return &versionRateError{limit: limit, until: recent[limit-1].Add(time.Hour)}
+	slices.SortFunc(recent, time.Time.Compare)
+	return &versionRateError{limit: limit, until: recent[len(recent)-limit].Add(time.Hour)}
 }
 
-// uploadTimes are the known upload times of all versions, newest first.
-func uploadTimes(status *v1alpha1.CloudCertificateStatus) []metav1.Time {
-	times := []metav1.Time{status.LastUploadTime}
-	for _, v := range status.History {
-		times = append(times, v.UploadTime)
+// maxRecreations is how often one object is recreated in an hour before somebody has
+// to look who deletes it.
+const maxRecreations = 3
+
+// recreationRate refuses to upload once more what keeps vanishing.
+func (r *Reconciler) recreationRate(object *v1alpha1.CloudCertificate) error {
+	recent := r.memory.recreationsSince(object, r.Clock.Now().Add(-time.Hour))
+	if len(recent) < maxRecreations {
+		return nil
 	}
-	return times
+	return &recreationError{certID: object.Status.CertID, count: len(recent), until: recent[0].Add(time.Hour)}
 }

@@ -1,0 +1,243 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+const (
+	// A sweep that misses more than a tenth of what statuses name, and more than
+	// plausibleMissing, is doubted: the list may be wrong.
+	plausibleShare   = 10
+	plausibleMissing = 5
+	// doubtDelay is when a doubted sweep is repeated, and doubtPace how fast the
+	// repairs go that the second one confirms.
+	doubtDelay = 10 * time.Minute
+	doubtPace  = time.Second
+	// planInterval is how often the plan is made anew: places come and go with objects.
+	planInterval = time.Minute
+)
+
+// driftPlace is a place whose list is swept for all objects there. Objects whose
+// account could not be learned share one if they share their credentials.
+type driftPlace struct {
+	place
+	credentials types.NamespacedName
+}
+
+// driftPlaceOf is where an object's status says that it has something.
+func driftPlaceOf(o *v1alpha1.CloudCertificate) driftPlace {
+	p := driftPlace{place: placeOf(o)}
+	if p.account == "" && o.Spec.CredentialsSecretRef.Name != "" {
+		p.credentials = credentialsKey(o)
+	}
+	return p
+}
+
+// drift compares what statuses name with what the cloud lists, place by place: it
+// costs one sweep of the list for all objects of an account and site. It repairs
+// nothing itself: it has an object looked at whose certificate is not listed, or
+// which has other superseded versions in the cloud than its status says.
+type drift struct {
+	*Reconciler
+	// enqueue has an object looked at, after those that came by a change.
+	enqueue func(context.Context, client.ObjectKey)
+}
+
+// NeedLeaderElection says that only the leader looks.
+func (d *drift) NeedLeaderElection() bool { return true }
+
+// Start looks at each place at wall-clock multiples of the interval, plus a phase of
+// its own, so that operators that share an account do not look at the same time.
+func (d *drift) Start(ctx context.Context) error {
+	if d.Options.DriftInterval <= 0 {
+		return nil
+	}
+	done := time.Now()
+	for {
+		now := time.Now()
+		var rounds sync.WaitGroup
+		for _, p := range d.places(ctx) {
+			if due := dueSince(p, done, d.Options.DriftInterval); !due.After(now) {
+				rounds.Go(func() { d.round(ctx, p) })
+			}
+		}
+		rounds.Wait()
+		done = now
+		if !sleep(ctx, planInterval) {
+			return nil
+		}
+	}
+}
+
+// dueSince is the first time after a moment at which a place is looked at.
+func dueSince(p driftPlace, after time.Time, interval time.Duration) time.Time {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(p.account + "/" + p.site + "/" + p.credentials.String()))
+	phase := time.Duration(hash.Sum64() % uint64(interval)) //nolint:gosec // an interval is positive
+	due := after.Truncate(interval).Add(phase)
+	if !due.After(after) {
+		due = due.Add(interval)
+	}
+	return due
+}
+
+// sleep waits, and says whether to go on.
+func sleep(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// claims are the objects of a place whose status names a certificate there.
+func (d *drift) claims(ctx context.Context, p driftPlace) []*v1alpha1.CloudCertificate {
+	return slices.DeleteFunc(d.objects(ctx), func(o *v1alpha1.CloudCertificate) bool { return driftPlaceOf(o) != p })
+}
+
+// objects are those that drift is about: synced, alive and not suspended.
+func (d *drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
+	list := &v1alpha1.CloudCertificateList{}
+	if err := d.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil // only a cache that was never started fails, and the manager ends with it
+	}
+	var objects []*v1alpha1.CloudCertificate
+	for i := range list.Items {
+		o := &list.Items[i]
+		if o.Status.CertID != 0 && !o.Spec.Suspend && o.DeletionTimestamp.IsZero() && o.Status.Region == d.site(o) &&
+			meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionReady) {
+			objects = append(objects, o)
+		}
+	}
+	return objects
+}
+
+// places are where the statuses of all objects say that there is something.
+func (d *drift) places(ctx context.Context) []driftPlace {
+	known := map[driftPlace]bool{}
+	var places []driftPlace
+	for _, o := range d.objects(ctx) {
+		if p := driftPlaceOf(o); !known[p] {
+			known[p] = true
+			places = append(places, p)
+		}
+	}
+	slices.SortFunc(places, func(a, b driftPlace) int {
+		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.site, b.site), cmp.Compare(a.credentials.String(), b.credentials.String()))
+	})
+	return places
+}
+
+// round looks at one place, and has looked at what it finds there.
+func (d *drift) round(ctx context.Context, p driftPlace) {
+	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.account, "site", p.site)
+	cloud, gone := d.look(ctx, p)
+	if cloud == nil {
+		return
+	}
+	pace := time.Duration(0)
+	if claims := len(d.claims(ctx, p)); len(gone) > plausibleMissing && len(gone)*plausibleShare > claims {
+		sweeps.WithLabelValues(p.site, "implausible").Inc()
+		log.Error(nil, "The cloud does not list many certificates that it should; looking again before anything is repaired",
+			"missing", len(gone), "of", claims, "again", doubtDelay.String())
+		if !sleep(ctx, doubtDelay) {
+			return
+		}
+		first := gone
+		if cloud, gone = d.look(ctx, p); cloud == nil {
+			return
+		}
+		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
+		pace = doubtPace
+	}
+	cloud.Inventory().Trust()
+	for _, o := range d.claims(ctx, p) {
+		if d.isOutdated(o, cloud) {
+			d.memory.outdate(o)
+			d.enqueue(ctx, client.ObjectKeyFromObject(o))
+		}
+	}
+	if len(gone) > 0 {
+		log.Info("Certificates are gone from the cloud; uploading them again", "missing", len(gone))
+	}
+	for _, o := range gone {
+		d.memory.miss(o)
+		d.enqueue(ctx, client.ObjectKeyFromObject(o))
+		if pace > 0 && !sleep(ctx, pace) {
+			return
+		}
+	}
+}
+
+// sameClaim matches an object that names the same certificate.
+func sameClaim(o *v1alpha1.CloudCertificate) func(*v1alpha1.CloudCertificate) bool {
+	return func(other *v1alpha1.CloudCertificate) bool {
+		return o.UID == other.UID && o.Status.CertID == other.Status.CertID
+	}
+}
+
+// look sweeps a place, and returns the objects whose certificate is not listed. The
+// client is nil where that is not possible.
+func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
+	cloud := d.clientFor(ctx, p)
+	if cloud == nil {
+		return nil, nil
+	}
+	if err := cloud.Sweep(ctx); err != nil {
+		sweeps.WithLabelValues(p.site, "failed").Inc()
+		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
+			"account", p.account, "site", p.site, "problem", err.Error())
+		return nil, nil
+	}
+	sweeps.WithLabelValues(p.site, "success").Inc()
+	v := cloud.Inventory()
+	gone := slices.DeleteFunc(d.claims(ctx, p), func(o *v1alpha1.CloudCertificate) bool {
+		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
+			slices.ContainsFunc(v.Entries(d.identity(o)), func(e cas.Entry) bool { return e.CertID == o.Status.CertID })
+	})
+	missing.WithLabelValues(p.site).Set(float64(len(gone)))
+	return cloud, gone
+}
+
+// clientFor returns a client with the credentials of an object in a place. An object
+// whose credentials turn out to be of another account has to be looked at.
+func (d *drift) clientFor(ctx context.Context, p driftPlace) *cas.Client {
+	for _, o := range d.claims(ctx, p) {
+		cloud, err := d.Accounts.client(ctx, o, p.site)
+		if err != nil {
+			continue
+		}
+		if id := account(ctx, cloud); id != "" && p.account != "" && id != p.account {
+			d.enqueue(ctx, client.ObjectKeyFromObject(o))
+			continue
+		}
+		return cloud
+	}
+	return nil
+}
+
+// isOutdated says that the cloud lists superseded versions that the status does not
+// know, or does not list some that it does, or that the account is known by now.
+func (d *drift) isOutdated(o *v1alpha1.CloudCertificate, cloud *cas.Client) bool {
+	next := o.DeepCopy()
+	d.deriveHistory(next, cloud.Inventory())
+	return o.Status.AccountID == "" && cloud.KnownAccount() != "" || next.Status.HistoryTotal != o.Status.HistoryTotal ||
+		!slices.EqualFunc(next.Status.History, o.Status.History, func(a, b v1alpha1.CertificateVersion) bool { return a.CertID == b.CertID })
+}

@@ -1,0 +1,345 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+
+	jsonpatch "github.com/evanphx/json-patch/v5"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// simAPI is an API server for one goroutine: resource versions, generations,
+// optimistic locks, a status apart, finalizers, and a log of what happened. What it
+// hands out is never changed afterwards.
+type simAPI struct {
+	version int64
+	uids    int64
+	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
+	secrets map[types.NamespacedName]*corev1.Secret
+	log     []simEvent
+	stored  func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
+}
+
+// simEvent is a change of one object; one of the pairs is set, and a nil new one is a
+// deletion.
+type simEvent struct {
+	key                  types.NamespacedName
+	oldObject, newObject *v1alpha1.CloudCertificate
+	oldSecret, newSecret *metav1.PartialObjectMetadata
+}
+
+func newSimAPI() *simAPI {
+	return &simAPI{
+		version: 100,
+		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		secrets: map[types.NamespacedName]*corev1.Secret{},
+	}
+}
+
+func (a *simAPI) nextVersion() string {
+	a.version++
+	return strconv.FormatInt(a.version, 10)
+}
+
+func (a *simAPI) newUID() types.UID {
+	a.uids++
+	return types.UID(fmt.Sprintf("uid-%d", a.uids))
+}
+
+// store enters a new version of an object; nil removes it.
+func (a *simAPI) store(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
+	old := a.objects[key]
+	if object == nil {
+		delete(a.objects, key)
+	} else {
+		object.ResourceVersion = a.nextVersion()
+		a.objects[key] = object
+	}
+	a.log = append(a.log, simEvent{key: key, oldObject: old, newObject: object})
+	if a.stored != nil {
+		a.stored(key, old, object)
+	}
+}
+
+// create makes an object; what status it carries is written after it, as a restore
+// does.
+func (a *simAPI) create(object *v1alpha1.CloudCertificate) {
+	key := client.ObjectKeyFromObject(object)
+	status := object.Status
+	object.UID, object.Generation, object.CreationTimestamp = a.newUID(), 1, metav1.Now()
+	object.Status = v1alpha1.CloudCertificateStatus{ObservedGeneration: -1}
+	a.store(key, object)
+	if status.ObservedGeneration != 0 {
+		a.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = status })
+	}
+}
+
+// change is what a user does to an object.
+func (a *simAPI) change(key types.NamespacedName, do func(*v1alpha1.CloudCertificate)) {
+	old := a.objects[key]
+	if old == nil {
+		return
+	}
+	object := old.DeepCopy()
+	do(object)
+	a.update(key, old, object)
+}
+
+// update stores a changed object as an API server does.
+func (a *simAPI) update(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
+	if string(encode(old.Spec)) != string(encode(object.Spec)) {
+		object.Generation++
+	}
+	if !object.DeletionTimestamp.IsZero() && len(object.Finalizers) == 0 {
+		object = nil
+	}
+	a.store(key, object)
+}
+
+// remove is a user's delete.
+func (a *simAPI) remove(key types.NamespacedName) {
+	old := a.objects[key]
+	switch {
+	case old == nil || !old.DeletionTimestamp.IsZero():
+	case len(old.Finalizers) == 0:
+		a.store(key, nil)
+	default:
+		object := old.DeepCopy()
+		object.DeletionTimestamp = new(metav1.Now())
+		object.Generation++
+		a.store(key, object)
+	}
+}
+
+// putSecret makes or changes a Secret; nil data removes it.
+func (a *simAPI) putSecret(key types.NamespacedName, data map[string][]byte) {
+	old := a.secrets[key]
+	if data == nil {
+		if old != nil {
+			delete(a.secrets, key)
+			a.log = append(a.log, simEvent{key: key, oldSecret: secretMeta(old)})
+		}
+		return
+	}
+	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name, UID: a.newUID()}, Data: data}
+	if old != nil {
+		secret.UID = old.UID
+	}
+	secret.ResourceVersion = a.nextVersion()
+	a.secrets[key] = secret
+	event := simEvent{key: key, newSecret: secretMeta(secret)}
+	if old != nil {
+		event.oldSecret = secretMeta(old)
+	}
+	a.log = append(a.log, event)
+}
+
+func secretMeta(secret *corev1.Secret) *metav1.PartialObjectMetadata {
+	stripped, err := stripSecret(secret)
+	if err != nil {
+		panic(err)
+	}
+	return stripped.(*metav1.PartialObjectMetadata)
+}
+
+func encode(value any) []byte {
+	data, err := json.Marshal(value)
+	if err != nil {
+		panic(err)
+	}
+	return data
+}
+
+// patch applies a JSON merge patch to an object or to its status.
+func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status bool) error {
+	key := client.ObjectKeyFromObject(object)
+	old := a.objects[key]
+	if old == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "cloudcertificates"}, key.Name)
+	}
+	data, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	var lock struct {
+		Metadata struct {
+			ResourceVersion string `json:"resourceVersion"`
+			UID             string `json:"uid"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(data, &lock); err != nil {
+		return err
+	}
+	if rv := lock.Metadata.ResourceVersion; rv != "" && rv != old.ResourceVersion {
+		return apierrors.NewConflict(schema.GroupResource{Resource: "cloudcertificates"}, key.Name, errors.New("changed"))
+	}
+	merged, err := jsonpatch.MergePatch(encode(old), data)
+	if err != nil {
+		return err
+	}
+	patched := &v1alpha1.CloudCertificate{}
+	if err := json.Unmarshal(merged, patched); err != nil {
+		return err
+	}
+	result := old.DeepCopy()
+	if status {
+		result.Status = patched.Status
+	} else {
+		result.Finalizers, result.Annotations = patched.Finalizers, patched.Annotations
+	}
+	if string(encode(result)) != string(encode(old)) {
+		a.update(key, old, result)
+	}
+	result.DeepCopyInto(object)
+	return nil
+}
+
+// simClient is what one operator sees: reads from a cache that may be behind, writes
+// to the API server.
+type simClient struct {
+	client.Client
+	op *simOperator
+}
+
+func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	switch into := into.(type) {
+	case *v1alpha1.CloudCertificate:
+		if object := c.op.objects[key]; object != nil {
+			object.DeepCopyInto(into)
+			return nil
+		}
+	case *metav1.PartialObjectMetadata:
+		if secret := c.op.secrets[key]; secret != nil {
+			secret.DeepCopyInto(into)
+			return nil
+		}
+	default:
+		return fmt.Errorf("%T is not cached", into)
+	}
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+func (c simClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
+	o := &client.ListOptions{}
+	o.ApplyOptions(options)
+	list := into.(*v1alpha1.CloudCertificateList)
+	for _, key := range sortedKeys(c.op.objects) {
+		object := c.op.objects[key]
+		if o.Namespace != "" && o.Namespace != key.Namespace {
+			continue
+		}
+		if o.FieldSelector != nil {
+			name, _ := o.FieldSelector.RequiresExactMatch(bySecret)
+			if !slices.Contains(secretNames(object), name) {
+				continue
+			}
+		}
+		list.Items = append(list.Items, *object)
+	}
+	return nil
+}
+
+func (c simClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	return c.write("kube finalizer", object, patch, false)
+}
+
+func (c simClient) Status() client.SubResourceWriter { return simStatus{c: c} }
+
+// write is one write to the API server: it may fail, or the operator may be killed
+// before or after it.
+func (c simClient) write(what string, object client.Object, patch client.Patch, status bool) error {
+	before, after := c.op.step(what)
+	if before != nil {
+		return before
+	}
+	if c.op.world.unlocked {
+		patch = withoutLock{patch}
+	}
+	if err := c.op.world.api.patch(object.(*v1alpha1.CloudCertificate), patch, status); err != nil {
+		return err
+	}
+	return after
+}
+
+// withoutLock is a patch that overwrites what others wrote.
+type withoutLock struct{ client.Patch }
+
+func (p withoutLock) Data(object client.Object) ([]byte, error) {
+	data, err := p.Patch.Data(object)
+	if err != nil {
+		return nil, err
+	}
+	return jsonpatch.MergePatch(data, []byte(`{"metadata":{"resourceVersion":null}}`))
+}
+
+type simStatus struct {
+	client.SubResourceWriter
+	c simClient
+}
+
+func (s simStatus) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
+	return s.c.write("kube status", object, patch, true)
+}
+
+// simLive reads from the API server.
+type simLive struct {
+	client.Reader
+	op *simOperator
+}
+
+func (l simLive) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+	if err := l.op.read(); err != nil {
+		return err
+	}
+	switch into := into.(type) {
+	case *v1alpha1.CloudCertificate:
+		if object := l.op.world.api.objects[key]; object != nil {
+			object.DeepCopyInto(into)
+			return nil
+		}
+	case *corev1.Secret:
+		if secret := l.op.world.api.secrets[key]; secret != nil {
+			secret.DeepCopyInto(into)
+			return nil
+		}
+	}
+	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {
+	keys := make([]types.NamespacedName, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b types.NamespacedName) int {
+		if a.Namespace != b.Namespace {
+			return cmpString(a.Namespace, b.Namespace)
+		}
+		return cmpString(a.Name, b.Name)
+	})
+	return keys
+}
+
+func cmpString(a, b string) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	}
+	return 0
+}

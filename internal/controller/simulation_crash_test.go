@@ -1,0 +1,264 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+var simKey = types.NamespacedName{Namespace: "a", Name: "two"}
+
+// lifecycles are what can happen to an object, each as steps of users between which
+// the operator works. Every external step of the operator in them is a point at which
+// it is killed, or its call fails; the points are found by counting a run.
+var lifecycles = map[string]func(w *simWorld){
+	"create": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+	},
+	"renew": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+		w.putContent(simKey, 1)
+		w.work(5 * time.Second)
+	},
+	"roll back": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		for _, content := range []int{1, 0, 1, 0} {
+			w.work(5 * time.Second)
+			w.putContent(simKey, content)
+		}
+		w.work(5 * time.Second)
+	},
+	"renew twice at once": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.putContent(simKey, 1)
+		w.work(10 * time.Millisecond)
+		w.putContent(simKey, 2)
+		w.work(5 * time.Second)
+	},
+	"prune": func(w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+		for content := range 4 {
+			w.putContent(simKey, content)
+			w.work(2 * time.Second)
+		}
+		w.work(25 * time.Hour)
+	},
+	"delete": func(w *simWorld) {
+		w.given(deleting)
+		w.work(2 * time.Second)
+		w.putContent(simKey, 1)
+		w.work(2 * time.Second)
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+	},
+	"delete while the first upload is in flight": func(w *simWorld) {
+		w.given(deleting)
+		w.work(1100 * time.Millisecond)
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+	},
+	"delete while a renewal is in flight": func(w *simWorld) {
+		w.given(deleting)
+		w.work(20 * time.Minute)
+		w.putContent(simKey, 1)
+		w.work(time.Millisecond)
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+	},
+	"delete after the credentials are gone": func(w *simWorld) {
+		w.putCredentials(simKey.Namespace)
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			deleting(o)
+			o.Spec.CredentialsSecretRef.Name = "creds"
+		})
+		w.work(5 * time.Second)
+		w.api.putSecret(types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}, nil)
+		w.api.putSecret(secretOf(simKey), nil)
+		w.api.remove(simKey)
+		w.work(25 * time.Hour)
+	},
+	"change the policy while it is deleted": func(w *simWorld) {
+		w.given(deleting)
+		w.work(5 * time.Second)
+		w.api.remove(simKey)
+		w.work(5 * time.Second)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain })
+		w.work(5 * time.Second)
+	},
+	"adopt after the status was lost": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+		w.work(time.Hour)
+	},
+	"adopt after it was made again": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(30 * time.Second) // longer than the list lags behind: no name tells what is not listed
+		w.api.remove(simKey)
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "another" })
+		w.work(time.Hour)
+	},
+	"repair": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(11 * time.Minute)
+		w.vanish()
+		w.look()
+		w.work(5 * time.Second)
+	},
+	"repair on request": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(11 * time.Minute)
+		w.vanish()
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Annotations = map[string]string{v1alpha1.AnnotationResync: "1"} })
+		w.work(5 * time.Second)
+	},
+	"relocate": func(w *simWorld) {
+		w.given(deleting)
+		w.work(5 * time.Second)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.work(5 * time.Second)
+		w.putCredentials(simKey.Namespace)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "creds" })
+		w.work(5 * time.Second)
+		w.putContent(simKey, 1)
+		w.work(5 * time.Second)
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+	},
+}
+
+func deleting(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete }
+
+// given makes the object, and its Secret if there is none.
+func (w *simWorld) given(change func(*v1alpha1.CloudCertificate)) {
+	if w.api.secrets[secretOf(simKey)] == nil {
+		w.putContent(simKey, 0)
+	}
+	object := &v1alpha1.CloudCertificate{}
+	object.Namespace, object.Name = simKey.Namespace, simKey.Name
+	object.Spec.SecretRef.Name = secretOf(simKey).Name
+	object.Spec.Type = v1alpha1.CertificateTypeTLS
+	object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain
+	change(object)
+	w.api.create(object)
+}
+
+// work lets the operator work for a time; one that was killed is started again.
+func (w *simWorld) work(d time.Duration) {
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		w.settle(w.operator(), time.Until(end))
+	}
+}
+
+// operator is the one that runs.
+func (w *simWorld) operator() *simOperator {
+	if len(w.operators) > 0 && w.operators[0].dead {
+		w.stop(w.operators[0])
+	}
+	if len(w.operators) == 0 {
+		w.start()
+	}
+	return w.operators[0]
+}
+
+// vanish deletes everything of ours in the cloud, as a person in the console would.
+func (w *simWorld) vanish() {
+	for id, c := range w.certificates() {
+		w.cloud.DeleteOutOfBand(c.AccountID, c.Site, id)
+	}
+}
+
+// look does a drift round everywhere.
+func (w *simWorld) look() {
+	op := w.operator()
+	for _, p := range op.drift.places(context.Background()) {
+		op.drift.round(context.Background(), p)
+	}
+}
+
+// disturbance is what happens at a step: the operator is killed, or lives on without
+// what it asked for.
+type disturbance struct {
+	name  string
+	after bool          // the step has its effect
+	lives bool          // the operator lives on
+	only  string        // which steps, by the beginning of their name
+	lag   time.Duration // how late the list is
+}
+
+// The list lags less than a deletion settles; more only where the operator knows what
+// it uploaded.
+var disturbances = []disturbance{
+	{name: "killed before", lag: 20 * time.Second},
+	{name: "killed after", lag: 20 * time.Second, after: true},
+	{name: "failed before", lag: 20 * time.Second, lives: true},
+	{name: "failed after", lag: 20 * time.Second, lives: true, after: true},
+	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
+	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
+}
+
+// crash plays a lifecycle that is disturbed at a step; step 0 is none. It returns the
+// world at rest.
+func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant func(*simWorld)) *simWorld {
+	w := newSimWorld(t, 1, emulator.Options{ListLag: d.lag})
+	defer w.close()
+	if mutant != nil {
+		mutant(w)
+	}
+	w.disturbAt, w.disturbance = step, d
+	play(w)
+	w.played = w.steps
+	w.quiesce()
+	w.checkRest()
+	return w
+}
+
+// crashPoints disturbs a lifecycle at each of its steps in each way, and returns how
+// many points there were.
+func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), report func(what string, w *simWorld)) int {
+	points := 0
+	for _, d := range disturbances {
+		last := crash(t, play, 0, d, mutant).played
+		for step := 0; step <= last; step++ {
+			w := crash(t, play, step, d, mutant)
+			report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w)
+			points++
+		}
+	}
+	return points
+}
+
+// TestCrashPoints kills the operator at every external step of every lifecycle.
+func TestCrashPoints(t *testing.T) {
+	t.Parallel()
+	for name, play := range lifecycles {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				points := crashPoints(t, play, nil, func(what string, w *simWorld) {
+					if len(w.violations) > 0 {
+						t.Errorf("%s: %s\n%s", what, strings.Join(w.violations, "\n"), strings.Join(w.trace, "\n"))
+					}
+				})
+				simulated.points.Add(int64(points))
+				if points < 8 {
+					t.Errorf("only %d points: the lifecycle did not happen", points)
+				}
+			})
+		})
+	}
+}

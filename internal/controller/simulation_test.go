@@ -1,0 +1,504 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"fmt"
+	"net/url"
+	"os"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+var simKeys = []types.NamespacedName{
+	{Namespace: "a", Name: "one"}, {Namespace: "a", Name: "two"}, {Namespace: "b", Name: "one"},
+}
+
+// act lets one thing happen that may happen at any time.
+func (w *simWorld) act() {
+	switch dice := w.random.IntN(100); {
+	case dice < 45:
+		w.runSomething()
+	case dice < 75:
+		op := w.someOperator()
+		if w.random.IntN(20) == 0 {
+			op.relist()
+			return
+		}
+		op.deliver(1 + w.random.IntN(3))
+	case dice < 78:
+		op := w.someOperator()
+		if keys := sortedKeys(op.objects); len(keys) > 0 {
+			op.enqueue(keys[w.random.IntN(len(keys))], 0) // an event comes twice
+		}
+	default:
+		w.events++
+		w.user()
+	}
+}
+
+func (w *simWorld) someOperator() *simOperator {
+	return w.operators[w.random.IntN(len(w.operators))]
+}
+
+func (w *simWorld) runSomething() {
+	op := w.someOperator()
+	if due := op.due(); len(due) > 0 {
+		op.run(due[w.random.IntN(len(due))])
+	}
+}
+
+// top lets one thing happen that happens between passes only: time, kills, drift.
+func (w *simWorld) top() {
+	for i, op := range slices.Backward(slices.Clone(w.operators)) {
+		if op.dead {
+			w.stop(op)
+			w.notef("%s is gone (%d)", op.name, i)
+		}
+	}
+	if len(w.operators) == 0 {
+		w.start()
+	}
+	switch dice := w.random.IntN(100); {
+	case dice < 25:
+		w.pass()
+	case dice < 28:
+		w.events++
+		w.inject()
+	case dice < 31:
+		w.events++
+		w.cloud.ClearFaults()
+	case dice < 33:
+		w.events++
+		w.someOperator().dead = true
+	case dice < 35 && len(w.operators) < 2:
+		w.events++
+		w.start()
+	case dice < 38:
+		op := w.someOperator()
+		for _, p := range op.drift.places(context.Background()) {
+			op.drift.round(context.Background(), p)
+		}
+	default:
+		w.act()
+	}
+}
+
+// pass lets time pass: mostly little, sometimes a day.
+func (w *simWorld) pass() {
+	durations := []time.Duration{
+		10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second, 5 * time.Second, 31 * time.Second,
+		time.Minute, 5 * time.Minute, 11 * time.Minute, time.Hour, 25 * time.Hour,
+	}
+	time.Sleep(durations[w.random.IntN(len(durations))])
+}
+
+// inject adds a fault of the cloud that ends after some calls.
+func (w *simWorld) inject() {
+	// A list that hides a certificate and counts to match cannot be told from the
+	// truth; what the look for drift does about it has a test of its own.
+	kinds := slices.DeleteFunc(emulator.FaultKinds(), func(k emulator.FaultKind) bool { return k == emulator.FaultHide })
+	f := emulator.Fault{
+		Kind: kinds[w.random.IntN(len(kinds))], Count: 1 + w.random.IntN(6), AfterCommit: w.random.IntN(2) == 0,
+		Skip: w.random.IntN(3), Delay: time.Duration(1+w.random.IntN(20)) * time.Second,
+	}
+	if f.Kind == emulator.FaultListLag && !w.lagging {
+		return
+	}
+	if f.Kind == emulator.FaultNameTaken || f.Kind == emulator.FaultHang {
+		f.Count = 1
+	}
+	w.notef("fault %s, %d times", f.Kind, f.Count)
+	w.cloud.Inject(f)
+}
+
+func (w *simWorld) pick(n int) int { return w.random.IntN(n) }
+
+func secretOf(key types.NamespacedName) types.NamespacedName {
+	return types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-tls"}
+}
+
+func (w *simWorld) putCredentials(namespace string) {
+	w.api.putSecret(types.NamespacedName{Namespace: namespace, Name: "creds"}, map[string][]byte{
+		keyAccessKeyID: []byte("LTAIother"), keyAccessKeySecret: []byte("other-secret"),
+	})
+}
+
+func (w *simWorld) putContent(key types.NamespacedName, i int) {
+	w.api.putSecret(secretOf(key), w.pool[i].data)
+}
+
+// user does what users and other tools do to objects, Secrets and the cloud.
+func (w *simWorld) user() {
+	key := simKeys[w.pick(len(simKeys))]
+	object := w.api.objects[key]
+	if object == nil {
+		w.create(key)
+		return
+	}
+	switch dice := w.pick(100); {
+	case dice < 25:
+		i := w.pick(len(w.pool))
+		w.notef("user: Secret of %s becomes content %d", key, i)
+		w.putContent(key, i)
+	case dice < 30:
+		w.notef("user: Secret of %s deleted", key)
+		w.api.putSecret(secretOf(key), nil)
+	case dice < 42:
+		w.notef("user: %s deleted", key)
+		w.api.remove(key)
+	case dice < 47:
+		w.notef("user: status of %s wiped", key)
+		w.api.change(key, func(o *v1alpha1.CloudCertificate) {
+			o.Status = v1alpha1.CloudCertificateStatus{ObservedGeneration: -1}
+		})
+	case dice < 52:
+		w.restore(key)
+	case dice < 60:
+		w.vandalize()
+	case dice < 62:
+		w.notef("user: credentials of %s deleted", key.Namespace)
+		w.api.putSecret(types.NamespacedName{Namespace: key.Namespace, Name: "creds"}, nil)
+	case dice < 65:
+		w.notef("user: namespace %s deleted", key.Namespace)
+		for _, k := range simKeys {
+			if k.Namespace == key.Namespace {
+				w.api.putSecret(secretOf(k), nil)
+				w.api.remove(k)
+			}
+		}
+		w.api.putSecret(types.NamespacedName{Namespace: key.Namespace, Name: "creds"}, nil)
+	default:
+		w.edit(key)
+	}
+}
+
+func (w *simWorld) create(key types.NamespacedName) {
+	object := &v1alpha1.CloudCertificate{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
+	object.Spec.SecretRef.Name = secretOf(key).Name
+	object.Spec.Type = v1alpha1.CertificateTypeTLS
+	object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain
+	if w.pick(2) == 0 {
+		object.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+	}
+	if w.pick(2) == 0 {
+		object.Spec.RevisionHistoryLimit = new(int32(w.pick(3)))
+	}
+	if key == simKeys[0] || w.prefixed[key] {
+		w.prefix(key, object)
+	}
+	if w.pick(6) == 0 {
+		w.putCredentials(key.Namespace)
+		object.Spec.CredentialsSecretRef.Name = "creds"
+	}
+	if w.pick(3) > 0 {
+		w.putContent(key, w.pick(len(w.pool)))
+	}
+	w.notef("user: %s created with %s", key, encode(object.Spec))
+	w.api.create(object)
+}
+
+// prefix sets a prefix. Two limits are on the design page: what is made again without
+// the prefix that it had cannot be told from what is new, and a list that lags behind
+// a crash cannot show what another prefix hides.
+func (w *simWorld) prefix(key types.NamespacedName, o *v1alpha1.CloudCertificate) {
+	switch {
+	case !w.lagging:
+		o.Spec.NamePrefix = fmt.Sprintf("p%d", w.pick(3))
+	case key == simKeys[0]:
+		o.Spec.NamePrefix = "p"
+	default:
+		return
+	}
+	w.prefixed[key] = true
+}
+
+// edit changes a field of the spec, or an annotation.
+func (w *simWorld) edit(key types.NamespacedName) {
+	w.api.change(key, func(o *v1alpha1.CloudCertificate) {
+		switch w.pick(10) {
+		case 0:
+			if o.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete {
+				o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain
+			} else {
+				o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+			}
+		case 1:
+			o.Spec.RevisionHistoryLimit = nil
+		case 2:
+			o.Spec.RevisionHistoryLimit = new(int32(w.pick(3)))
+		case 3:
+			o.Spec.Suspend = !o.Spec.Suspend
+		case 4:
+			w.prefix(key, o)
+		case 5:
+			o.Spec.Tags = []v1alpha1.Tag{{Key: "k", Value: strconv.Itoa(w.pick(3))}}
+		case 6:
+			o.Spec.Region = []string{"", cas.SiteChina, cas.SiteInternational}[w.pick(3)]
+		case 7:
+			if o.Spec.CredentialsSecretRef.Name = []string{"", "creds"}[w.pick(2)]; o.Spec.CredentialsSecretRef.Name != "" {
+				w.putCredentials(key.Namespace)
+			}
+		case 8:
+			o.Annotations = map[string]string{v1alpha1.AnnotationResync: strconv.Itoa(w.pick(1000))}
+		case 9:
+			if !o.DeletionTimestamp.IsZero() && w.pick(5) == 0 {
+				o.Annotations = map[string]string{v1alpha1.AnnotationOrphan: "true"}
+			}
+		}
+		w.notef("user: %s edited to %s %v", key, encode(o.Spec), o.Annotations)
+	})
+}
+
+// restore puts an object back as a backup has it: an older status, or one that speaks
+// of another account.
+func (w *simWorld) restore(key types.NamespacedName) {
+	var old []*v1alpha1.CloudCertificate
+	for _, e := range w.api.log {
+		if e.newObject != nil && e.key == key && e.newObject.Status.CertID != 0 {
+			old = append(old, e.newObject)
+		}
+	}
+	if len(old) == 0 {
+		return
+	}
+	status := old[w.pick(len(old))].DeepCopy().Status
+	switch w.pick(6) {
+	case 0:
+		status.AccountID = "3000000000000003"
+	case 1: // the ids mean something else where it is restored
+		for id := range w.foreign {
+			status.CertID = max(status.CertID, id)
+		}
+	}
+	w.notef("user: status of %s restored to certificate %d in account %s", key, status.CertID, status.AccountID)
+	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = status })
+}
+
+// vandalize deletes or revokes something of ours in the cloud, or adds something that
+// is not.
+func (w *simWorld) vandalize() {
+	var ours []emulator.Certificate
+	for _, c := range w.certificates() {
+		if !w.foreign[c.CertID] {
+			ours = append(ours, c)
+		}
+	}
+	slices.SortFunc(ours, func(a, b emulator.Certificate) int { return int(a.CertID - b.CertID) })
+	switch dice := w.pick(10); {
+	case dice < 2 || len(ours) == 0:
+		c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{
+			Name: fmt.Sprintf("foreign_%d", w.events), PEM: string(w.pool[w.pick(4)].data["tls.crt"]),
+		})
+		if err == nil {
+			w.foreign[c.CertID] = true
+		}
+	case dice < 3:
+		c := ours[w.pick(len(ours))]
+		w.notef("console: certificate %d revoked", c.CertID)
+		w.cloud.Revoke(c.AccountID, c.Site, c.CertID)
+	default:
+		c := ours[w.pick(len(ours))]
+		w.notef("console: certificate %d deleted", c.CertID)
+		w.cloud.DeleteOutOfBand(c.AccountID, c.Site, c.CertID)
+	}
+}
+
+// resign signs the parameters of a request again, as the specification says.
+func resign(form url.Values) {
+	secret := map[string]string{"LTAIown": "own-secret", "LTAIother": "other-secret"}[form.Get("AccessKeyId")]
+	form.Del("Signature")
+	escape := func(s string) string {
+		return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))
+	}
+	var canonical []string
+	for name := range form {
+		canonical = append(canonical, escape(name)+"="+escape(form.Get(name)))
+	}
+	slices.Sort(canonical)
+	mac := hmac.New(sha1.New, []byte(secret+"&"))
+	mac.Write([]byte("POST&%2F&" + escape(strings.Join(canonical, "&"))))
+	form.Set("Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
+
+// simulate plays one random schedule, and returns what was violated.
+func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) *simWorld {
+	w := newSimWorld(t, seed, emulator.Options{})
+	defer w.close()
+	w.cloud.Close()
+	options := emulator.Options{Unknowns: emulator.Unknowns{NoDigests: w.pick(4) == 0, NamesCaseSensitive: w.pick(4) == 0}}
+	if w.pick(3) == 0 {
+		options.ListLag = time.Duration(w.pick(20)) * time.Second
+	}
+	if w.pick(4) == 0 {
+		options.NameHeldAfterDelete = time.Duration(w.pick(300)) * time.Second
+	}
+	w = newSimWorld(t, seed, options)
+	defer w.close()
+	if mutant != nil {
+		mutant(w)
+	}
+	w.chaos, w.lagging = true, options.ListLag > 0
+	w.start()
+	for _, key := range simKeys[:2] {
+		w.create(key)
+	}
+	for range 100 {
+		w.top()
+	}
+	w.quiesce()
+	w.checkRest()
+	return w
+}
+
+// schedules is how many random schedules are played: CLOUDCERT_SCHEDULES, or a few.
+func schedules(t *testing.T) int {
+	n, err := strconv.Atoi(os.Getenv("CLOUDCERT_SCHEDULES"))
+	if err != nil {
+		return 300
+	}
+	t.Logf("%d schedules", n)
+	return n
+}
+
+// TestRandomSchedules plays random schedules. CLOUDCERT_SEED replays one.
+func TestRandomSchedules(t *testing.T) {
+	t.Parallel()
+	if seed, err := strconv.ParseUint(os.Getenv("CLOUDCERT_SEED"), 10, 64); err == nil {
+		synctest.Test(t, func(t *testing.T) {
+			w := simulate(t, seed, nil)
+			for _, line := range w.trace {
+				t.Log(line)
+			}
+			for _, v := range w.violations {
+				t.Error(v)
+			}
+		})
+		return
+	}
+	total := schedules(t)
+	var next, failed atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for seed := next.Add(1); seed <= int64(total) && failed.Load() < 5; seed = next.Add(1) {
+				synctest.Test(t, func(t *testing.T) {
+					w := simulate(t, uint64(seed), nil)
+					if len(w.violations) > 0 {
+						failed.Add(1)
+						t.Errorf("seed %d (replay it with CLOUDCERT_SEED=%d): %s", seed, seed, strings.Join(w.violations, "\n"))
+					}
+				})
+			}
+		})
+	}
+	workers.Wait()
+}
+
+// mutants break the protocol, each in one way.
+var mutants = map[string]func(*simWorld){
+	"names from the status instead of the content": func(w *simWorld) {
+		w.rename = func(op *simOperator, name string) string {
+			status := int64(0)
+			if object := op.objects[w.identities[name[len(name)-30:len(name)-14]]]; object != nil {
+				status = object.Status.CertID
+			}
+			return fmt.Sprintf("%s%013d", name[:len(name)-13], status)
+		}
+	},
+	"a lost answer is a failure, and the next try has a new name": func(w *simWorld) {
+		lost := 0
+		w.lostAnswer = func(*simOperator) { lost++ }
+		w.rename = func(_ *simOperator, name string) string {
+			if lost == 0 {
+				return name
+			}
+			return fmt.Sprintf("%s%02d", name[:len(name)-2], lost%100)
+		}
+	},
+	"a sweep overwrites newer writes": func(w *simWorld) { w.ownWriteAge = time.Nanosecond },
+	"absence is believed and deleted from the status": func(w *simWorld) {
+		w.onMissing = func(_ *simOperator, key types.NamespacedName) {
+			w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status.CertID, o.Status.Name = 0, "" })
+		}
+	},
+	"deletes without proof": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.objects[key]
+			if object == nil || object.DeletionTimestamp.IsZero() || len(object.Finalizers) == 0 || object.Status.CertID == 0 {
+				return false
+			}
+			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
+			if err != nil || cloud.Delete(context.Background(), object.Status.CertID) != nil {
+				return false
+			}
+			return false
+		}
+	},
+	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
+	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },
+	"superseded versions are pruned immediately": func(w *simWorld) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
+}
+
+// TestBrokenProtocolsAreCaught shows that the checks can fail.
+func TestBrokenProtocolsAreCaught(t *testing.T) {
+	t.Parallel()
+	const most = 3000
+	for name, mutant := range mutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			caught := catch(t, mutant, most)
+			if caught == "" {
+				t.Errorf("not caught at any point, nor in %d schedules", most)
+				return
+			}
+			t.Log(caught)
+		})
+	}
+}
+
+// catch returns the first violation of a mutant: at a crash point, or in a schedule.
+func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
+	for name, play := range lifecycles {
+		synctest.Test(t, func(t *testing.T) {
+			crashPoints(t, play, mutant, func(what string, w *simWorld) {
+				if len(w.violations) > 0 && caught == "" {
+					caught = fmt.Sprintf("%s, %s: %s", name, what, w.violations[0])
+				}
+			})
+		})
+		if caught != "" {
+			return caught
+		}
+	}
+	for seed := uint64(1); seed <= most; seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			if w := simulate(t, seed, mutant); len(w.violations) > 0 {
+				caught = fmt.Sprintf("schedule %d: %s", seed, w.violations[0])
+			}
+		})
+		if caught != "" {
+			return caught
+		}
+	}
+	return ""
+}

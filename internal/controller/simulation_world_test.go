@@ -1,0 +1,762 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/test/testbed"
+)
+
+const (
+	simCluster    = "sim"
+	simOwn        = "1000000000000001" // the account of the operator's own credentials
+	simOther      = "2000000000000002" // the account of the credentials Secrets
+	simPruneDelay = 24 * time.Hour
+)
+
+var (
+	errDead = errors.New("the operator was killed")
+	errLost = errors.New("the connection was lost")
+)
+
+// simulated counts what was simulated.
+var simulated struct{ points, schedules atomic.Int64 }
+
+// simWorld is an API server, a cloud, operators and users in one goroutine of a
+// synctest bubble. Every external step of an operator goes through step, where it
+// may be killed, or others may act in between.
+type simWorld struct {
+	t          testing.TB
+	random     *rand.Rand
+	api        *simAPI
+	cloud      *emulator.Server
+	transports map[string]http.RoundTripper
+	operators  []*simOperator
+	pool       []simContent
+	started    int // operators ever
+
+	steps       int
+	disturbAt   int // the step that is disturbed; 0 is none
+	disturbance disturbance
+	played      int  // steps before the world came to rest
+	chaos       bool // random kills, failures and things in between
+	lagging     bool // the list lags behind
+	depth       int
+	events      int // what happened from outside: users, faults, kills
+
+	violations []string
+	trace      []string
+	identities map[string]types.NamespacedName
+	published  map[types.NamespacedName]simPublication
+	announced  map[string]bool
+	foreign    map[int64]bool
+	prefixed   map[types.NamespacedName]bool                       // objects that ever had a prefix of their own
+	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
+
+	simMutant
+}
+
+// simMutant breaks the protocol on purpose.
+type simMutant struct {
+	unlocked     bool                                      // writes without optimistic lock
+	rename       func(op *simOperator, name string) string // another name for an upload
+	lostAnswer   func(op *simOperator)                     // an upload's answer was lost
+	ownWriteAge  time.Duration
+	settleDelay  time.Duration
+	onMissing    func(op *simOperator, key types.NamespacedName) // what drift does about an absent certificate
+	onReconcile  func(op *simOperator, key types.NamespacedName) bool
+	pruneDelayed func(d time.Duration) time.Duration
+}
+
+// simPublication is since when the status of an object has named a certificate.
+type simPublication struct {
+	certID int64
+	at     time.Time
+}
+
+// simContent is one certificate that a Secret may hold.
+type simContent struct {
+	data    map[string][]byte
+	content string // as in the name; empty for what cannot be uploaded
+}
+
+var simPool struct {
+	once sync.Once
+	all  []simContent
+}
+
+// simContents are certificates made once, in the first bubble: all bubbles begin at the
+// same time.
+func simContents(t testing.TB) []simContent {
+	simPool.once.Do(func() {
+		ca, err := testbed.NewCA("Simulated CA")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			pair, err := ca.Issue(10*365*24*time.Hour, nil, fmt.Sprintf("s%d.example.com", i%2), "example.com")
+			if err != nil {
+				t.Fatal(err)
+			}
+			simPool.all = append(simPool.all, newSimContent(t, pair.Certificate, pair.PrivateKey))
+		}
+		simPool.all = append(simPool.all, simContent{data: map[string][]byte{
+			"tls.crt": simPool.all[0].data["tls.crt"], "tls.key": simPool.all[1].data["tls.key"],
+		}})
+	})
+	return simPool.all
+}
+
+func newSimContent(t testing.TB, certificate, key []byte) simContent {
+	api := newSimAPI()
+	name := types.NamespacedName{Namespace: "a", Name: "b"}
+	api.putSecret(name, map[string][]byte{"tls.crt": certificate, "tls.key": key})
+	content, err := bundle.Load(api.secrets[name], bundle.Options{Now: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return simContent{data: api.secrets[name].Data, content: content.Hash.Content()}
+}
+
+func newSimWorld(t testing.TB, seed uint64, options emulator.Options) *simWorld {
+	options.Accounts = []emulator.Account{
+		{ID: simOwn, AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"},
+		{ID: simOther, AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"},
+	}
+	options.Seed = int64(seed)
+	w := &simWorld{
+		t: t, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
+		transports: map[string]http.RoundTripper{}, pool: simContents(t),
+		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
+		announced: map[string]bool{}, foreign: map[int64]bool{}, prefixed: map[types.NamespacedName]bool{},
+		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+	}
+	w.settleDelay = 30 * time.Second
+	w.api.stored = w.observe
+	for _, site := range cas.Sites() {
+		w.transports[site] = w.cloud.Transport(site)
+	}
+	return w
+}
+
+func (w *simWorld) close() { w.cloud.Close() }
+
+func (w *simWorld) violatef(format string, args ...any) {
+	w.violations = append(w.violations, fmt.Sprintf(format, args...))
+}
+
+func (w *simWorld) notef(format string, args ...any) {
+	w.trace = append(w.trace, time.Now().UTC().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// simOperator is one process of the operator, with its own view of the API server.
+type simOperator struct {
+	world    *simWorld
+	name     string
+	r        *Reconciler
+	drift    *drift
+	cloud    *cas.Cloud
+	objects  map[types.NamespacedName]*v1alpha1.CloudCertificate
+	secrets  map[types.NamespacedName]*metav1.PartialObjectMetadata
+	cursor   int
+	queue    map[types.NamespacedName]time.Time
+	failures map[types.NamespacedName]int
+	busy     map[types.NamespacedName]bool
+	dead     bool
+}
+
+// start starts an operator, as a new process does: with a fresh list of everything.
+func (w *simWorld) start() *simOperator {
+	w.started++
+	op := &simOperator{
+		world: w, name: fmt.Sprintf("op%d", w.started),
+		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{}, secrets: map[types.NamespacedName]*metav1.PartialObjectMetadata{},
+		queue: map[types.NamespacedName]time.Time{}, failures: map[types.NamespacedName]int{}, busy: map[types.NamespacedName]bool{},
+	}
+	cloud, err := cas.New(cas.Config{
+		Endpoints:   map[string]string{cas.SiteChina: "http://127.0.0.1:1", cas.SiteInternational: "http://127.0.0.1:2"},
+		STSEndpoint: "http://127.0.0.1:1", ParseName: bundle.ParseName, Transport: simTransport{op},
+		Background: func(f func()) { f() }, OwnWriteAge: w.ownWriteAge,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	own, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	op.cloud = cloud
+	kube, live := simClient{op: op}, simLive{op: op}
+	pruneDelay := simPruneDelay
+	if w.pruneDelayed != nil {
+		pruneDelay = w.pruneDelayed(pruneDelay)
+	}
+	op.r = &Reconciler{
+		Client: kube, Live: live, Recorder: simRecorder{op}, Clock: clock.RealClock{},
+		Accounts: &Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: live},
+		Options: Options{
+			ClusterID: simCluster, Region: cas.SiteChina, MaxVersionsPerHour: 30,
+			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
+		},
+		Jitter: func(d time.Duration) time.Duration { return d },
+	}
+	op.drift = &drift{Reconciler: op.r, enqueue: func(_ context.Context, key client.ObjectKey) {
+		if w.onMissing != nil && op.r.memory.missing(op.objects[key]) {
+			w.onMissing(op, key)
+			return
+		}
+		op.enqueue(key, 0)
+	}}
+	op.r.began()
+	op.relist()
+	w.operators = append(w.operators, op)
+	return op
+}
+
+// stop ends an operator, dead or alive.
+func (w *simWorld) stop(op *simOperator) {
+	op.dead = true
+	w.operators = slices.DeleteFunc(w.operators, func(o *simOperator) bool { return o == op })
+}
+
+func (op *simOperator) enqueue(key types.NamespacedName, after time.Duration) {
+	due := time.Now().Add(after)
+	if known, ok := op.queue[key]; !ok || due.Before(known) {
+		op.queue[key] = due
+	}
+}
+
+// relist is what a watch does that was interrupted, or a start: it takes over the
+// state of the API server, and everything is looked at.
+func (op *simOperator) relist() {
+	w := op.world
+	op.cursor = len(w.api.log)
+	clear(op.objects)
+	clear(op.secrets)
+	for key, object := range w.api.objects {
+		op.objects[key] = object
+	}
+	for key, secret := range w.api.secrets {
+		op.secrets[key] = secretMeta(secret)
+	}
+	for key := range op.objects {
+		op.enqueue(key, 0)
+	}
+}
+
+// deliver lets the watches show the next events.
+func (op *simOperator) deliver(n int) {
+	for ; n > 0 && op.cursor < len(op.world.api.log); n-- {
+		e := op.world.api.log[op.cursor]
+		op.cursor++
+		if e.oldSecret != nil || e.newSecret != nil {
+			op.showSecret(e)
+			continue
+		}
+		seen := op.objects[e.key]
+		if e.newObject == nil {
+			delete(op.objects, e.key)
+			op.enqueue(e.key, 0)
+			continue
+		}
+		op.objects[e.key] = e.newObject
+		if seen == nil || op.r.relevant().Update(event.UpdateEvent{ObjectOld: seen, ObjectNew: e.newObject}) {
+			op.enqueue(e.key, 0)
+		}
+	}
+}
+
+func (op *simOperator) showSecret(e simEvent) {
+	shown := e.newSecret
+	if shown == nil {
+		delete(op.secrets, e.key)
+		shown = e.oldSecret
+	} else {
+		op.secrets[e.key] = shown
+	}
+	for _, request := range op.r.referrers(context.Background(), shown) {
+		op.enqueue(request.NamespacedName, 0)
+	}
+}
+
+// due returns the keys whose time has come, in order.
+func (op *simOperator) due() []types.NamespacedName {
+	now := time.Now()
+	return slices.DeleteFunc(sortedKeys(op.queue), func(key types.NamespacedName) bool {
+		return op.busy[key] || op.queue[key].After(now)
+	})
+}
+
+// run does one pass over an object, and queues it as the controller would.
+func (op *simOperator) run(key types.NamespacedName) {
+	if op.dead || op.busy[key] {
+		return
+	}
+	delete(op.queue, key)
+	op.busy[key] = true
+	defer delete(op.busy, key)
+	if op.world.onReconcile != nil && op.world.onReconcile(op, key) {
+		return
+	}
+	ctx := log.IntoContext(context.Background(), logr.New(simLog{op: op}))
+	result, err := op.r.reconcileRequest(ctx, reconcile.Request{NamespacedName: key})
+	op.world.notef("%s pass %s: after %s, %v", op.name, key.Name, result.RequeueAfter, err)
+	op.world.checkText("an error", fmt.Sprint(err))
+	if err != nil {
+		op.failures[key]++
+		op.enqueue(key, min(time.Second<<min(op.failures[key]-1, 9), 5*time.Minute))
+		return
+	}
+	delete(op.failures, key)
+	if result.RequeueAfter > 0 {
+		op.enqueue(key, result.RequeueAfter)
+	}
+}
+
+// step is one external step of an operator that has an effect. The first error keeps
+// it from happening, the second follows it.
+func (op *simOperator) step(what string) (before, after error) {
+	w := op.world
+	if op.dead {
+		return errDead, nil
+	}
+	w.steps++
+	w.notef("%s step %d: %s", op.name, w.steps, what)
+	if w.steps == w.disturbAt && strings.HasPrefix(what, w.disturbance.only) {
+		return op.disturb()
+	}
+	if !w.chaos {
+		return nil, nil
+	}
+	switch dice := w.random.IntN(1000); {
+	case dice < 8:
+		w.events++
+		return op.kill(dice%2 == 0)
+	case dice < 20 && strings.HasPrefix(what, "kube"):
+		w.events++
+		return errors.New("the API server is away"), nil
+	case dice < 32 && strings.HasPrefix(what, "kube"):
+		w.events++
+		return nil, errors.New("the API server's answer was lost")
+	case dice < 150 && w.depth < 3 && !strings.Contains(what, string(cas.ActionDelete)):
+		w.depth++
+		w.act()
+		w.depth--
+		if op.dead {
+			return errDead, nil
+		}
+	}
+	return nil, nil
+}
+
+// disturb is what happens at the step that is disturbed.
+func (op *simOperator) disturb() (before, after error) {
+	d := op.world.disturbance
+	if !d.lives {
+		return op.kill(d.after)
+	}
+	op.world.notef("%s's call fails; it had its effect: %t", op.name, d.after)
+	if d.after {
+		return nil, errLost
+	}
+	return errLost, nil
+}
+
+func (op *simOperator) kill(after bool) (error, error) {
+	op.dead = true
+	op.world.notef("%s killed", op.name)
+	if after {
+		return nil, errDead
+	}
+	return errDead, nil
+}
+
+// read is a live read, which may fail.
+func (op *simOperator) read() error {
+	if op.dead {
+		return errDead
+	}
+	if op.world.chaos && op.world.random.IntN(200) == 0 {
+		return errors.New("the API server is away")
+	}
+	return nil
+}
+
+// simTransport carries the calls of an operator to the cloud.
+type simTransport struct{ op *simOperator }
+
+func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	w, action := t.op.world, form.Get("Action")
+	var after error
+	if action != "GetCallerIdentity" { // asked for by a goroutine of its own, and without effect
+		var before error
+		if before, after = t.op.step("cloud " + action + " " + form.Get("Name") + form.Get("CertId")); before != nil {
+			return nil, before
+		}
+		if action == string(cas.ActionUpload) && w.rename != nil {
+			form.Set("Name", w.rename(t.op, form.Get("Name")))
+			resign(form)
+		}
+	}
+	site := cas.SiteChina
+	if request.URL.Port() == "2" {
+		site = cas.SiteInternational
+	}
+	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
+	response, err := w.transports[site].RoundTrip(request)
+	if action != "GetCallerIdentity" {
+		w.afterCall()
+		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
+			w.lostAnswer(t.op)
+		}
+	}
+	if after != nil {
+		return nil, after
+	}
+	return response, err
+}
+
+// afterCall compares the cloud with the journal: what was made, and what was deleted.
+func (w *simWorld) afterCall() {
+	journal := w.cloud.Journal()
+	if len(journal) == 0 {
+		return
+	}
+	call := journal[len(journal)-1]
+	if call.Committed && call.Action == string(cas.ActionDelete) {
+		w.checkDeleted(call)
+	}
+	if call.Committed && call.Action == string(cas.ActionUpload) {
+		w.checkAlive()
+	}
+}
+
+// checkAlive looks for two certificates of one identity and content.
+func (w *simWorld) checkAlive() {
+	for _, account := range []string{simOwn, simOther} {
+		for _, site := range cas.Sites() {
+			alive := map[string]int64{}
+			for _, c := range w.cloud.Certificates(account, site) {
+				identity, _, ok := bundle.ParseName(c.Name)
+				if !ok {
+					continue
+				}
+				content := identity + c.SHA256 // what it is, not what its name says
+				if first := alive[content]; first != 0 {
+					w.violatef("certificates %d and %d (%s) are the same content of one object", first, c.CertID, c.Name)
+				}
+				alive[content] = c.CertID
+			}
+		}
+	}
+}
+
+// checkDeleted says whether a certificate might be deleted.
+func (w *simWorld) checkDeleted(call emulator.Call) {
+	identity, _, _ := bundle.ParseName(call.Name)
+	key, ours := w.identities[identity]
+	object := w.api.objects[key]
+	switch {
+	case !ours || w.foreign[call.CertID]:
+		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
+	case object == nil:
+		w.violatef("certificate %d (%s) was deleted after its object was gone", call.CertID, call.Name)
+	case moved(&object.Status, place{account: call.Account, site: call.Site}):
+		w.violatef("certificate %d (%s) was deleted in a place that its object does not live in", call.CertID, call.Name)
+	case !object.DeletionTimestamp.IsZero():
+		if untouched(object) != "" {
+			w.violatef("certificate %d (%s) was deleted against the will of its object", call.CertID, call.Name)
+		}
+	case object.Status.CertID == call.CertID:
+		w.violatef("certificate %d (%s) was deleted while it was the current one", call.CertID, call.Name)
+	case object.Spec.RevisionHistoryLimit == nil || object.Spec.Suspend:
+		w.violatef("certificate %d (%s) was pruned although its object keeps it", call.CertID, call.Name)
+	case time.Since(w.published[key].at) < simPruneDelay:
+		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
+	}
+}
+
+// observe follows what the API server stores.
+func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
+	w.identities[bundle.Identity(simCluster, key.Namespace, key.Name)] = key
+	delete(w.gone, key)
+	if object == nil {
+		if !old.DeletionTimestamp.IsZero() && untouched(old) == "" {
+			w.gone[key] = old
+		}
+		delete(w.published, key)
+		return
+	}
+	if id := object.Status.CertID; id != 0 && w.published[key].certID != id {
+		w.published[key] = simPublication{certID: object.Status.CertID, at: time.Now()}
+	}
+}
+
+// simRecorder keeps what events announce.
+type simRecorder struct{ op *simOperator }
+
+func (r simRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
+	w := r.op.world
+	text := fmt.Sprintf(note, args...)
+	w.notef("%s event %s: %s", r.op.name, reason, text)
+	w.checkText("an event", text)
+	if reason != v1alpha1.ReasonReleased {
+		return
+	}
+	object := regarding.(*v1alpha1.CloudCertificate)
+	w.announced[string(object.UID)] = true
+}
+
+// checkText looks for key material.
+func (w *simWorld) checkText(where, text string) {
+	if strings.Contains(text, "-----BEGIN") || strings.Contains(text, "own-secret") || strings.Contains(text, "other-secret") {
+		w.violatef("%s holds a secret: %.60s", where, text)
+		return
+	}
+	for _, content := range w.pool {
+		for _, line := range bytes.Split(content.data["tls.key"], []byte("\n"))[1:3] {
+			if len(line) > 20 && strings.Contains(text, string(line)) {
+				w.violatef("%s holds a private key", where)
+			}
+		}
+	}
+}
+
+// simLog is a log that is searched for secrets and forgotten.
+type simLog struct{ op *simOperator }
+
+func (simLog) Init(logr.RuntimeInfo)            {}
+func (simLog) Enabled(int) bool                 { return true }
+func (l simLog) WithValues(...any) logr.LogSink { return l }
+func (l simLog) WithName(string) logr.LogSink   { return l }
+func (l simLog) Info(_ int, text string, kv ...any) {
+	l.op.world.checkText("the log", fmt.Sprint(append([]any{text}, kv...)...))
+}
+func (l simLog) Error(err error, text string, kv ...any) {
+	l.op.world.checkText("the log", fmt.Sprint(append([]any{err, text}, kv...)...))
+}
+
+// certificates are those of ours in the cloud, by id, with their place.
+func (w *simWorld) certificates() map[int64]emulator.Certificate {
+	all := map[int64]emulator.Certificate{}
+	for _, account := range []string{simOwn, simOther} {
+		for _, site := range cas.Sites() {
+			for _, c := range w.cloud.Certificates(account, site) {
+				all[c.CertID] = c
+			}
+		}
+	}
+	return all
+}
+
+// quiesce ends every disturbance and lets the world come to rest: one operator, all
+// events, all timers of more than a day, and drift rounds.
+func (w *simWorld) quiesce() {
+	w.chaos, w.disturbAt = false, 0
+	w.cloud.ClearFaults()
+	for _, key := range sortedKeys(w.api.objects) {
+		if ref := w.api.objects[key].Spec.CredentialsSecretRef.Name; ref != "" && w.api.objects[key].DeletionTimestamp.IsZero() {
+			w.putCredentials(key.Namespace)
+		}
+	}
+	for len(w.operators) > 1 {
+		w.stop(w.operators[1])
+	}
+	if len(w.operators) == 0 || w.operators[0].dead {
+		w.operators = nil
+		w.start()
+	}
+	op := w.operators[0]
+	op.relist()
+	w.settle(op, 26*time.Hour)
+	for range 3 {
+		for _, p := range op.drift.places(context.Background()) {
+			op.drift.round(context.Background(), p)
+		}
+		w.settle(op, 2*time.Hour)
+	}
+	w.settle(op, 26*time.Hour)
+}
+
+// settle runs an operator for a time.
+func (w *simWorld) settle(op *simOperator, limit time.Duration) {
+	end := time.Now().Add(limit)
+	for passes := 0; ; passes++ {
+		op.deliver(1 << 30)
+		if op.dead {
+			return
+		}
+		if due := op.due(); len(due) > 0 {
+			op.run(due[0])
+			if passes > 20000 {
+				w.violatef("no rest after %d passes", passes)
+				return
+			}
+			continue
+		}
+		next := end
+		for _, at := range op.queue {
+			if at.Before(next) {
+				next = at
+			}
+		}
+		time.Sleep(max(time.Until(next), 0))
+		if !next.Before(end) {
+			return
+		}
+	}
+}
+
+// callsPerEvent bounds the uploads and deletes that one thing from outside may lead to.
+const callsPerEvent = 12
+
+// checkRest compares the world at rest with what was promised.
+func (w *simWorld) checkRest() {
+	writes := 0
+	for _, call := range w.cloud.Journal() {
+		if call.Action == string(cas.ActionUpload) || call.Action == string(cas.ActionDelete) {
+			writes++
+		}
+	}
+	if most := callsPerEvent * (w.events + len(w.api.objects) + 1); writes > most {
+		w.violatef("%d uploads and deletes for %d things that happened", writes, w.events)
+	}
+	all := w.certificates()
+	for id := range w.foreign {
+		if _, ok := all[id]; !ok {
+			w.violatef("foreign certificate %d is gone", id)
+		}
+	}
+	for key, object := range w.api.objects {
+		w.checkObject(key, object, all)
+	}
+	for id, c := range all {
+		identity, _, ok := bundle.ParseName(c.Name)
+		key, ours := w.identities[identity]
+		if !ok || !ours || w.foreign[id] {
+			continue
+		}
+		w.checkAccounted(key, c)
+	}
+}
+
+// checkObject says whether an object has reached what its spec and Secret ask for.
+func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudCertificate, all map[int64]emulator.Certificate) {
+	w.checkText("the status", string(encode(object.Status)))
+	status := &object.Status
+	if !object.DeletionTimestamp.IsZero() {
+		w.violatef("%s is still being deleted: %s", key.Name, encode(status.Conditions))
+		return
+	}
+	want, content := w.wanted(object)
+	i := slices.IndexFunc(status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady })
+	if i < 0 || status.Conditions[i].Reason != want {
+		w.violatef("%s: conditions %s, want %s", key.Name, encode(status.Conditions), want)
+		return
+	}
+	if want != v1alpha1.ReasonSynced {
+		return // without its Secret nothing can be repaired, and absence alone changes no status
+	}
+	c, ok := all[status.CertID]
+	if w.rename != nil {
+		c.Name = status.Name // what is broken on purpose is no proof that a check can fail
+	}
+	if !ok || c.Name != status.Name || status.AccountID != "" && c.AccountID != status.AccountID || c.Site != status.Region {
+		w.violatef("%s names certificate %d (%s), which does not exist", key.Name, status.CertID, status.Name)
+	}
+	for _, h := range status.History {
+		if _, listed := all[h.CertID]; !listed {
+			w.violatef("%s: history names certificate %d, which does not exist", key.Name, h.CertID)
+		}
+	}
+	if int(status.HistoryTotal) != len(status.History) {
+		w.violatef("%s: %d versions in history, %d shown", key.Name, status.HistoryTotal, len(status.History))
+	}
+	if _, current, _ := bundle.ParseName(status.Name); current != content && w.rename == nil {
+		w.violatef("%s: %s is not the content of its Secret, %s", key.Name, status.Name, content)
+	}
+	limit := object.Spec.RevisionHistoryLimit
+	shared := w.sharedAtRest(object)
+	if limit != nil && int(status.HistoryTotal) > int(*limit) && !shared {
+		w.violatef("%s: %d superseded versions were never pruned to %d: %s", key.Name, status.HistoryTotal, *limit, encode(status))
+	}
+}
+
+// sharedAtRest says that a version is newer than the current one and not known to be
+// ours: a crash after an upload and a rollback look like another cluster.
+func (w *simWorld) sharedAtRest(object *v1alpha1.CloudCertificate) bool {
+	return slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
+		return h.CertID > object.Status.CertID && h.UploadTime.IsZero()
+	})
+}
+
+// wanted is the reason that an object must have come to, and the content.
+func (w *simWorld) wanted(object *v1alpha1.CloudCertificate) (reason, content string) {
+	secret := w.api.secrets[types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.SecretRef.Name}]
+	switch {
+	case object.Spec.Suspend:
+		return v1alpha1.ReasonSuspended, ""
+	case secret == nil || len(secret.Data["tls.crt"]) == 0:
+		return v1alpha1.ReasonSecretNotFound, ""
+	}
+	for _, c := range w.pool {
+		if bytes.Equal(c.data["tls.crt"], secret.Data["tls.crt"]) && bytes.Equal(c.data["tls.key"], secret.Data["tls.key"]) && c.content != "" {
+			return v1alpha1.ReasonSynced, c.content
+		}
+	}
+	return v1alpha1.ReasonInvalidCertificate, ""
+}
+
+// checkAccounted says whether a certificate of ours is known to somebody.
+func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certificate) {
+	object := w.api.objects[key]
+	at := place{account: c.AccountID, site: c.Site}
+	if object != nil && placeOf(object) == at {
+		named := object.Status.CertID == c.CertID || slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == c.CertID })
+		want, _ := w.wanted(object)
+		if !named && want == v1alpha1.ReasonSynced {
+			w.violatef("certificate %d (%s) is in nobody's status", c.CertID, c.Name)
+		}
+		return
+	}
+	if last := w.gone[key]; object == nil && last != nil && placeOf(last) == at && !w.announced[string(last.UID)] {
+		w.violatef("certificate %d (%s) outlived its object, which promised to take it along", c.CertID, c.Name)
+	}
+}
