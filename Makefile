@@ -6,6 +6,7 @@
 MAKEFLAGS += --no-print-directory
 
 TOOL := go tool -modfile=hack/tools/go.mod
+CHARTTOOL := go tool -modfile=test/chart/go.mod
 # The race detector needs a C compiler; without one the tests run, and say so.
 RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
 
@@ -19,10 +20,12 @@ help: ## Show this help.
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: generate
-generate: ## Generate deepcopy code, the CRD and the roles from the sources.
+generate: ## Generate deepcopy code, CRD, roles and the chart's CRD and README.
 	@$(TOOL) controller-gen object:headerFile=hack/boilerplate.go.txt paths=./api/...
 	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	@$(TOOL) controller-gen rbac:roleName=cloudcert paths=./internal/controller/... paths=./cmd/manager/... output:rbac:dir=config/rbac
+	@go run ./hack/chart
+	@$(CHARTTOOL) helm-docs --chart-search-root=charts --sort-values-order=file --log-level=warning
 
 .PHONY: verify
 verify: ## Regenerate everything and fail on a difference; vet; check the modules.

@@ -1,0 +1,103 @@
+{{/*
+Copyright The cloudcert Authors.
+SPDX-License-Identifier: Apache-2.0
+*/}}
+
+{{- define "cloudcert.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "cloudcert.fullname" -}}
+{{- $name := include "cloudcert.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Name with a suffix, which survives when the whole gets too long. */}}
+{{- define "cloudcert.suffixed" -}}
+{{- $room := sub 62 (len .suffix) | int -}}
+{{- printf "%s-%s" (include "cloudcert.fullname" .root | trunc $room | trimSuffix "-") .suffix -}}
+{{- end -}}
+
+{{/* Name of what lies outside the release's namespace: releases in two namespaces may share theirs. */}}
+{{- define "cloudcert.outsideName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "cloudcert.fullname" .) -}}
+{{- end -}}
+
+{{- define "cloudcert.serviceAccountName" -}}
+{{- .Values.serviceAccount.name | default (include "cloudcert.fullname" .) -}}
+{{- end -}}
+
+{{- define "cloudcert.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "cloudcert.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "cloudcert.chartLabels" -}}
+{{ include "cloudcert.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{/*
+Labels and annotations of an object: those of the chart, of the object's own
+values, and the common ones; the first wins. Takes root, labels, annotations.
+*/}}
+{{- define "cloudcert.metadata" -}}
+labels:
+  {{- merge (dict) (include "cloudcert.chartLabels" .root | fromYaml) (.labels | default dict) .root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "cloudcert.subject" -}}
+kind: ServiceAccount
+name: {{ include "cloudcert.serviceAccountName" . }}
+namespace: {{ .Release.Namespace }}
+{{- end -}}
+
+{{- define "cloudcert.image" -}}
+{{- if .Values.image.digest -}}
+{{- printf "%s@%s" .Values.image.repository .Values.image.digest -}}
+{{- else -}}
+{{- printf "%s:%s" .Values.image.repository (.Values.image.tag | default .Chart.AppVersion) -}}
+{{- end -}}
+{{- end -}}
+
+{{/*
+How metrics are served: "off", "https", or "loopback" where nobody grants the
+right to check who reads them.
+*/}}
+{{- define "cloudcert.metricsMode" -}}
+{{- if not .Values.metrics.enabled -}}
+off
+{{- else if and .Values.watchNamespaces (eq .Values.metrics.rbac "auto") -}}
+loopback
+{{- else -}}
+https
+{{- end -}}
+{{- end -}}
+
+{{/* What the operator does with objects, in all namespaces or in those that it watches. */}}
+{{- define "cloudcert.rules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get, list, watch]
+- apiGroups: [cloudcert.io]
+  resources: [cloudcertificates]
+  verbs: [get, list, watch]
+- apiGroups: [cloudcert.io]
+  resources: [cloudcertificates/status]
+  verbs: [patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end -}}
