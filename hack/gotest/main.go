@@ -5,6 +5,9 @@
 // for each package and everything that a failed test said, and ends with the
 // number of tests that passed, failed and were skipped. It fails if any failed,
 // if a package did not build, and if no test ran at all.
+//
+// A lone -- begins the arguments of another go test, which runs whatever came of
+// the one before it: a second module counts into the same numbers.
 package main
 
 import (
@@ -30,7 +33,35 @@ func main() {
 }
 
 func run(args []string, out io.Writer) error {
-	cmd := exec.CommandContext(context.Background(), "go", append([]string{"test", "-json"}, args...)...)
+	s := newSummary(out)
+	var errs []error
+	for _, args := range commands(args) {
+		errs = append(errs, s.test(args))
+	}
+	return errors.Join(append(errs, s.close())...)
+}
+
+// commands are the arguments of each go command.
+func commands(args []string) [][]string {
+	end := slices.Index(args, "--")
+	if end < 0 {
+		return [][]string{command(args)}
+	}
+	return append([][]string{command(args[:end])}, commands(args[end+1:])...)
+}
+
+// command puts -C, the folder of another module, where go wants it: first.
+func command(args []string) []string {
+	flags := 0
+	if len(args) >= 2 && args[0] == "-C" {
+		flags = 2
+	}
+	return slices.Concat([]string{"test"}, args[:flags], []string{"-json"}, args[flags:])
+}
+
+// test runs one go command to its end.
+func (s *summary) test(args []string) error {
+	cmd := exec.CommandContext(context.Background(), "go", args...)
 	cmd.Stderr = os.Stderr
 	events, err := cmd.StdoutPipe()
 	if err != nil {
@@ -39,9 +70,8 @@ func run(args []string, out io.Writer) error {
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	s := newSummary(out)
 	readErr := s.read(events)
-	return errors.Join(readErr, cmd.Wait(), s.close())
+	return errors.Join(readErr, cmd.Wait())
 }
 
 // event is a line of `go test -json`; see `go doc test2json`.

@@ -6,7 +6,27 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
+
+func TestCommands(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string][]string{
+		"./...":                       {"test -json ./..."},
+		"-race ./...":                 {"test -json -race ./..."},
+		"-C sub ./...":                {"test -C sub -json ./..."},
+		"-race ./... -- -C sub ./...": {"test -json -race ./...", "test -C sub -json ./..."},
+	} {
+		var got []string
+		for _, command := range commands(strings.Fields(args)) {
+			got = append(got, strings.Join(command, " "))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", args, diff)
+		}
+	}
+}
 
 func TestSummary(t *testing.T) {
 	t.Parallel()
