@@ -93,13 +93,18 @@ func render(values map[string]any) (map[string]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	rendered := map[string]string{}
+	return byName(files), nil
+}
+
+// byName leaves folders and empty files out.
+func byName(files map[string]string) map[string]string {
+	named := map[string]string{}
 	for file, text := range files {
 		if strings.TrimSpace(text) != "" {
-			rendered[path.Base(file)] = text
+			named[path.Base(file)] = text
 		}
 	}
-	return rendered, nil
+	return named
 }
 
 // objects returns what the chart makes of values, as objects.

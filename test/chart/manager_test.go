@@ -1,0 +1,65 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// TestManagerTakesTheArguments runs the operator with what the chart gives it:
+// with --version it checks its flags and goes.
+func TestManagerTakesTheArguments(t *testing.T) {
+	t.Parallel()
+	for name, values := range cases(t) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := arguments(t, one(t, objects(t, values), "Deployment"))
+			for i, arg := range args { // the file is a mount of the pod
+				if strings.HasPrefix(arg, "--cas-ca-file=") {
+					args[i] = "--cas-ca-file=" + os.DevNull
+				}
+			}
+			out, err := exec.CommandContext(t.Context(), manager, append(args, "--version")...).CombinedOutput()
+			if err != nil && !strings.Contains(string(out), os.DevNull+" holds no PEM certificate") {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestDefaultsAreTheManagers: values.yaml documents what happens anyway.
+func TestDefaultsAreTheManagers(t *testing.T) {
+	t.Parallel()
+	help, err := exec.CommandContext(t.Context(), manager, "--help").CombinedOutput()
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := arguments(t, one(t, objects(t, nil), "Deployment"))
+	for _, flag := range []string{"region", "upload-qps", "list-qps", "max-versions-per-hour", "max-concurrent-reconciles", "metrics-bind-address", "health-probe-bind-address"} {
+		match := regexp.MustCompile(`(?s)\n  -` + flag + ` .*?\(default "?([^")]*)"?\)\n`).FindSubmatch(help)
+		if match == nil {
+			t.Fatalf("no default of --%s in:\n%s", flag, help)
+		}
+		want := "--" + flag + "=" + string(match[1])
+		if !strings.Contains(strings.Join(args, "\n")+"\n", want+"\n") {
+			t.Errorf("the chart does not set %s: %q", want, args)
+		}
+	}
+}
+
+// arguments are those of the operator's container.
+func arguments(t *testing.T, deployment *unstructured.Unstructured) []string {
+	t.Helper()
+	var args []string
+	for _, arg := range container(t, deployment)["args"].([]any) {
+		args = append(args, arg.(string))
+	}
+	return args
+}

@@ -1,0 +1,176 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+)
+
+const (
+	operator = "cloudcert-system/cloudcert"
+	nobody   = "nobody"
+	cluster  = "the cluster"
+)
+
+// grant is one right of one subject: what it may do where.
+type grant struct{ subject, place, right string }
+
+// TestChartGrantsWhatKustomizeGrants compares the chart with config/default, whose
+// roles are generated from the markers beside the code that needs them.
+func TestChartGrantsWhatKustomizeGrants(t *testing.T) {
+	t.Parallel()
+	if diff := cmp.Diff(grants(t, kustomize(t)), grants(t, objects(t, nil)), cmp.AllowUnexported(grant{})); diff != "" {
+		t.Errorf("-kustomize +chart:\n%s", diff)
+	}
+}
+
+// TestWatchNamespacesGrantsTheSameInThem moves what the operator may do in the
+// cluster into the namespaces that it watches, and lets it do nothing elsewhere.
+func TestWatchNamespacesGrantsTheSameInThem(t *testing.T) {
+	t.Parallel()
+	var want []grant
+	for _, g := range grants(t, kustomize(t)) {
+		switch {
+		case strings.Contains(g.right, "k8s.io/tokenreviews") || strings.Contains(g.right, "k8s.io/subjectaccessreviews"),
+			g.subject == nobody: // metrics: a right that exists cluster-wide only
+		case g.place == cluster:
+			want = append(want, grant{g.subject, "blog", g.right}, grant{g.subject, "shop", g.right})
+		default:
+			want = append(want, g)
+		}
+	}
+	sortGrants(want)
+	values := parse(t, "watchNamespaces: [shop, blog]")
+	if diff := cmp.Diff(want, grants(t, objects(t, values)), cmp.AllowUnexported(grant{})); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	for _, o := range ofKind(objects(t, values), "ClusterRole", "ClusterRoleBinding") {
+		t.Errorf("something cluster-wide is left: %s", describe(o))
+	}
+}
+
+func TestClusterIDNeedsNoRole(t *testing.T) {
+	t.Parallel()
+	for name, values := range map[string]string{
+		"all namespaces":  "clusterId: prod-1",
+		"some namespaces": "{clusterId: prod-1, watchNamespaces: [shop]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, g := range grants(t, objects(t, parse(t, values))) {
+				if g.place == "kube-system" {
+					t.Errorf("the operator may %s in kube-system", g.right)
+				}
+			}
+		})
+	}
+}
+
+// kustomize renders config/default.
+func kustomize(t *testing.T) []*unstructured.Unstructured {
+	t.Helper()
+	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root+"/config/default")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := rendered.AsYaml()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return split(t, "config/default", string(text))
+}
+
+// grants lists the rights in roles, one by one and sorted: those of a role that is
+// bound belong to the subjects, those of others to nobody.
+func grants(t *testing.T, all []*unstructured.Unstructured) []grant {
+	t.Helper()
+	roles := map[string]*rbacv1.Role{}
+	bound := map[string]bool{}
+	for _, o := range ofKind(all, "Role", "ClusterRole") {
+		role := &rbacv1.Role{}
+		convert(t, o, role)
+		roles[o.GetKind()+" "+o.GetNamespace()+"/"+o.GetName()] = role
+	}
+	var found []grant
+	for _, o := range ofKind(all, "RoleBinding", "ClusterRoleBinding") {
+		binding := &rbacv1.RoleBinding{}
+		convert(t, o, binding)
+		key := binding.RoleRef.Kind + " " + binding.Namespace + "/" + binding.RoleRef.Name
+		role := roles[key]
+		if role == nil {
+			t.Fatalf("%s binds %s, which is not there", describe(o), key)
+		}
+		bound[key] = true
+		for _, s := range binding.Subjects {
+			found = append(found, rightsOf(s.Namespace+"/"+s.Name, binding.Namespace, role.Rules)...)
+		}
+	}
+	for key, role := range roles {
+		if !bound[key] {
+			found = append(found, rightsOf(nobody, role.Namespace, role.Rules)...)
+		}
+	}
+	sortGrants(found)
+	return slices.Compact(found)
+}
+
+func convert(t *testing.T, from *unstructured.Unstructured, to any) {
+	t.Helper()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(from.Object, to, true); err != nil {
+		t.Fatalf("%s: %v", describe(from), err)
+	}
+}
+
+// rightsOf takes rules apart into single rights.
+func rightsOf(subject, namespace string, rules []rbacv1.PolicyRule) []grant {
+	place := namespace
+	if place == "" {
+		place = cluster
+	}
+	var all []grant
+	for _, rule := range rules {
+		names := rule.ResourceNames
+		if len(names) == 0 {
+			names = []string{"*"}
+		}
+		for _, verb := range rule.Verbs {
+			for _, url := range rule.NonResourceURLs {
+				all = append(all, grant{subject, place, verb + " " + url})
+			}
+			for _, group := range rule.APIGroups {
+				for _, resource := range rule.Resources {
+					for _, name := range names {
+						all = append(all, grant{subject, place, fmt.Sprintf("%s %s/%s %s", verb, group, resource, name)})
+					}
+				}
+			}
+		}
+	}
+	return all
+}
+
+func sortGrants(all []grant) {
+	slices.SortFunc(all, func(a, b grant) int {
+		return strings.Compare(a.subject+a.place+a.right, b.subject+b.place+b.right)
+	})
+}
+
+func TestOnlyTheOperatorIsGrantedAnything(t *testing.T) {
+	t.Parallel()
+	for _, g := range grants(t, objects(t, nil)) {
+		if g.subject != operator && g != (grant{nobody, cluster, "get /metrics"}) {
+			t.Errorf("%s may %s in %s", g.subject, g.right, g.place)
+		}
+	}
+}
