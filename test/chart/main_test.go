@@ -4,17 +4,27 @@
 package chart
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
+
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// manager is the operator, built from this checkout.
-var manager string
+// Shared by all tests: a control plane, an administrator's client for it, and the
+// operator's binary.
+var (
+	plane   *testbed.ControlPlane
+	kube    client.Client
+	manager string
+)
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -27,16 +37,25 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) (code int, err error) {
+	if *update {
+		return m.Run(), nil // the golden files alone
+	}
+	ctrl.SetLogger(logr.Discard()) // what the test's own clients have to say
 	dir, err := os.MkdirTemp("", "cloudcert-chart-")
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	manager = filepath.Join(dir, "manager")
-	build := exec.Command("go", "build", "-o", manager, "./cmd/manager")
-	build.Dir = root
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("failed to build the operator: %w\n%s", err, out)
+	if manager, err = testbed.Build(context.Background(), dir, "./cmd/manager"); err != nil {
+		return 1, err
+	}
+	if plane, err = testbed.StartControlPlane(); err != nil {
+		return 1, err
+	}
+	defer func() { err = errors.Join(err, plane.Stop()) }()
+	kube, err = client.New(plane.Config, client.Options{FieldOwner: "test", FieldValidation: "Strict"})
+	if err != nil {
+		return 1, err
 	}
 	return m.Run(), nil
 }

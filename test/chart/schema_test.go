@@ -80,6 +80,8 @@ func TestImpossibleCombinationsSayWhatToDo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ values, want string }{
 		"a ServiceMonitor of metrics that are off":         {"metrics: {enabled: false, serviceMonitor: {enabled: true}}", "metrics.enabled"},
+		"readers of metrics that are on loopback":          {"{watchNamespaces: [shop], metrics: {readers: [{name: prometheus, namespace: monitoring}]}}", "metrics.rbac"},
+		"readers without roles":                            {"{rbac: {create: false}, metrics: {readers: [{name: prometheus, namespace: monitoring}]}}", "rbac.create"},
 		"a ServiceMonitor of metrics that are on loopback": {"{watchNamespaces: [shop], metrics: {serviceMonitor: {enabled: true}}}", "metrics.rbac"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,6 +74,11 @@ func parse(t *testing.T, values string) map[string]any {
 
 // render returns what the chart makes of values, by the template's name.
 func render(values map[string]any) (map[string]string, error) {
+	return renderIn(releaseNamespace, values)
+}
+
+// renderIn is render for a release in another namespace.
+func renderIn(namespace string, values map[string]any) (map[string]string, error) {
 	chart, err := loader.Load(chartDir)
 	if err != nil {
 		return nil, err
@@ -84,7 +89,7 @@ func render(values map[string]any) (map[string]string, error) {
 	}
 	capabilities := common.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *version
-	release := common.ReleaseOptions{Name: releaseName, Namespace: releaseNamespace, Revision: 1, IsInstall: true}
+	release := common.ReleaseOptions{Name: releaseName, Namespace: namespace, Revision: 1, IsInstall: true}
 	all, err := util.ToRenderValues(chart, values, release, capabilities)
 	if err != nil {
 		return nil, err
@@ -110,7 +115,13 @@ func byName(files map[string]string) map[string]string {
 // objects returns what the chart makes of values, as objects.
 func objects(t *testing.T, values map[string]any) []*unstructured.Unstructured {
 	t.Helper()
-	files, err := render(values)
+	return objectsIn(t, releaseNamespace, values)
+}
+
+// objectsIn is objects for a release in another namespace.
+func objectsIn(t *testing.T, namespace string, values map[string]any) []*unstructured.Unstructured {
+	t.Helper()
+	files, err := renderIn(namespace, values)
 	if err != nil {
 		t.Fatal(err)
 	}
