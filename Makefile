@@ -6,7 +6,6 @@
 MAKEFLAGS += --no-print-directory
 
 TOOL := go tool -modfile=hack/tools/go.mod
-CHARTTOOL := go tool -modfile=test/chart/go.mod
 # The chart lies outside the module of its tests, where go does not look before it
 # takes a result from its cache: -count=1.
 CHARTTEST := -C test/chart -count=1 ./...
@@ -28,7 +27,7 @@ generate: ## Generate deepcopy code, CRD, roles and the chart's CRD and README.
 	@$(TOOL) controller-gen crd paths=./api/... output:crd:dir=config/crd/bases
 	@$(TOOL) controller-gen rbac:roleName=cloudcert paths=./internal/controller/... paths=./cmd/manager/... output:rbac:dir=config/rbac
 	@go run ./hack/chart
-	@$(CHARTTOOL) helm-docs --chart-search-root=charts --sort-values-order=file --log-level=warning
+	@go -C test/chart tool helm-docs --chart-search-root=../../charts --sort-values-order=file --log-level=warning
 
 .PHONY: verify
 verify: ## Regenerate everything and fail on a difference; vet; check the modules.
