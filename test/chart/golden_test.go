@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files of testdata/gold
 // TestRendersAreKnown compares what the chart renders with the golden files: a
 // change of the chart shows there what it changes for users.
 //
-//	cd test/chart && go test -run Known . -update
+//	go test -C test/chart . -update
 func TestRendersAreKnown(t *testing.T) {
 	t.Parallel()
 	all := cases(t)
@@ -45,7 +45,7 @@ func TestRendersAreKnown(t *testing.T) {
 				t.Fatal(err)
 			}
 			if diff := cmp.Diff(string(want), got); diff != "" {
-				t.Errorf("%s is not what the chart renders; if that was meant, run the test with -update (-want +got):\n%s", file, diff)
+				t.Errorf("%s is not what the chart renders; if that was meant: go test -C test/chart . -update (-want +got):\n%s", file, diff)
 			}
 		})
 	}
