@@ -4,6 +4,8 @@
 package chart
 
 import (
+	"crypto/tls"
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -115,7 +117,7 @@ func testOperatorWorks(t *testing.T, namespace, values string) {
 		ensureNamespace(t, name)
 	}
 	config, args := install(t, namespace, parse(t, values))
-	process := start(t, config, append(args, "--leader-election-namespace="+namespace))
+	process := start(t, config, args, "--leader-election-namespace="+namespace, "--metrics-bind-address=0")
 
 	object := cloudCertificate(shop)
 	if err := kube.Create(t.Context(), object); err != nil {
@@ -138,6 +140,44 @@ func testOperatorWorks(t *testing.T, namespace, values string) {
 	})
 	if strings.Contains(strings.ToLower(process.Output()), "forbidden") {
 		t.Errorf("the operator was refused something:\n%s", process.Output())
+	}
+}
+
+// TestMetricsAreForReaders: the chart's roles let the operator check who asks, and
+// let those in that metrics.readers names.
+func TestMetricsAreForReaders(t *testing.T) {
+	const namespace = "metrics"
+	ensureNamespace(t, namespace)
+	for _, name := range []string{"prometheus", "stranger"} {
+		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace}}
+		if err := kube.Create(t.Context(), account); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config, args := install(t, namespace, parse(t, "metrics: {readers: [{name: prometheus, namespace: metrics}]}"))
+	address, err := testbed.FreeAddress()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := strings.Cut(address, ":")
+	process := start(t, config, args, "--leader-elect=false", "--metrics-bind-address=:"+port) // loopback alone would need no token
+	visitor := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	for name, want := range map[string]int{"": http.StatusUnauthorized, "stranger": http.StatusForbidden, "prometheus": http.StatusOK} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://"+address+"/metrics", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if name != "" {
+			request.Header.Set("Authorization", "Bearer "+tokenOf(t, namespace, name))
+		}
+		var response *http.Response
+		eventually(t, process, "the metrics are served", func() bool { // shortly after it is ready
+			response, err = visitor.Do(request)
+			return err == nil
+		})
+		if response.Body.Close(); response.StatusCode != want {
+			t.Errorf("%q is answered %s, want %d\n%s", name, response.Status, want, process.Output())
+		}
 	}
 }
 
@@ -211,25 +251,31 @@ func install(t *testing.T, namespace string, values map[string]any) (*rest.Confi
 			t.Fatalf("%s: %v", describe(o), err)
 		}
 	}
+	config := rest.AnonymousClientConfig(plane.Config)
+	config.BearerToken = tokenOf(t, account.Namespace, account.Name)
+	return config, args
+}
+
+// tokenOf asks for a token of a ServiceAccount.
+func tokenOf(t *testing.T, namespace, name string) string {
+	t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
 	token := &authenticationv1.TokenRequest{}
 	if err := kube.SubResource("token").Create(t.Context(), account, token); err != nil {
 		t.Fatal(err)
 	}
-	config := rest.AnonymousClientConfig(plane.Config)
-	config.BearerToken = token.Status.Token
-	return config, args
+	return token.Status.Token
 }
 
 // start runs the operator until the test ends, and waits until it is ready.
-func start(t *testing.T, config *rest.Config, args []string) *testbed.Process {
+func start(t *testing.T, config *rest.Config, args []string, more ...string) *testbed.Process {
 	t.Helper()
 	health, err := testbed.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}
-	args = append(slices.Clone(args), // the last one of a flag counts
-		"--kubeconfig="+kubeconfig(t, config), "--health-probe-bind-address="+health, "--metrics-bind-address=0")
-	process, err := testbed.Start(t.Context(), manager, nil, args...)
+	more = append(more, "--kubeconfig="+kubeconfig(t, config), "--health-probe-bind-address="+health)
+	process, err := testbed.Start(t.Context(), manager, nil, slices.Concat(args, more)...) // the last of a flag counts
 	if err != nil {
 		t.Fatal(err)
 	}
