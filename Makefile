@@ -46,6 +46,7 @@ endif
 
 .PHONY: chart
 chart: ## Lint the Helm chart and test what it renders, refuses and grants.
+	@go -C test/chart tool helm lint --strict --quiet ../../charts/cloudcert
 	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./hack/gotest $(CHARTTEST)
 
 .PHONY: demo
