@@ -7,8 +7,10 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
@@ -42,16 +44,24 @@ func TestDefaultsAreTheManagers(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := arguments(t, one(t, objects(t, nil), "Deployment"))
-	for _, flag := range []string{"region", "upload-qps", "list-qps", "max-versions-per-hour", "max-concurrent-reconciles", "metrics-bind-address", "health-probe-bind-address"} {
+	for _, flag := range []string{"region", "upload-qps", "list-qps", "max-versions-per-hour", "max-concurrent-reconciles", "drift-interval", "prune-delay", "settle-delay", "orphan-after", "metrics-bind-address", "health-probe-bind-address"} {
 		match := regexp.MustCompile(`(?s)\n  -` + flag + ` .*?\(default "?([^")]*)"?\)\n`).FindSubmatch(help)
 		if match == nil {
 			t.Fatalf("no default of --%s in:\n%s", flag, help)
 		}
-		want := "--" + flag + "=" + string(match[1])
-		if !strings.Contains(strings.Join(args, "\n")+"\n", want+"\n") {
-			t.Errorf("the chart does not set %s: %q", want, args)
+		want := string(match[1])
+		i := slices.IndexFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--"+flag+"=") })
+		if i < 0 || !sameValue(strings.TrimPrefix(args[i], "--"+flag+"="), want) {
+			t.Errorf("the chart does not set --%s=%s: %q", flag, want, args)
 		}
 	}
+}
+
+// sameValue compares two values of a flag; a duration has several writings.
+func sameValue(a, b string) bool {
+	first, err := time.ParseDuration(a)
+	second, secondErr := time.ParseDuration(b)
+	return a == b || err == nil && secondErr == nil && first == second
 }
 
 // arguments are those of the operator's container.

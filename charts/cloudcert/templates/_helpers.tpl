@@ -93,7 +93,7 @@ https
   verbs: [get, list, watch]
 - apiGroups: [cloudcert.io]
   resources: [cloudcertificates]
-  verbs: [get, list, watch]
+  verbs: [get, list, patch, watch]
 - apiGroups: [cloudcert.io]
   resources: [cloudcertificates/status]
   verbs: [patch]
