@@ -3,7 +3,8 @@
 
 // Command gotest runs go test with the arguments that it is given, prints a line
 // for each package and everything that a failed test said, and ends with the
-// number of tests that passed, failed and were skipped. It fails if any failed,
+// number of tests that passed, failed and were skipped, after the figures of the
+// simulation. It fails if any failed,
 // if a package did not build, and if no test ran at all.
 //
 // A lone -- begins the arguments of another go test, which runs whatever came of
@@ -91,8 +92,12 @@ type summary struct {
 	said                    map[name][]string
 	skips                   map[name]string
 	tests                   map[string]bool // packages in which a test failed
+	figures                 string
 	passed, failed, skipped int
 }
+
+// figures begins a line of a test that is shown at the end; of several the last.
+const figures = "simulation: "
 
 func newSummary(out io.Writer) *summary {
 	return &summary{out: out, said: map[name][]string{}, skips: map[name]string{}, tests: map[string]bool{}}
@@ -125,6 +130,9 @@ func (s *summary) handle(e event) {
 	switch e.Action {
 	case "output":
 		s.said[n] = append(s.said[n], e.Output)
+		if strings.HasPrefix(e.Output, figures) {
+			s.figures = e.Output
+		}
 	case "build-output":
 		fmt.Fprint(s.out, e.Output)
 	case "pass", "skip", "fail":
@@ -186,6 +194,7 @@ func (s *summary) close() error {
 	for n, why := range s.skips {
 		fmt.Fprintf(s.out, "skipped %s %s: %s\n", n.Package, n.Test, why)
 	}
+	fmt.Fprint(s.out, s.figures)
 	fmt.Fprintf(s.out, "%d passed, %d failed, %d skipped\n", s.passed, s.failed, s.skipped)
 	if s.failed > 0 {
 		return fmt.Errorf("%d tests or packages failed", s.failed)

@@ -38,6 +38,9 @@ func TestSummary(t *testing.T) {
 		fails             bool
 	}{
 		"all pass": {pass + `{"Action":"pass","Package":"p","Elapsed":1.5}`, "ok   p 1.5s\n1 passed, 0 failed, 0 skipped\n", "noise", false},
+		"the last figures are shown": {`{"Action":"output","Package":"p","Output":"simulation: 1\n"}
+{"Action":"output","Package":"p","Test":"A","Output":"simulation: 2\n"}
+` + pass + `{"Action":"pass","Package":"p","Elapsed":1.5}`, "ok   p 1.5s\nsimulation: 2\n1 passed", "simulation: 1", false},
 		"a failure shows what it said": {pass + `{"Action":"output","Package":"p","Test":"B","Output":"want 1\n"}
 {"Action":"fail","Package":"p","Test":"B"}
 {"Action":"fail","Package":"p"}`, "want 1\n1 passed, 1 failed, 0 skipped\n", "noise", true},

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -242,21 +243,21 @@ func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), rep
 	return points
 }
 
-// TestCrashPoints kills the operator at every external step of every lifecycle.
-func TestCrashPoints(t *testing.T) {
-	t.Parallel()
+// testCrashPoints disturbs every lifecycle at every external step.
+func testCrashPoints(t *testing.T, points, violations *atomic.Int64) {
 	for name, play := range lifecycles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				points := crashPoints(t, play, nil, func(what string, w *simWorld) {
+				n := crashPoints(t, play, nil, func(what string, w *simWorld) {
 					if len(w.violations) > 0 {
+						violations.Add(int64(len(w.violations)))
 						t.Errorf("%s: %s\n%s", what, strings.Join(w.violations, "\n"), strings.Join(w.trace, "\n"))
 					}
 				})
-				simulated.points.Add(int64(points))
-				if points < 8 {
-					t.Errorf("only %d points: the lifecycle did not happen", points)
+				points.Add(int64(n))
+				if n < 8 {
+					t.Errorf("only %d points: the lifecycle did not happen", n)
 				}
 			})
 		})

@@ -8,9 +8,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
+	"flag"
 	"fmt"
 	"net/url"
-	"os"
 	"runtime"
 	"slices"
 	"strconv"
@@ -370,42 +370,53 @@ func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) *simWorld {
 	return w
 }
 
-// schedules is how many random schedules are played: CLOUDCERT_SCHEDULES, or a few.
-func schedules(t *testing.T) int {
-	n, err := strconv.Atoi(os.Getenv("CLOUDCERT_SCHEDULES"))
-	if err != nil {
-		return 300
-	}
-	t.Logf("%d schedules", n)
-	return n
-}
+var (
+	schedules = flag.Int("schedules", 200, "how many random schedules the simulation plays")
+	seed      = flag.Uint64("seed", 0, "the one schedule that the simulation plays, with everything that happens")
+)
 
-// TestRandomSchedules plays random schedules. CLOUDCERT_SEED replays one.
-func TestRandomSchedules(t *testing.T) {
-	t.Parallel()
-	if seed, err := strconv.ParseUint(os.Getenv("CLOUDCERT_SEED"), 10, 64); err == nil {
-		synctest.Test(t, func(t *testing.T) {
-			w := simulate(t, seed, nil)
-			for _, line := range w.trace {
-				t.Log(line)
-			}
-			for _, v := range w.violations {
-				t.Error(v)
-			}
-		})
+// TestSimulation plays the lifecycles with a disturbance at each step, and random
+// schedules, and prints how many of them there were.
+func TestSimulation(t *testing.T) {
+	if *seed != 0 {
+		replay(t, *seed)
 		return
 	}
-	total := schedules(t)
+	began := time.Now()
+	points, violations := &atomic.Int64{}, &atomic.Int64{}
+	t.Run("crash points", func(t *testing.T) { testCrashPoints(t, points, violations) })
+	t.Run("schedules", func(t *testing.T) { testSchedules(t, violations) })
+	fmt.Printf("simulation: %d crash points, %d schedules, %d violations, %.0f s\n",
+		points.Load(), *schedules, violations.Load(), time.Since(began).Seconds())
+}
+
+// replay plays one schedule and tells everything.
+func replay(t *testing.T, seed uint64) {
+	synctest.Test(t, func(t *testing.T) {
+		w := simulate(t, seed, nil)
+		for _, line := range w.trace {
+			t.Log(line)
+		}
+		for _, v := range w.violations {
+			t.Error(v)
+		}
+	})
+}
+
+// testSchedules plays random schedules, one on each processor at a time.
+func testSchedules(t *testing.T, violations *atomic.Int64) {
 	var next, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for seed := next.Add(1); seed <= int64(total) && failed.Load() < 5; seed = next.Add(1) {
+			for seed := next.Add(1); seed <= int64(*schedules) && failed.Load() < 5; seed = next.Add(1) {
 				synctest.Test(t, func(t *testing.T) {
 					w := simulate(t, uint64(seed), nil)
 					if len(w.violations) > 0 {
 						failed.Add(1)
-						t.Errorf("seed %d (replay it with CLOUDCERT_SEED=%d): %s", seed, seed, strings.Join(w.violations, "\n"))
+						violations.Add(int64(len(w.violations)))
+						t.Errorf("schedule %d (replay it with go test ./internal/controller -run TestSimulation -seed=%d -v): %s",
+							seed, seed, strings.Join(w.violations, "\n"))
 					}
 				})
 			}

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -47,9 +46,6 @@ var (
 	errDead = errors.New("the operator was killed")
 	errLost = errors.New("the connection was lost")
 )
-
-// simulated counts what was simulated.
-var simulated struct{ points, schedules atomic.Int64 }
 
 // simWorld is an API server, a cloud, operators and users in one goroutine of a
 // synctest bubble. Every external step of an operator goes through step, where it
