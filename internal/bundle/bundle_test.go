@@ -17,13 +17,15 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 )
 
 func TestLoadTLS(t *testing.T) {
 	t.Parallel()
-	h := newHierarchy(t, p256(t))
-	key := sec1PEM(t, h.leaf.key)
-	b := mustLoad(t, tlsData(certPEM(h.leaf, h.inter, h.root), key))
+	h := at.Hierarchy(t, bundletest.P256(t))
+	key := bundletest.SEC1PEM(t, h.Leaf.Key)
+	b := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter, h.Root), key))
 
 	if diff := cmp.Diff([]string{"www.example.com", "Test Intermediate"}, names(chainOf(t, b.Material.Certificate))); diff != "" {
 		t.Errorf("uploaded chain (-want +got):\n%s", diff)
@@ -31,16 +33,16 @@ func TestLoadTLS(t *testing.T) {
 	if b.Material.PrivateKey != string(key) {
 		t.Error("an EC key in SEC1 must be uploaded as it is")
 	}
-	sum := sha256Of(h.leaf.Raw)
+	sum := sha256Of(h.Leaf.Raw)
 	want := Facts{
 		CommonName: "www.example.com", DNSNames: []string{"www.example.com"}, DNSNamesTotal: 1,
 		SerialNumber: "1001", Issuer: "CN=Test Intermediate",
-		NotBefore: h.leaf.NotBefore, NotAfter: h.leaf.NotAfter, FingerprintSHA256: hex.EncodeToString(sum[:]),
+		NotBefore: h.Leaf.NotBefore, NotAfter: h.Leaf.NotAfter, FingerprintSHA256: hex.EncodeToString(sum[:]),
 	}
 	if diff := cmp.Diff(want, b.Facts); diff != "" {
 		t.Errorf("facts (-want +got):\n%s", diff)
 	}
-	if b.LeafSHA256 != sum || b.EncryptLeafSHA256 != [32]byte{} || b.Type != TLS || !b.ValidUntil.Equal(h.leaf.NotAfter) {
+	if b.LeafSHA256 != sum || b.EncryptLeafSHA256 != [32]byte{} || b.Type != TLS || !b.ValidUntil.Equal(h.Leaf.NotAfter) {
 		t.Errorf("digests or type are wrong: %v", b)
 	}
 	if len(b.Warnings) != 0 {
@@ -53,10 +55,10 @@ func TestKeysAreSentInTheEncodingThatCASKnows(t *testing.T) {
 	for name, curve := range map[string]elliptic.Curve{"P-256": elliptic.P256(), "P-384": elliptic.P384(), "P-521": elliptic.P521()} {
 		t.Run("an ECDSA key on "+name+" is sent as SEC1", func(t *testing.T) {
 			t.Parallel()
-			h := newHierarchy(t, ecKey(t, curve))
-			want := string(sec1PEM(t, h.leaf.key))
-			for _, given := range [][]byte{sec1PEM(t, h.leaf.key), pkcs8PEM(t, h.leaf.key)} {
-				if got := mustLoad(t, tlsData(certPEM(h.leaf, h.inter), given)).Material.PrivateKey; got != want {
+			h := at.Hierarchy(t, bundletest.ECKey(t, curve))
+			want := string(bundletest.SEC1PEM(t, h.Leaf.Key))
+			for _, given := range [][]byte{bundletest.SEC1PEM(t, h.Leaf.Key), bundletest.PKCS8PEM(t, h.Leaf.Key)} {
+				if got := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), given)).Material.PrivateKey; got != want {
 					t.Error("the uploaded key is not the SEC1 encoding of the key")
 				}
 			}
@@ -64,11 +66,11 @@ func TestKeysAreSentInTheEncodingThatCASKnows(t *testing.T) {
 	}
 	t.Run("an RSA key is sent as PKCS#1", func(t *testing.T) {
 		t.Parallel()
-		key := rsaKey(t, 2048)
-		h := newHierarchy(t, key)
-		pkcs1 := blockPEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
-		for _, given := range [][]byte{pkcs1, pkcs8PEM(t, key)} {
-			if got := mustLoad(t, tlsData(certPEM(h.leaf, h.inter), given)).Material.PrivateKey; got != string(pkcs1) {
+		key := bundletest.RSAKey(t, 2048)
+		h := at.Hierarchy(t, key)
+		pkcs1 := bundletest.BlockPEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key))
+		for _, given := range [][]byte{pkcs1, bundletest.PKCS8PEM(t, key)} {
+			if got := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), given)).Material.PrivateKey; got != string(pkcs1) {
 				t.Error("the uploaded key is not the PKCS#1 encoding of the key")
 			}
 		}
@@ -77,11 +79,11 @@ func TestKeysAreSentInTheEncodingThatCASKnows(t *testing.T) {
 
 func TestKinds(t *testing.T) {
 	t.Parallel()
-	h := newHierarchy(t, p256(t))
-	crt, key := certPEM(h.leaf, h.inter), sec1PEM(t, h.leaf.key)
+	h := at.Hierarchy(t, bundletest.P256(t))
+	crt, key := bundletest.CertPEM(h.Leaf, h.Inter), bundletest.SEC1PEM(t, h.Leaf.Key)
 	at := func(before, after time.Duration) data {
-		h := newHierarchy(t, p256(t), func(c *x509.Certificate) { c.NotBefore, c.NotAfter = testNow.Add(before), testNow.Add(after) })
-		return tlsData(certPEM(h.leaf), sec1PEM(t, h.leaf.key))
+		h := at.Hierarchy(t, bundletest.P256(t), func(c *x509.Certificate) { c.NotBefore, c.NotAfter = testNow.Add(before), testNow.Add(after) })
+		return bundletest.TLSData(bundletest.CertPEM(h.Leaf), bundletest.SEC1PEM(t, h.Leaf.Key))
 	}
 	tests := map[string]struct {
 		data     data
@@ -89,13 +91,13 @@ func TestKinds(t *testing.T) {
 		key      string
 		deadline time.Time
 	}{
-		"a sound certificate is accepted":              {data: tlsData(crt, key)},
+		"a sound certificate is accepted":              {data: bundletest.TLSData(crt, key)},
 		"a missing certificate is waited for":          {data: data{"tls.key": key}, want: KindMissing, key: "tls.crt"},
 		"a missing key is waited for":                  {data: data{"tls.crt": crt}, want: KindMissing, key: "tls.key"},
-		"an empty certificate is waited for":           {data: tlsData(nil, key), want: KindMissing, key: "tls.crt"},
-		"white space is no certificate":                {data: tlsData([]byte(" \n"), key), want: KindMissing, key: "tls.crt"},
+		"an empty certificate is waited for":           {data: bundletest.TLSData(nil, key), want: KindMissing, key: "tls.crt"},
+		"white space is no certificate":                {data: bundletest.TLSData([]byte(" \n"), key), want: KindMissing, key: "tls.crt"},
 		"an empty Secret is waited for":                {data: nil, want: KindMissing, key: "tls.crt"},
-		"a foreign key is refused":                     {data: tlsData(crt, sec1PEM(t, p256(t))), want: KindInvalid, key: "tls.key"},
+		"a foreign key is refused":                     {data: bundletest.TLSData(crt, bundletest.SEC1PEM(t, bundletest.P256(t))), want: KindInvalid, key: "tls.key"},
 		"a certificate is valid at its notAfter":       {data: at(-time.Hour, 0)},
 		"a certificate expires after its notAfter":     {data: at(-time.Hour, -time.Second), want: KindInvalid, key: "tls.crt"},
 		"five minutes too early are tolerated":         {data: at(5*time.Minute, time.Hour)},
@@ -134,9 +136,9 @@ func TestTemporaryCertificateOfCertManagerIsPending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer := issue(t, authority(tc.issuer), p256(t), nil)
-			leaf := issue(t, template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = tc.serial }), p256(t), issuer)
-			_, err := load(tlsData(certPEM(leaf), sec1PEM(t, leaf.key)))
+			issuer := bundletest.Issue(t, at.Authority(tc.issuer), bundletest.P256(t), nil)
+			leaf := bundletest.Issue(t, at.Template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = tc.serial }), bundletest.P256(t), issuer)
+			_, err := load(bundletest.TLSData(bundletest.CertPEM(leaf), bundletest.SEC1PEM(t, leaf.Key)))
 			if e, failed := errors.AsType[*Error](err); failed != (tc.want != 0) || failed && e.Kind != tc.want {
 				t.Errorf("got %v, want kind %d", err, tc.want)
 			}
@@ -146,9 +148,9 @@ func TestTemporaryCertificateOfCertManagerIsPending(t *testing.T) {
 
 func TestMaterialShowsNothing(t *testing.T) {
 	t.Parallel()
-	h := newHierarchy(t, p256(t))
-	b := mustLoad(t, tlsData(certPEM(h.leaf, h.inter), sec1PEM(t, h.leaf.key)))
-	private, parseErr := (&loader{secret: secretOf(nil)}).encodeKey("k", h.leaf.key)
+	h := at.Hierarchy(t, bundletest.P256(t))
+	b := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), bundletest.SEC1PEM(t, h.Leaf.Key)))
+	private, parseErr := (&loader{secret: secretOf(nil)}).encodeKey("k", h.Leaf.Key)
 	if parseErr != nil {
 		t.Fatal(parseErr)
 	}
@@ -165,7 +167,7 @@ func TestMaterialShowsNothing(t *testing.T) {
 		slog.New(slog.NewTextHandler(&out, nil)).Info("Loaded", "value", v)
 		slog.New(slog.NewJSONHandler(&out, nil)).Info("Loaded", "value", v)
 	}
-	for name, leak := range keyTraces(h.leaf.key) {
+	for name, leak := range keyTraces(h.Leaf.Key) {
 		if strings.Contains(out.String(), leak) {
 			t.Errorf("the output holds the private key as %s", name)
 		}
@@ -184,12 +186,12 @@ func TestMessagesFitWhateverNamesAreLong(t *testing.T) {
 		s.Data[fmt.Sprint(i)+long("\n\"é")] = []byte("x")
 	}
 	keys := Keys{Certificate: long("c"), SignCertificate: long("d")}
-	p := newPair(t, func(c *x509.Certificate) {
+	p := at.Pair(t, func(c *x509.Certificate) {
 		c.Subject.CommonName, c.Subject.Organization = long("n"), []string{long("o"), "\n"}
 	})
-	other := newPair(t)
-	mismatched := p.data(t)
-	mismatched["enc.crt"], mismatched["enc.key"] = certPEM(other.enc), sec1PEM(t, other.enc.key)
+	other := at.Pair(t)
+	mismatched := p.Data(t)
+	mismatched["enc.crt"], mismatched["enc.key"] = bundletest.CertPEM(other.Enc), bundletest.SEC1PEM(t, other.Enc.Key)
 	mixed := secretOf(mismatched)
 	mixed.Name = s.Name
 	for _, load := range []func() (*Bundle, error){

@@ -13,22 +13,24 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 )
 
 // The seeds are the rows of the table, made anew by each run: no private key is
 // committed. testdata/fuzz holds inputs without key material.
 
 func FuzzTLS(f *testing.F) {
-	for _, s := range allSections() {
-		for _, r := range s.rows {
-			if keys := r.keys.withDefaults(); r.as != SM {
-				d := r.data(f)
+	for _, s := range at.Table() {
+		for _, r := range s.Rows {
+			if keys := optionsOf(r).Keys.withDefaults(); !r.SM {
+				d := r.Data(f)
 				f.Add(d[keys.Certificate], d[keys.PrivateKey])
 			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, crt, key []byte) {
-		b := checkInvariants(t, tlsData(crt, key), TLS)
+		b := checkInvariants(t, bundletest.TLSData(crt, key), TLS)
 		if b == nil {
 			return
 		}
@@ -40,14 +42,16 @@ func FuzzTLS(f *testing.F) {
 }
 
 func FuzzSM(f *testing.F) {
-	for _, s := range smSections() {
-		for _, r := range s.rows {
-			d := r.data(f)
-			f.Add(d["sign.crt"], d["sign.key"], d["enc.crt"], d["enc.key"])
+	for _, s := range at.Table() {
+		for _, r := range s.Rows {
+			if r.SM {
+				d := r.Data(f)
+				f.Add(d["sign.crt"], d["sign.key"], d["enc.crt"], d["enc.key"])
+			}
 		}
 	}
 	f.Fuzz(func(t *testing.T, signCrt, signKey, encCrt, encKey []byte) {
-		checkInvariants(t, smData(signCrt, signKey, encCrt, encKey), SM)
+		checkInvariants(t, bundletest.SMData(signCrt, signKey, encCrt, encKey), SM)
 	})
 }
 
@@ -55,22 +59,22 @@ func FuzzSM(f *testing.F) {
 // certificate and a key of type TLS, and the encryption half of an SM pair whose
 // sign half is sound.
 func FuzzDER(f *testing.F) {
-	var p pair
-	p.sign = issue(f, template("www.example.com", forSigning), derivedSigner(f, SM, "sign"), nil)
-	p.enc = issue(f, template("www.example.com", forEncryption), derivedSigner(f, SM, "encrypt"), nil)
-	f.Add(p.enc.Raw, p.envelope(f))
-	f.Add(p.enc.Raw, derOf(pkcs8PEM(f, p.enc.key)))
-	f.Add(p.enc.Raw, derOf(sec1PEM(f, p.enc.key)))
-	for _, key := range []crypto.Signer{rsaKey(f, 2048), p256(f)} {
-		h := newHierarchy(f, key)
-		f.Add(h.leaf.Raw, derOf(pkcs8PEM(f, key)))
-		f.Add(h.root.Raw, derOf(pkcs8PEM(f, h.root.key)))
+	var p bundletest.Pair
+	p.Sign = bundletest.Issue(f, at.Template("www.example.com", bundletest.ForSigning), derivedSigner(f, SM, "sign"), nil)
+	p.Enc = bundletest.Issue(f, at.Template("www.example.com", bundletest.ForEncryption), derivedSigner(f, SM, "encrypt"), nil)
+	f.Add(p.Enc.Raw, p.Envelope(f))
+	f.Add(p.Enc.Raw, bundletest.DEROf(bundletest.PKCS8PEM(f, p.Enc.Key)))
+	f.Add(p.Enc.Raw, bundletest.DEROf(bundletest.SEC1PEM(f, p.Enc.Key)))
+	for _, key := range []crypto.Signer{bundletest.RSAKey(f, 2048), bundletest.P256(f)} {
+		h := at.Hierarchy(f, key)
+		f.Add(h.Leaf.Raw, bundletest.DEROf(bundletest.PKCS8PEM(f, key)))
+		f.Add(h.Root.Raw, bundletest.DEROf(bundletest.PKCS8PEM(f, h.Root.Key)))
 	}
-	sign := data{"sign.crt": certPEM(p.sign), "sign.key": sec1PEM(f, p.sign.key)}
+	sign := data{"sign.crt": bundletest.CertPEM(p.Sign), "sign.key": bundletest.SEC1PEM(f, p.Sign.Key)}
 	f.Fuzz(func(t *testing.T, crt, key []byte) {
-		crtPEM, keyPEM := blockPEM("CERTIFICATE", crt), blockPEM("PRIVATE KEY", key)
-		checkInvariants(t, tlsData(crtPEM, keyPEM), TLS)
-		checkInvariants(t, smData(sign["sign.crt"], sign["sign.key"], crtPEM, keyPEM), SM)
+		crtPEM, keyPEM := bundletest.BlockPEM("CERTIFICATE", crt), bundletest.BlockPEM("PRIVATE KEY", key)
+		checkInvariants(t, bundletest.TLSData(crtPEM, keyPEM), TLS)
+		checkInvariants(t, bundletest.SMData(sign["sign.crt"], sign["sign.key"], crtPEM, keyPEM), SM)
 	})
 }
 

@@ -15,6 +15,8 @@ import (
 	"testing"
 
 	"github.com/emmansun/gmsm/sm2"
+
+	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 )
 
 // TestGoldenBundles loads committed certificates and compares with hashes that
@@ -36,7 +38,7 @@ func TestGoldenBundles(t *testing.T) {
 				d[key] = readGolden(t, file)
 			}
 			for key, seed := range g.Keys {
-				d[key] = sec1PEM(t, derivedSigner(t, g.Type, seed))
+				d[key] = bundletest.SEC1PEM(t, derivedSigner(t, g.Type, seed))
 			}
 			b, err := Load(secretOf(d), Options{Type: g.Type, Now: testNow})
 			if err != nil {
