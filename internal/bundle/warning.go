@@ -3,13 +3,16 @@
 
 package bundle
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Warning is something that was accepted although the user should know of it.
 type Warning struct {
 	// Reason is one of the Warn constants.
 	Reason string
-	// Message names the Secret's key and what to do.
+	// Message names the Secret's keys and what to do.
 	Message string
 }
 
@@ -40,11 +43,24 @@ const (
 	WarnWeakSignature = "WeakSignature"
 )
 
-// warn records a warning, each once: an issuer with a bad habit has it in many
-// places.
+// maxWarning bounds a warning: an event takes 1024 bytes.
+const maxWarning = 900
+
+// warn records a warning. There is one for each reason, because Kubernetes keeps
+// but one event of a reason: what else has it is added while it fits. An issuer
+// with a bad habit has it in many places, of which one is enough.
 func (l *loader) warn(reason, key, message string) {
-	w := Warning{Reason: reason, Message: printable(key, maxQuoted) + " " + message}
-	if !slices.Contains(l.warnings, w) {
-		l.warnings = append(l.warnings, w)
+	message = printable(key, maxQuoted) + " " + message
+	i := slices.IndexFunc(l.warnings, func(w Warning) bool { return w.Reason == reason })
+	if i < 0 {
+		l.warnings = append(l.warnings, Warning{Reason: reason, Message: message})
+		return
+	}
+	switch sum := &l.warnings[i].Message; {
+	case strings.Contains(*sum, message) || strings.HasSuffix(*sum, "; …"):
+	case len(*sum)+len(message) > maxWarning:
+		*sum += "; …"
+	default:
+		*sum += "; " + message
 	}
 }
