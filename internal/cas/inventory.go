@@ -44,14 +44,16 @@ type Inventory struct {
 	clock Clock
 	age   time.Duration
 
-	mu      sync.Mutex
-	entries map[string][]Entry // by identity, highest CertID first
-	written map[int64]write    // our own writes, younger than age
-	swept   time.Time          // when the last complete sweep began
-	trusted time.Time          // when the last sweep began that was found plausible
-	flight  *sweep             // nil: none is under way
-	failure sweepFailure
-	asked   []time.Time // the last look-ups by keyword, at most crowd of them
+	mu         sync.Mutex
+	entries    map[string][]Entry // by identity, highest CertID first
+	written    map[int64]write    // our own writes, younger than age
+	swept      time.Time          // when the last complete sweep began
+	trusted    time.Time          // when the last sweep began that was found plausible
+	flight     *sweep             // nil: none is under way
+	failure    sweepFailure
+	spent      int // calls of look-ups since spentSince
+	cost       int // calls of the last sweep
+	spentSince time.Time
 }
 
 // write is an upload or a deletion of our own.

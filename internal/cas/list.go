@@ -128,26 +128,32 @@ func (c *Client) listPage(ctx context.Context, slot *Slot, r ListRequest) (ListP
 // Find returns the certificates under a keyword (a domain or resource id) that
 // match, of the first status that has any: current ones, then expired, then
 // revoked. A match costs one call where a page holds all that the keyword finds.
-// None is said to match only if the cloud showed as many as it counts. It reads. Each call ends within 4.5 s; the context bounds the whole.
+// None is said to match only if the cloud showed as many
+// as it counts. It reads. Each call ends within 4.5 s; the context bounds the whole.
 func (c *Client) Find(ctx context.Context, keyword string, match func(Certificate) bool) ([]Certificate, error) {
-	first := true
+	found, _, err := c.find(ctx, keyword, match)
+	return found, err
+}
+
+// find is Find, and returns how many calls it took.
+func (c *Client) find(ctx context.Context, keyword string, match func(Certificate) bool) (found []Certificate, calls int, err error) {
 	for _, status := range []string{StatusCurrent, StatusExpired, StatusRevoked} {
-		found, err := c.findWithStatus(ctx, &first, ListRequest{Status: status, Keyword: keyword}, match)
+		found, err = c.findWithStatus(ctx, &calls, ListRequest{Status: status, Keyword: keyword}, match)
 		if err != nil || len(found) > 0 {
-			return found, err
+			break
 		}
 	}
-	return nil, nil
+	return found, calls, err
 }
 
 // findWithStatus follows the pages of one status to the end. Pages may shift
 // while they are read: an entry seen twice counts once.
-func (c *Client) findWithStatus(ctx context.Context, first *bool, r ListRequest, match func(Certificate) bool) ([]Certificate, error) {
+func (c *Client) findWithStatus(ctx context.Context, calls *int, r ListRequest, match func(Certificate) bool) ([]Certificate, error) {
 	var found []Certificate
 	seen := map[int64]bool{}
 	unreadable := 0
 	for r.Page = 1; r.Page <= maxPages; r.Page++ {
-		page, err := c.nextPage(ctx, first, r)
+		page, err := c.nextPage(ctx, calls, r)
 		if err != nil {
 			return nil, err
 		}
@@ -172,16 +178,16 @@ func (c *Client) findWithStatus(ctx context.Context, first *bool, r ListRequest,
 	return nil, &Error{Action: ActionList, Message: "too many certificates match the keyword"}
 }
 
-func (c *Client) nextPage(ctx context.Context, first *bool, r ListRequest) (ListPage, error) {
+func (c *Client) nextPage(ctx context.Context, calls *int, r ListRequest) (ListPage, error) {
 	horizon := nextHorizon
-	if *first {
+	if *calls == 0 {
 		horizon = Prompt.horizon()
 	}
-	*first = false
 	slot, err := c.reserve(ctx, ActionList, Prompt, horizon)
 	if err != nil {
 		return ListPage{}, err
 	}
 	defer slot.Release()
+	*calls++
 	return c.listPage(ctx, slot, r)
 }

@@ -12,18 +12,22 @@ import (
 )
 
 const (
-	// crowd look-ups by keyword within crowdTime are many: a sweep is cheaper.
-	crowd     = 10
-	crowdTime = 3 * time.Second
+	// Look-ups by keyword go on until they have cost as many calls as a sweep would,
+	// or this many where that is not known; those of longer ago than lookUpTime do
+	// not count. What both cost together is at most twice the cheaper of the two.
+	unknownCost = 10
+	lookUpTime  = time.Minute
 	// sweepTimeout bounds one sweep; 10,000 certificates take two minutes at the
 	// pace of a sweep that can wait.
 	sweepTimeout = 30 * time.Minute
 	// rereads is how often a status is read again because it changed meanwhile.
 	rereads = 3
-	// A sweep that failed is not started again at once: refusalRest after a refusal,
-	// failureRest after anything else.
-	refusalRest = time.Minute
+	// A sweep that failed is not started again at once: after failureRest, which
+	// doubles with each failure in a row up to maxRest, or after refusalRest where
+	// somebody has to grant something first.
 	failureRest = 10 * time.Second
+	refusalRest = time.Minute
+	maxRest     = 5 * time.Minute
 	// patientShare is the part of the list budget that a sweep takes for which no
 	// object waits.
 	patientShare = 0.2
@@ -40,6 +44,7 @@ type sweep struct {
 	began  time.Time
 	urgent atomic.Bool  // objects wait for it
 	left   atomic.Int64 // estimate of the pages to come
+	calls  int
 	done   chan struct{}
 }
 
@@ -49,6 +54,7 @@ type sweepFailure struct {
 	provider string
 	began    time.Time
 	until    time.Time // it is not tried again before
+	inARow   int
 }
 
 // Inventory returns what is known of the certificates that this client reaches:
@@ -145,21 +151,22 @@ func (c *Client) run(v *Inventory, s *sweep) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.flight = nil
-	v.failure = sweepFailure{}
-	if failure != nil {
-		v.failure = sweepFailure{err: failure, provider: c.identity.provider.ID(), began: s.began, until: v.clock.Now().Add(rest(failure))}
+	v.spent, v.cost = 0, s.calls
+	if failure == nil {
+		v.failure = sweepFailure{}
+	} else {
+		v.failure.failed(failure, c.identity.provider.ID(), s.began, v.clock.Now())
 	}
 	close(s.done)
 }
 
-// rest is how long a failed sweep is not tried again.
-func rest(failure *Error) time.Duration {
-	switch failure.Class {
-	case Denied, Unauthenticated:
-		return refusalRest
-	default:
-		return max(failureRest, failure.RetryAfter)
+// failed notes a failure, and how long the sweep is not tried again.
+func (f *sweepFailure) failed(err *Error, provider string, began, now time.Time) {
+	rest := min(failureRest<<min(f.inARow, 5), maxRest)
+	if err.Class == Denied || err.Class == Unauthenticated {
+		rest = max(rest, refusalRest)
 	}
+	*f = sweepFailure{err: err, provider: provider, began: began, until: now.Add(max(rest, err.RetryAfter)), inARow: f.inARow + 1}
 }
 
 // readAll reads the list of every status: current, expired, revoked, in which order
@@ -233,6 +240,7 @@ func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPa
 		slot, err := c.ReserveAs(ctx, ActionList, Repair)
 		var page ListPage
 		if err == nil {
+			s.calls++
 			page, err = c.listPage(ctx, slot, r)
 			slot.Release()
 		}
@@ -273,10 +281,11 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) }), nil
 	}
 	now := v.clock.Now()
-	listed, err := c.Find(ctx, keyword, func(listed Certificate) bool {
+	listed, calls, err := c.find(ctx, keyword, func(listed Certificate) bool {
 		id, _, ok := v.parse(listed.Name)
 		return ok && id == identity && match(entryOf(listed, now))
 	})
+	v.lookedUp(calls, now)
 	if err != nil {
 		return nil, err
 	}
@@ -291,21 +300,26 @@ func (c *Client) lookWhole(v *Inventory, since time.Time, keyword string) error 
 	return c.SweptSince(since)
 }
 
-// crowded counts one more look-up, and says whether there were too many of late or
-// a sweep is under way for others already.
+// crowded says whether look-ups have cost as much as a sweep by now, or one is under
+// way for others already.
 func (v *Inventory) crowded() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.flight != nil && v.flight.urgent.Load() {
 		return true
 	}
-	now := v.clock.Now()
-	if len(v.asked) == crowd {
-		if now.Sub(v.asked[0]) < crowdTime {
-			return true
-		}
-		v.asked = v.asked[1:]
+	if v.clock.Now().Sub(v.spentSince) > lookUpTime {
+		return false
 	}
-	v.asked = append(v.asked, now)
-	return false
+	return v.spent >= max(v.cost, unknownCost)
+}
+
+// lookedUp counts the calls of a look-up.
+func (v *Inventory) lookedUp(calls int, now time.Time) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if now.Sub(v.spentSince) > lookUpTime {
+		v.spent, v.spentSince = 0, now
+	}
+	v.spent += calls
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
@@ -269,14 +270,22 @@ func (r *Reconciler) judgeDeletion(next *v1alpha1.CloudCertificate, err error) o
 			requeueAfter: max(settling.until.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
 		}
 	case cas.IsThrottled(err):
-		return r.throttled(next, refusal)
+		said := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
+		return outcome{
+			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: "being deleted; waiting for the list of what is in the account",
+			quiet:        said != nil && (said.Reason == v1alpha1.ReasonDeletionBlocked || said.Reason == v1alpha1.ReasonCredentialsUnavailable),
+			requeueAfter: max(refusal.RetryAfter, 10*time.Millisecond),
+		}
 	case isMissing, cas.IsUnauthenticated(err):
 		out = r.slow(next, v1alpha1.ReasonCredentialsUnavailable, out.message)
 	case isShared, isUnproven, refusal != nil && refusal.Code != "" && refusal.HTTPStatus < 500:
 		out = r.slow(next, v1alpha1.ReasonDeletionBlocked, out.message)
+	case refusal != nil && refusal.RetryAfter > 0:
+		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again
 	}
 	if left, limited := r.untilOrphan(next); limited && left > 0 && (isMissing || isShared) {
-		out.message += fmt.Sprintf("; it is released with what it has in the cloud in %s", left.Round(time.Minute))
+		at := next.DeletionTimestamp.Add(r.Options.OrphanAfter)
+		out.message += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
 		out.requeueAfter = min(out.requeueAfter, left+time.Second)
 	}
 	return out

@@ -50,9 +50,11 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.CloudCertificat
 	}
 	next := object.DeepCopy()
 	err = r.deleteSurplus(ctx, next, cloud)
+	r.announcePruned(object, next)
 	if errors.Is(err, errStale) {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
+	r.deriveHistory(next, cloud.Inventory()) // there may be more than were shown
 	after := r.judgePrune(next, err)
 	if err := r.publish(ctx, object, next, r.synced(next)); err != nil {
 		return retryPublish(err)
@@ -61,6 +63,21 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.CloudCertificat
 		after = max(after, left, time.Second)
 	}
 	return reconcile.Result{RequeueAfter: soonest(after, out.requeueAfter)}, nil
+}
+
+// announcePruned reports what was deleted.
+func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
+	var deleted []string
+	for _, version := range before.Status.History {
+		left := slices.ContainsFunc(next.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == version.CertID })
+		if !left {
+			deleted = append(deleted, fmt.Sprintf("%s (%d)", version.Name, version.CertID))
+		}
+	}
+	if len(deleted) > 0 {
+		r.Recorder.Eventf(next, nil, corev1.EventTypeNormal, v1alpha1.ReasonPruned, "Prune", "%s",
+			truncate("superseded versions deleted from the cloud: "+strings.Join(deleted, ", ")))
+	}
 }
 
 // deleteSurplus deletes the superseded versions that are not kept, the oldest first.
@@ -98,8 +115,6 @@ func (r *Reconciler) deleteVersion(ctx context.Context, next *v1alpha1.CloudCert
 		return err
 	}
 	cloud.Inventory().Deleted(listed.CertID, listed.Name)
-	r.Recorder.Eventf(next, nil, corev1.EventTypeNormal, v1alpha1.ReasonPruned, "Prune",
-		"superseded certificate %d (%s) deleted from the cloud", listed.CertID, listed.Name)
 	dropVersion(&next.Status, listed.CertID)
 	return nil
 }

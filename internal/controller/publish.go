@@ -39,8 +39,9 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	return nil
 }
 
-// announce reports a transition, a new version and what was left behind in another
-// place as events, and the former in the log.
+// announce reports as events a transition, another problem under the same reason, a
+// new version, and what was left behind in another place. Events of one version of
+// the object and one reason are merged, so there is one of each.
 func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
 	if before.Status.CertID != 0 && moved(&before.Status, placeOf(next)) {
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
@@ -48,12 +49,13 @@ func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudC
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
-	renewed := before.Status.CertID != next.Status.CertID
 	if is == nil {
 		return // somebody between us and the store took it out
 	}
-	if was != nil && was.Status == is.Status && was.Reason == is.Reason && !renewed {
-		return
+	renewed := before.Status.CertID != next.Status.CertID
+	same := was != nil && was.Status == is.Status && was.Reason == is.Reason
+	if same && !renewed && (was.Message == is.Message || is.Reason == v1alpha1.ReasonSynced) {
+		return // what a synced object has to say besides has an event of its own
 	}
 	kind := corev1.EventTypeWarning
 	switch is.Reason {

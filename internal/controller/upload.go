@@ -99,6 +99,9 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	if cas.IsNameTaken(err) {
 		return r.resolveNameTaken(ctx, next, cloud, name, content)
 	}
+	if cas.IsRefused(err) {
+		r.warn(next, content) // it may well be the reason
+	}
 	if err != nil {
 		return err
 	}
@@ -114,7 +117,7 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	return nil
 }
 
-// warn reports what is odd about a version that was uploaded all the same.
+// warn reports what is odd about a version that is uploaded all the same.
 func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundle) {
 	for _, warning := range content.Warnings {
 		r.Recorder.Eventf(next, nil, "Warning", warning.Reason, "Upload", "%s", truncate(warning.Message))

@@ -1,0 +1,385 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// inWorld plays a story in a world of its own, and checks the promises at its end.
+func inWorld(t *testing.T, o emulator.Options, play func(t *testing.T, w *simWorld)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := newSimWorld(t, 1, o)
+		defer w.close()
+		play(t, w)
+		for _, v := range w.violations {
+			t.Error(v)
+		}
+		if t.Failed() {
+			t.Log(strings.Join(w.trace[max(0, len(w.trace)-100):], "\n"))
+		}
+	})
+}
+
+// calls counts the calls of an action so far, and how many of them had an effect.
+func (w *simWorld) calls(action cas.Action) (all, committed int) {
+	for _, call := range w.cloud.Journal() {
+		if call.Action != string(action) {
+			continue
+		}
+		all++
+		if call.Committed {
+			committed++
+		}
+	}
+	return all, committed
+}
+
+// said counts the lines of the trace that hold a text.
+func (w *simWorld) said(text string) (n int) {
+	for _, line := range w.trace {
+		if strings.Contains(line, text) {
+			n++
+		}
+	}
+	return n
+}
+
+// ready is the Ready condition of the object of the stories.
+func (w *simWorld) ready(t *testing.T) (status, reason, message string) {
+	t.Helper()
+	object := w.api.objects[simKey]
+	if object == nil {
+		t.Fatal("the object is gone")
+	}
+	c := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
+	if c == nil {
+		t.Fatal("no condition yet")
+	}
+	return string(c.Status), c.Reason, c.Message
+}
+
+// givenMany makes n objects with their Secrets.
+func (w *simWorld) givenMany(n int) {
+	for i := range n {
+		key := types.NamespacedName{Namespace: "many", Name: fmt.Sprintf("object-%03d", i)}
+		w.putContent(key, i%5)
+		object := &v1alpha1.CloudCertificate{}
+		object.Namespace, object.Name = key.Namespace, key.Name
+		object.Spec.SecretRef.Name = secretOf(key).Name
+		object.Spec.Type, object.Spec.DeletionPolicy = v1alpha1.CertificateTypeTLS, v1alpha1.DeletionPolicyRetain
+		w.api.create(object)
+	}
+}
+
+func TestARestoredBackupAdoptsEverything(t *testing.T) {
+	t.Parallel()
+	const n = 400
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.givenMany(n)
+		w.work(time.Minute)
+		before := w.certificates()
+		if len(before) != n {
+			t.Fatalf("%d certificates, want %d", len(before), n)
+		}
+		w.operators[0].dead = true
+		for key := range w.api.objects {
+			w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+		}
+		uploads, _ := w.calls(cas.ActionUpload)
+		lists, _ := w.calls(cas.ActionList)
+		began := time.Now()
+		w.work(2 * time.Minute)
+		w.checkRest()
+		uploadsAfter, created := w.calls(cas.ActionUpload)
+		listsAfter, _ := w.calls(cas.ActionList)
+		if created != n || len(w.certificates()) != n {
+			t.Errorf("%d certificates were made, want the %d from before", created, n)
+		}
+		if tries := uploadsAfter - uploads; tries > n*21/20 {
+			t.Errorf("%d upload attempts for %d objects, want about one each", tries, n)
+		}
+		sweep := (n+cas.PageSize-1)/cas.PageSize + 2
+		if calls := listsAfter - lists; calls > 3*sweep {
+			t.Errorf("%d list calls, want a sweep of %d and a handful of look-ups", calls, sweep)
+		}
+		t.Logf("%d attempts and %d list calls for %d objects, from %s on", uploadsAfter-uploads, listsAfter-lists, n, began.Format(time.TimeOnly))
+	})
+}
+
+func TestAnImplausibleListIsDoubted(t *testing.T) {
+	t.Parallel()
+	const n = 20
+	for name, tc := range map[string]struct {
+		hidden time.Duration
+		least  int // uploads that ask the cloud what the list does not say
+		most   int
+	}{
+		"and nothing is done when it was wrong":                {5 * time.Minute, 0, 0},
+		"and the same upload shows that it is wrong all along": {time.Hour, n, 2 * n},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.givenMany(n)
+				w.work(15 * time.Minute)
+				uploads, _ := w.calls(cas.ActionUpload)
+				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHide})
+				time.AfterFunc(tc.hidden, w.cloud.ClearFaults)
+				began := time.Now()
+				w.look()
+				if took := time.Since(began); took < doubtDelay {
+					t.Errorf("believed after %s", took)
+				}
+				w.work(2 * time.Hour)
+				after, created := w.calls(cas.ActionUpload)
+				if tries := after - uploads; tries < tc.least || tries > tc.most || created != n {
+					t.Errorf("%d uploads, want %d to %d; %d certificates, want %d", tries, tc.least, tc.most, created, n)
+				}
+				w.checkRest()
+			})
+		})
+	}
+}
+
+func TestThousandsThatAreGoneComeBackOneASecond(t *testing.T) {
+	t.Parallel()
+	const n = 30
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.givenMany(n)
+		w.work(15 * time.Minute)
+		w.vanish()
+		began := time.Now()
+		w.look()
+		if took := time.Since(began); took < doubtDelay+(n-1)*doubtPace {
+			t.Errorf("all were sent for repair within %s", took)
+		}
+		w.work(time.Hour)
+		if got := len(w.certificates()); got != n {
+			t.Errorf("%d certificates, want %d", got, n)
+		}
+		if got := w.said("event Recreated"); got != n {
+			t.Errorf("%d events, want %d", got, n)
+		}
+		w.checkRest()
+	})
+}
+
+func TestWhatKeepsVanishingIsNotRecreatedForEver(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(11 * time.Minute)
+		for range 5 {
+			w.vanish()
+			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+				o.Annotations = map[string]string{v1alpha1.AnnotationResync: fmt.Sprint(w.steps)}
+			})
+			w.work(time.Minute)
+		}
+		if got := w.said("event Recreated"); got != maxRecreations {
+			t.Errorf("recreated %d times within an hour, want %d", got, maxRecreations)
+		}
+		status, reason, message := w.ready(t)
+		if status != "False" || reason != v1alpha1.ReasonUploadFailed || !strings.Contains(message, "look for what deletes") {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		w.work(2 * time.Hour)
+		w.checkRest()
+	})
+}
+
+func TestAPruneThatIsRefusedChangesOnlyTheMessage(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		says  string
+	}{
+		"denied":    {emulator.Fault{Kind: emulator.FaultDenied}, "yundun-cert:DeleteUserCertificate"},
+		"protected": {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidStatus.DeleteProtection"}, "InvalidStatus.DeleteProtection"},
+		"away":      {emulator.Fault{Kind: emulator.FaultFail}, "ServiceUnavailable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+				w.work(time.Minute)
+				w.putContent(simKey, 1)
+				w.work(time.Minute)
+				tc.fault.Action = string(cas.ActionDelete)
+				w.cloud.Inject(tc.fault)
+				w.work(30 * time.Hour)
+				status, reason, message := w.ready(t)
+				if status != "True" || reason != v1alpha1.ReasonSynced || !strings.Contains(message, tc.says) {
+					t.Errorf("Ready is %s, %s: %s", status, reason, message)
+				}
+				if got := w.said("event PruneFailed"); got != 1 {
+					t.Errorf("%d events, want 1", got)
+				}
+				if tries, _ := w.calls(cas.ActionDelete); tries < 3 || tries > 20 {
+					t.Errorf("%d tries in 6 hours", tries)
+				}
+				w.cloud.ClearFaults()
+				w.work(2 * time.Hour)
+				if _, _, message := w.ready(t); strings.Contains(message, "superseded") || w.said("event Pruned") != 1 {
+					t.Errorf("after it was granted: %s", message)
+				}
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// intrude puts a certificate of another content under the identity of the object.
+func (w *simWorld) intrude(t *testing.T, content int) emulator.Certificate {
+	t.Helper()
+	name := bundle.Name("intruder", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[content].content)
+	c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[content].data["tls.crt"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.foreign[c.CertID] = true
+	return c
+}
+
+func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			deleting(o)
+			o.Spec.RevisionHistoryLimit = new(int32(0))
+		})
+		w.work(time.Minute)
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		w.intrude(t, 2)
+		w.look()
+		w.work(30 * time.Hour)
+		if _, tries := w.calls(cas.ActionDelete); tries != 0 || w.said("event IdentityShared") != 1 {
+			t.Errorf("%d deletions, %d events", tries, w.said("event IdentityShared"))
+		}
+		if status, _, message := w.ready(t); status != "True" || !strings.Contains(message, "--cluster-id") {
+			t.Errorf("Ready is %s: %s", status, message)
+		}
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
+			t.Errorf("the deletion: %s: %s", reason, message)
+		}
+		w.work(25 * time.Hour)
+		if w.api.objects[simKey] != nil || w.said("event Released") != 1 || len(w.certificates()) != 3 {
+			t.Errorf("not released with all that it has: %d certificates", len(w.certificates()))
+		}
+	})
+}
+
+func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault  emulator.Fault
+		reason string
+		says   string
+	}{
+		"lists are denied":       {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionList)}, v1alpha1.ReasonDeletionBlocked, "yundun-cert:ListUserCertificateOrder"},
+		"deletions are denied":   {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)}, v1alpha1.ReasonDeletionBlocked, "yundun-cert:DeleteUserCertificate"},
+		"it is protected":        {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidStatus.DeleteProtection", Action: string(cas.ActionDelete)}, v1alpha1.ReasonDeletionBlocked, "DeleteProtection"},
+		"the key is not taken":   {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive", Action: string(cas.ActionList)}, v1alpha1.ReasonCredentialsUnavailable, "InvalidAccessKeyId.Inactive"},
+		"the cloud is not there": {emulator.Fault{Kind: emulator.FaultReset}, v1alpha1.ReasonDeletionBlocked, "cannot be reached"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.given(deleting)
+				w.work(time.Minute)
+				w.cloud.Inject(tc.fault)
+				w.api.remove(simKey)
+				w.work(25 * time.Hour)
+				_, reason, message := w.ready(t)
+				if reason != tc.reason || !strings.Contains(message, tc.says) || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
+					t.Errorf("%s: %s", reason, message)
+				}
+				w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+					o.Annotations = map[string]string{v1alpha1.AnnotationOrphan: "true"}
+				})
+				w.work(time.Minute)
+				if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
+					t.Error("the annotation did not let the object go, and its certificate stay")
+				}
+			})
+		})
+	}
+}
+
+func TestADeletionThatIsSuspendedTouchesNothing(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(deleting)
+		w.work(time.Minute)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Suspend = true })
+		w.work(time.Minute)
+		before := len(w.cloud.Journal())
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || len(w.cloud.Journal()) != before {
+			t.Error("a suspended object was not released, or not without a call")
+		}
+	})
+}
+
+func TestWhatNeverUploadedIsReleasedAtOnce(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(deleting)
+		w.api.putSecret(secretOf(simKey), nil)
+		w.work(time.Minute)
+		w.api.remove(simKey)
+		if w.api.objects[simKey] != nil {
+			t.Error("an object that never uploaded is held")
+		}
+	})
+}
+
+func TestALongHistoryIsKnownAndPruned(t *testing.T) {
+	t.Parallel()
+	const versions = 60
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		identity := bundle.Identity(simCluster, simKey.Namespace, simKey.Name)
+		for i := range versions {
+			name := bundle.Name("old", identity, fmt.Sprintf("%013d", i))
+			if _, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(11 * time.Minute)
+		w.look()
+		w.work(time.Minute)
+		status := w.api.objects[simKey].Status
+		newest := slices.IsSortedFunc(status.History, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })
+		if len(status.History) != maxHistory || status.HistoryTotal != versions || !newest {
+			t.Errorf("%d shown of %d, newest first: %t", len(status.History), status.HistoryTotal, newest)
+		}
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(1)) })
+		w.work(30 * time.Hour)
+		status = w.api.objects[simKey].Status
+		if len(w.certificates()) != 2 || status.HistoryTotal != 1 || len(status.History) != 1 {
+			t.Errorf("%d certificates, %d in history; want 2 and 1", len(w.certificates()), status.HistoryTotal)
+		}
+		w.violations = nil // the old ones are the same certificate under many names
+	})
+}
