@@ -131,8 +131,8 @@ func (s *settings) check(endpoints []string, caFile string) error {
 			return fmt.Errorf("--%s must not be negative", name)
 		}
 	}
-	if s.driftInterval > 0 && s.driftInterval < time.Minute {
-		return errors.New("--drift-interval must be at least 1m, or 0 for never: a look costs a call for each 50 certificates of the account")
+	if s.driftInterval > 0 && s.driftInterval < 10*time.Second {
+		return errors.New("--drift-interval must be at least 10s, or 0 for never: a look costs a call for each 50 certificates of the account")
 	}
 	return s.readCAs(caFile)
 }

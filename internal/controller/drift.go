@@ -29,7 +29,8 @@ const (
 	// repairs go that the second one confirms.
 	doubtDelay = 10 * time.Minute
 	doubtPace  = time.Second
-	// planInterval is how often the plan is made anew: places come and go with objects.
+	// planInterval is how often the plan is made anew, at most: places come and go with
+	// objects.
 	planInterval = time.Minute
 )
 
@@ -79,7 +80,7 @@ func (d *drift) Start(ctx context.Context) error {
 		}
 		rounds.Wait()
 		done = now
-		if !sleep(ctx, planInterval) {
+		if !sleep(ctx, min(planInterval, d.Options.DriftInterval/4)) {
 			return nil
 		}
 	}

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -45,8 +46,13 @@ var namespaces atomic.Int64
 // newNamespace makes a namespace that only this test uses.
 func newNamespace(t *testing.T) string {
 	t.Helper()
+	return newNamespaceOn(t, kube)
+}
+
+func newNamespaceOn(t *testing.T, server client.Client) string {
+	t.Helper()
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("test-%d", namespaces.Add(1))}}
-	if err := kube.Create(t.Context(), ns); err != nil {
+	if err := server.Create(t.Context(), ns); err != nil {
 		t.Fatal(err)
 	}
 	return ns.Name
@@ -56,6 +62,7 @@ func newNamespace(t *testing.T) string {
 // one namespace.
 type world struct {
 	t         *testing.T
+	kube      client.Client
 	namespace string
 	cloud     *emulator.Server
 	proxy     *testbed.Proxy
@@ -68,16 +75,23 @@ type world struct {
 // newWorld makes a cloud and a namespace; start begins the operator.
 func newWorld(t *testing.T, options emulator.Options, args ...string) *world {
 	t.Helper()
+	return newWorldOn(t, kube, operator, options, args...)
+}
+
+// newWorldOn is newWorld on an API server of one's own, which the operator reaches
+// with config.
+func newWorldOn(t *testing.T, server client.Client, config *rest.Config, options emulator.Options, args ...string) *world {
+	t.Helper()
 	if options.Accounts == nil {
 		options.Accounts = []emulator.Account{testAccount()}
 	}
-	w := &world{t: t, namespace: newNamespace(t), cloud: emulator.New(options)}
+	w := &world{t: t, kube: server, namespace: newNamespaceOn(t, server), cloud: emulator.New(options)}
 	// Every site leads to the emulator: no test can reach the real cloud.
-	server, other := httptest.NewServer(w.cloud.Handler(site)), httptest.NewServer(w.cloud.Handler(international))
-	t.Cleanup(server.Close)
+	home, other := httptest.NewServer(w.cloud.Handler(site)), httptest.NewServer(w.cloud.Handler(international))
+	t.Cleanup(home.Close)
 	t.Cleanup(other.Close)
 	var err error
-	if w.proxy, err = testbed.NewProxy(operator); err != nil {
+	if w.proxy, err = testbed.NewProxy(config); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(w.proxy.Close)
@@ -90,7 +104,7 @@ func newWorld(t *testing.T, options emulator.Options, args ...string) *world {
 	}
 	w.args = append([]string{
 		"--kubeconfig=" + kubeconfig, "--watch-namespaces=" + w.namespace,
-		"--cas-endpoint=" + server.URL, "--cas-endpoint=" + international + "=" + other.URL, "--sts-endpoint=" + server.URL,
+		"--cas-endpoint=" + home.URL, "--cas-endpoint=" + international + "=" + other.URL, "--sts-endpoint=" + home.URL,
 		"--metrics-bind-address=0", "--zap-devel=false",
 	}, args...)
 	w.env = []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKeyID, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessKey}
@@ -171,9 +185,9 @@ func (w *world) putSecret(name string, pair testbed.Pair) {
 func (w *world) putData(name string, kind corev1.SecretType, data map[string][]byte) {
 	w.t.Helper()
 	secret := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name}, Type: kind, Data: data}
-	err := kube.Create(ctx, secret)
+	err := w.kube.Create(ctx, secret)
 	if client.IgnoreAlreadyExists(err) == nil && err != nil {
-		err = kube.Update(ctx, secret)
+		err = w.kube.Update(ctx, secret)
 	}
 	if err != nil {
 		w.t.Fatal(err)
@@ -190,7 +204,7 @@ func (w *world) create(name string, change func(*v1alpha1.CloudCertificate)) {
 	if change != nil {
 		change(cc)
 	}
-	if err := kube.Create(ctx, cc); err != nil {
+	if err := w.kube.Create(ctx, cc); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -199,7 +213,7 @@ func (w *world) create(name string, change func(*v1alpha1.CloudCertificate)) {
 func (w *world) get(name string) *v1alpha1.CloudCertificate {
 	w.t.Helper()
 	cc := &v1alpha1.CloudCertificate{}
-	if err := kube.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, cc); err != nil {
+	if err := w.kube.Get(ctx, client.ObjectKey{Namespace: w.namespace, Name: name}, cc); err != nil {
 		w.t.Fatal(err)
 	}
 	return cc
@@ -211,7 +225,7 @@ func (w *world) change(name string, f func(*v1alpha1.CloudCertificate)) {
 	cc := w.get(name)
 	before := cc.DeepCopy()
 	f(cc)
-	if err := kube.Patch(ctx, cc, client.MergeFrom(before)); err != nil {
+	if err := w.kube.Patch(ctx, cc, client.MergeFrom(before)); err != nil {
 		w.t.Fatal(err)
 	}
 }

@@ -85,6 +85,9 @@ func (p *Proxy) Close() {
 	p.server.Close()
 }
 
+// Cut ends every connection through the proxy; new ones are taken.
+func (p *Proxy) Cut() { p.server.CloseClientConnections() }
+
 // Requests are all requests so far.
 func (p *Proxy) Requests() []Request {
 	p.mu.Lock()

@@ -1,0 +1,95 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"k8s.io/client-go/kubernetes"
+)
+
+// RestartAPIServer kills the API server and starts it again on what etcd holds. The
+// process that it starts ends with stop.
+func (c *ControlPlane) RestartAPIServer(ctx context.Context) (stop func(), err error) {
+	pid, args, err := c.findAPIServer()
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return nil, fmt.Errorf("failed to kill the API server: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	for { // the port is free when the first one is gone
+		if err := syscall.Kill(pid, 0); err != nil {
+			break
+		}
+		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || bytes.Contains(state, []byte(") Z ")) {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("failed to start the API server again: %w", err)
+	}
+	stop = func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}
+	return stop, c.waitReady(ctx)
+}
+
+// findAPIServer finds the process of this API server by its port.
+func (c *ControlPlane) findAPIServer() (pid int, args []string, err error) {
+	address, err := url.Parse(c.Config.Host)
+	if err != nil {
+		return 0, nil, err
+	}
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil {
+		return 0, nil, err
+	}
+	port := []byte("--secure-port=" + address.Port())
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		fields := bytes.Split(bytes.TrimSuffix(raw, []byte{0}), []byte{0})
+		if err != nil || !bytes.HasSuffix(fields[0], []byte("kube-apiserver")) || !bytes.Contains(raw, append(port, 0)) {
+			continue
+		}
+		for _, field := range fields {
+			args = append(args, string(field))
+		}
+		pid, err = strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		return pid, args, err
+	}
+	return 0, nil, errors.New("no process of this API server was found")
+}
+
+// waitReady waits until the API server says that it is.
+func (c *ControlPlane) waitReady(ctx context.Context) error {
+	clients, err := kubernetes.NewForConfig(c.Config)
+	if err != nil {
+		return err
+	}
+	for {
+		err := clients.Discovery().RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the API server is not ready again: %w", err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
