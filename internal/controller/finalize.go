@@ -111,15 +111,26 @@ func unlisted(object *v1alpha1.CloudCertificate) string {
 	return "the cloud does not list the rest"
 }
 
-// release takes the finalizer off. What is known to stay in the cloud is named.
+// release takes the finalizer off. What is known to stay in the cloud is named, also
+// where the answer to the write was lost: the object may be gone by then.
 func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, why string) (reconcile.Result, error) {
-	if err := r.setFinalizer(ctx, object, false); err != nil {
+	err := r.setFinalizer(ctx, object, false)
+	if isStale(err) {
+		return retryPublish(err)
+	}
+	r.announceRelease(ctx, object, why)
+	if err != nil {
 		return retryPublish(err)
 	}
 	r.memory.forget(client.ObjectKeyFromObject(object))
+	return reconcile.Result{}, nil
+}
+
+// announceRelease says what a released object leaves in the cloud, if anything.
+func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.CloudCertificate, why string) {
 	if why == "" {
 		log.FromContext(ctx).Info("Deleted from the cloud")
-		return reconcile.Result{}, nil
+		return
 	}
 	stays := "whatever it has in the cloud"
 	if object.Status.CertID != 0 || len(object.Status.History) > 0 {
@@ -128,7 +139,6 @@ func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertific
 	log.FromContext(ctx).Info("Released with what may be in the cloud", "reason", why, "stays", stays)
 	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s",
 		truncate(fmt.Sprintf("released, because %s; not deleted: %s", why, stays)))
-	return reconcile.Result{}, nil
 }
 
 // overdue says that a deletion has waited long enough for credentials that do not

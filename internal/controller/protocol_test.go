@@ -13,9 +13,11 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
@@ -231,6 +233,9 @@ func TestAPruneThatIsRefusedChangesOnlyTheMessage(t *testing.T) {
 				if got := w.said("event PruneFailed"); got != 1 {
 					t.Errorf("%d events, want 1", got)
 				}
+				if counted := prunesFailed(t); counted == 0 {
+					t.Error("the metric counts nothing")
+				}
 				if tries, _ := w.calls(cas.ActionDelete); tries < 3 || tries > 20 {
 					t.Errorf("%d tries in 6 hours", tries)
 				}
@@ -243,6 +248,23 @@ func TestAPruneThatIsRefusedChangesOnlyTheMessage(t *testing.T) {
 			})
 		})
 	}
+}
+
+// prunesFailed is what the metric says, over all tests.
+func prunesFailed(t *testing.T) (n float64) {
+	t.Helper()
+	families, err := metrics.Registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			if family.GetName() == "cloudcert_prune_failures_total" {
+				n += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return n
 }
 
 // intrude puts a certificate of another content under the identity of the object.
@@ -351,6 +373,35 @@ func TestWhatNeverUploadedIsReleasedAtOnce(t *testing.T) {
 		if w.api.objects[simKey] != nil {
 			t.Error("an object that never uploaded is held")
 		}
+	})
+}
+
+// TestAnotherChainIsAnotherVersion: the leaf and its digest are the same, the content
+// is not.
+func TestAnotherChainIsAnotherVersion(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		h := bundletest.Clock(time.Now()).Hierarchy(t, bundletest.P256(t))
+		key := bundletest.SEC1PEM(t, h.Leaf.Key)
+		short := bundletest.TLSData(bundletest.CertPEM(h.Leaf), key)
+		long := bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), key)
+		put := func(data bundletest.Data) *v1alpha1.CloudCertificateStatus {
+			w.api.putSecret(secretOf(simKey), data)
+			w.work(time.Minute)
+			return &w.api.objects[simKey].Status
+		}
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Second)
+		first := put(short)
+		second := put(long)
+		if first.CertID == second.CertID || first.Certificate.FingerprintSHA256 != second.Certificate.FingerprintSHA256 {
+			t.Errorf("certificates %d and %d, want two of the same leaf", first.CertID, second.CertID)
+		}
+		w.operator().dead = true
+		if back := put(short); back.CertID != first.CertID {
+			t.Errorf("rolled back to certificate %d, want %d: a digest does not tell them apart", back.CertID, first.CertID)
+		}
+		w.violations = nil // two chains of one leaf are two contents
 	})
 }
 

@@ -37,7 +37,8 @@ func (r *Reconciler) untilPrune(object *v1alpha1.CloudCertificate) (time.Duratio
 		return 0, false
 	}
 	now := r.Clock.Now()
-	left := object.Status.LastUploadTime.Add(r.Options.PruneDelay).Sub(now)
+	due := object.Status.LastUploadTime.Add(r.Options.PruneDelay + time.Second) // a status knows whole seconds, cut off
+	left := due.Sub(now)
 	return max(left, r.memory.pruneAfter(object).Sub(now), 0), true
 }
 

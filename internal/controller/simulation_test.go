@@ -124,6 +124,9 @@ func (w *simWorld) inject() {
 	if f.Kind == emulator.FaultListLag && !w.lagging {
 		return
 	}
+	if f.Kind == emulator.FaultDenied && !w.lagging {
+		f.Action = string(cas.ActionUpload) // uploads go on where listing is denied: see prefix
+	}
 	if f.Kind == emulator.FaultNameTaken || f.Kind == emulator.FaultHang {
 		f.Count = 1
 	}
@@ -217,9 +220,9 @@ func (w *simWorld) create(key types.NamespacedName) {
 	w.api.create(object)
 }
 
-// prefix sets a prefix. Two limits are on the design page: what is made again without
-// the prefix that it had cannot be told from what is new, and a list that lags behind
-// a crash cannot show what another prefix hides.
+// prefix sets a prefix. Three limits are on the design page: what is made again
+// without the prefix that it had cannot be told from what is new, and a list that lags
+// behind a crash, or may not be read, cannot show what another prefix hides.
 func (w *simWorld) prefix(key types.NamespacedName, o *v1alpha1.CloudCertificate) {
 	switch {
 	case !w.lagging:
@@ -235,7 +238,7 @@ func (w *simWorld) prefix(key types.NamespacedName, o *v1alpha1.CloudCertificate
 // edit changes a field of the spec, or an annotation.
 func (w *simWorld) edit(key types.NamespacedName) {
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) {
-		switch w.pick(10) {
+		switch w.pick(12) {
 		case 0:
 			if o.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete {
 				o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain
@@ -261,6 +264,10 @@ func (w *simWorld) edit(key types.NamespacedName) {
 		case 8:
 			o.Annotations = map[string]string{v1alpha1.AnnotationResync: strconv.Itoa(w.pick(1000))}
 		case 9:
+			o.Spec.SecretRef.Name = secretOf(simKeys[w.pick(2)]).Name
+		case 10:
+			o.Spec.ResourceGroupID = fmt.Sprintf("rg-%d", w.pick(3))
+		case 11:
 			if !o.DeletionTimestamp.IsZero() && w.pick(5) == 0 {
 				o.Annotations = map[string]string{v1alpha1.AnnotationOrphan: "true"}
 			}

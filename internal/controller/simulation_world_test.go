@@ -438,7 +438,7 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
 	response, err := w.transports[site].RoundTrip(request)
 	if action != "GetCallerIdentity" {
-		w.afterCall()
+		w.afterCall(t.op)
 		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
 			w.lostAnswer(t.op)
 		}
@@ -450,14 +450,14 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // afterCall compares the cloud with the journal: what was made, and what was deleted.
-func (w *simWorld) afterCall() {
+func (w *simWorld) afterCall(op *simOperator) {
 	journal := w.cloud.Journal()
 	if len(journal) == 0 {
 		return
 	}
 	call := journal[len(journal)-1]
 	if call.Committed && call.Action == string(cas.ActionDelete) {
-		w.checkDeleted(call)
+		w.checkDeleted(op, call)
 	}
 	if call.Committed && call.Action == string(cas.ActionUpload) {
 		w.checkAlive()
@@ -485,7 +485,7 @@ func (w *simWorld) checkAlive() {
 }
 
 // checkDeleted says whether a certificate might be deleted.
-func (w *simWorld) checkDeleted(call emulator.Call) {
+func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 	identity, _, _ := bundle.ParseName(call.Name)
 	key, ours := w.identities[identity]
 	object := w.api.objects[key]
@@ -494,7 +494,7 @@ func (w *simWorld) checkDeleted(call emulator.Call) {
 		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
 	case object == nil:
 		w.violatef("certificate %d (%s) was deleted after its object was gone", call.CertID, call.Name)
-	case moved(&object.Status, place{account: call.Account, site: call.Site}):
+	case moved(&object.Status, place{account: op.account(object), site: call.Site}):
 		w.violatef("certificate %d (%s) was deleted in a place that its object does not live in", call.CertID, call.Name)
 	case !object.DeletionTimestamp.IsZero():
 		if untouched(object) != "" {
@@ -507,6 +507,15 @@ func (w *simWorld) checkDeleted(call emulator.Call) {
 	case time.Since(w.published[key].at) < simPruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
 	}
+}
+
+// account is the account of an object as far as the operator could learn it.
+func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
+	cloud, err := op.r.Accounts.lastClient(context.Background(), object, op.r.site(object))
+	if err != nil {
+		return ""
+	}
+	return cloud.KnownAccount()
 }
 
 // observe follows what the API server stores.

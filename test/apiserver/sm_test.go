@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -25,12 +26,12 @@ func (w *world) putSM(name string, sign, encrypt testbed.Pair) {
 
 func asSM(cc *v1alpha1.CloudCertificate) { cc.Spec.Type = v1alpha1.CertificateTypeSM }
 
-// TestSMPairLivesLikeTLS uploads a pair, renews it, rolls it back and adopts it
-// after its status was lost, while the list shows the digests of the certificate
-// that encrypts: which of the two it shows is unknown.
+// TestSMPairLivesLikeTLS uploads a pair, renews it, rolls it back, adopts it after its
+// status was lost, prunes it and deletes it, while the list shows the digests of the
+// certificate that encrypts: which of the two it shows is unknown.
 func TestSMPairLivesLikeTLS(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, emulator.Options{})
+	w := newWorld(t, emulator.Options{}, "--prune-delay=1s", "--settle-delay=1s")
 	w.cloud.Inject(emulator.Fault{Kind: emulator.FaultOtherDigests})
 	w.start()
 	ca, err := testbed.NewSMCA("SM CA")
@@ -72,6 +73,24 @@ func TestSMPairLivesLikeTLS(t *testing.T) {
 	}
 	if n := len(w.certificates()); n != 2 {
 		t.Errorf("%d certificates in the cloud, want 2", n)
+	}
+
+	w.change("sm", func(cc *v1alpha1.CloudCertificate) {
+		cc.Spec.RevisionHistoryLimit = new(int32(0))
+		cc.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+	})
+	third, thirdEncrypt := issue()
+	w.putSM("sm", third, thirdEncrypt)
+	pruned := w.wait("sm", "pruned", func(cc *v1alpha1.CloudCertificate) bool {
+		return cc.Status.CertID > renewed.Status.CertID && cc.Status.HistoryTotal == 0
+	})
+	if ids := w.ids(); !slices.Equal(ids, []int64{pruned.Status.CertID}) {
+		t.Errorf("certificates %v, want the current one, %d", ids, pruned.Status.CertID)
+	}
+	w.remove("sm")
+	w.waitGone("sm")
+	if ids := w.ids(); len(ids) != 0 {
+		t.Errorf("certificates %v outlived their object", ids)
 	}
 }
 
