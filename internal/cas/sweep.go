@@ -281,15 +281,20 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) }), nil
 	}
 	now := v.clock.Now()
-	listed, calls, err := c.find(ctx, keyword, func(listed Certificate) bool {
+	var all []Certificate // of the identity, as long as they are under the keyword
+	_, calls, err := c.find(ctx, keyword, func(listed Certificate) bool {
 		id, _, ok := v.parse(listed.Name)
-		return ok && id == identity && match(entryOf(listed, now))
+		if !ok || id != identity {
+			return false
+		}
+		all = append(all, listed)
+		return match(entryOf(listed, now))
 	})
 	v.lookedUp(calls, now)
 	if err != nil {
 		return nil, err
 	}
-	return v.seen(listed, now), nil
+	return slices.DeleteFunc(v.seen(all, now), func(e Entry) bool { return !match(e) }), nil
 }
 
 // lookWhole asks for a sweep where too many look up single certificates.

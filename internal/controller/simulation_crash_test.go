@@ -106,6 +106,22 @@ var lifecycles = map[string]func(w *simWorld){
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
 		w.work(time.Hour)
 	},
+	"adopt after the prefix was changed": func(w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "one" })
+		w.work(30 * time.Second) // as below
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "another" })
+		w.work(5 * time.Second)
+		w.putContent(simKey, 1)
+		w.work(30 * time.Second)
+		w.putContent(simKey, 0) // which history knows under its old prefix
+		w.work(5 * time.Second)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+		w.work(time.Hour)
+		w.look() // which shows the version that was lost with the status
+		w.work(time.Hour)
+		w.putContent(simKey, 1)
+		w.work(time.Hour)
+	},
 	"adopt after it was made again": func(w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(30 * time.Second) // longer than the list lags behind: no name tells what is not listed

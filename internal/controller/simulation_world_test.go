@@ -65,7 +65,7 @@ type simWorld struct {
 	disturbance disturbance
 	played      int  // steps before the world came to rest
 	chaos       bool // random kills, failures and things in between
-	lagging     bool // the list lags behind
+	fixed       bool // no prefix changes, but what is known may be lost
 	depth       int
 	events      int // what happened from outside: users, faults, kills
 
@@ -75,7 +75,6 @@ type simWorld struct {
 	published  map[types.NamespacedName]simPublication
 	announced  map[string]bool
 	foreign    map[int64]bool
-	prefixed   map[types.NamespacedName]bool                       // objects that ever had a prefix of their own
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
 	simMutant
@@ -153,7 +152,7 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options) *simWorld 
 		t: t, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
-		announced: map[string]bool{}, foreign: map[int64]bool{}, prefixed: map[types.NamespacedName]bool{},
+		announced: map[string]bool{}, foreign: map[int64]bool{},
 		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.settleDelay = 30 * time.Second
