@@ -165,10 +165,14 @@ type list []string
 func (l *list) String() string { return strings.Join(*l, ",") }
 
 func (l *list) Set(v string) error {
+	before := len(*l)
 	for name := range strings.SplitSeq(v, ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			*l = append(*l, name)
 		}
+	}
+	if len(*l) == before {
+		return errors.New("names nothing; leave the flag out for all") // an empty value must not widen what was meant to be narrow
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -36,6 +37,10 @@ func TestFlagsAreChecked(t *testing.T) {
 		"no uploads at all":                 {[]string{"--upload-qps=0"}, "--upload-qps"},
 		"a negative pace of lists":          {[]string{"--list-qps=-1"}, "--list-qps"},
 		"a negative number of versions":     {[]string{"--max-versions-per-hour=-1"}, "--max-versions-per-hour"},
+		"namespaces that are none":          {[]string{"--default-credentials-namespaces="}, "-default-credentials-namespaces"},
+		"namespaces that are only a comma":  {[]string{"--watch-namespaces= ,"}, "-watch-namespaces"},
+		"a negative time to keep":           {[]string{"--prune-delay=-1h"}, "--prune-delay"},
+		"a look at everything all the time": {[]string{"--drift-interval=1s"}, "--drift-interval"},
 		"no workers":                        {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
 		"a missing file of authorities":     {[]string{"--cas-ca-file=/does/not/exist"}, "--cas-ca-file"},
 		"a file of authorities without any": {[]string{"--cas-ca-file=" + notPEM}, "holds no PEM certificate"},
@@ -57,7 +62,8 @@ func TestFlagsOfTheContract(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s.region != "cn-hangzhou" || s.uploadQPS != 95 || s.listQPS != 9 || s.maxVersionsPerHour != 30 ||
-		s.maxConcurrentReconciles != 60 || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil {
+		s.maxConcurrentReconciles != 60 || s.driftInterval != 6*time.Hour || s.pruneDelay != 24*time.Hour ||
+		s.settleDelay != 30*time.Second || s.orphanAfter != 24*time.Hour || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil {
 		t.Errorf("defaults are %+v", s)
 	}
 	var help bytes.Buffer

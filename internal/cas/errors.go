@@ -79,6 +79,8 @@ type Error struct {
 	// RequestID is the cloud's id of the request, for its support. Error leaves
 	// it out, so that the text of one failure is the same on every retry.
 	RequestID string
+	// UnknownCode says that Code is none that we know; the class is a guess.
+	UnknownCode bool
 	// HTTPStatus is 0 where no answer came.
 	HTTPStatus int
 	// Class says what kind of failure this is.
@@ -252,8 +254,9 @@ func mayHaveHappened(status int, code string) bool {
 // newAnswerError makes the error of an answer that is no success. Message and
 // code must be clean.
 func newAnswerError(action Action, status int, code, message, requestID string) *Error {
-	class, _ := classify(status, code)
+	class, known := classify(status, code)
 	e := &Error{
+		UnknownCode:     code != "" && !known,
 		Action:          action,
 		Code:            code,
 		Message:         message,

@@ -292,6 +292,25 @@ func TestLookUpsShareASweepWhenTheyAreMany(t *testing.T) {
 	})
 }
 
+func TestALookUpWithTooManyMatchesBecomesASweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		fill(t, server, maxPages*PageSize+200)
+		since := time.Now()
+		look := func() ([]Entry, error) {
+			return client.Look(t.Context(), "99999", "www.example.com", since, func(Entry) bool { return true })
+		}
+		if _, err := look(); !IsThrottled(err) {
+			t.Fatalf("%v, want to be told when the sweep is at hand", err)
+		}
+		time.Sleep(time.Minute)
+		if found, err := look(); err != nil || len(found) != 0 {
+			t.Errorf("found %v, %v; want to know that it is not there", found, err)
+		}
+	})
+}
+
 func TestInventoriesMeetInTheirAccount(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

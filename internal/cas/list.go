@@ -5,6 +5,7 @@ package cas
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"time"
 )
@@ -125,6 +126,9 @@ func (c *Client) listPage(ctx context.Context, slot *Slot, r ListRequest) (ListP
 	return result, nil
 }
 
+// errTooMany says that the pages of a keyword do not end.
+var errTooMany = errors.New("too many certificates match the keyword")
+
 // Find returns the certificates under a keyword (a domain or resource id) that
 // match, of the first status that has any: current ones, then expired, then
 // revoked. A match costs one call where a page holds all that the keyword finds.
@@ -175,7 +179,7 @@ func (c *Client) findWithStatus(ctx context.Context, calls *int, r ListRequest, 
 	if len(found) > 0 {
 		return found, nil
 	}
-	return nil, &Error{Action: ActionList, Message: "too many certificates match the keyword"}
+	return nil, &Error{Action: ActionList, Message: errTooMany.Error(), cause: errTooMany}
 }
 
 func (c *Client) nextPage(ctx context.Context, calls *int, r ListRequest) (ListPage, error) {

@@ -291,6 +291,9 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 		return match(entryOf(listed, now))
 	})
 	v.lookedUp(calls, now)
+	if errors.Is(err, errTooMany) {
+		return nil, c.SweptSince(since)
+	}
 	if err != nil {
 		return nil, err
 	}

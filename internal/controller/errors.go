@@ -6,6 +6,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -116,6 +117,16 @@ func failureMessage(e *cas.Error) string {
 		return fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
 	}
 	return fmt.Sprintf("%s: %s; it is tried again", e.Action, e.Summary())
+}
+
+// refusalMessage says what the cloud does not take: the certificate, or what the spec
+// adds to it.
+func refusalMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
+	name := object.Spec.SecretRef.Name
+	if extra := object.Spec.ResourceGroupID != "" || len(object.Spec.Tags) > 0; extra && strings.Contains(e.Code, "Parameter") {
+		return fmt.Sprintf("the cloud refuses the upload of Secret %q: %s; check spec.resourceGroupId and spec.tags, or have the certificate issued again", name, e.Summary())
+	}
+	return fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", name, e.Summary())
 }
 
 // deniedMessage says whom to give the permission that the summary names.

@@ -288,7 +288,7 @@ func (r *Reconciler) judgeDeletion(next *v1alpha1.CloudCertificate, err error) o
 		}
 	case isMissing, cas.IsUnauthenticated(err):
 		out = r.slow(next, v1alpha1.ReasonCredentialsUnavailable, out.message)
-	case isShared, isUnproven, refusal != nil && refusal.Code != "" && refusal.HTTPStatus < 500:
+	case isShared, isUnproven, refusal != nil && (refusal.Class != cas.Transient || refusal.UnknownCode && refusal.HTTPStatus < 500):
 		out = r.slow(next, v1alpha1.ReasonDeletionBlocked, out.message)
 	case refusal != nil && refusal.RetryAfter > 0:
 		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again

@@ -43,6 +43,9 @@ type outcome struct {
 // judge turns the error of a pass into its outcome: the one place that decides
 // what a person is told and how it goes on.
 func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
+	if !cas.IsThrottled(err) {
+		r.memory.moved(next)
+	}
 	if err == nil {
 		r.memory.succeeded(next)
 		return r.synced(next)
@@ -84,7 +87,6 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 // synced is the outcome of a pass that found or put the content in the cloud. It
 // comes back when the certificate expires.
 func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) outcome {
-	left := next.Status.Certificate.NotAfter.Sub(r.Clock.Now())
 	message := fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID)
 	if problem := r.memory.pruneProblem(next); problem != "" {
 		message += "; " + problem
@@ -92,7 +94,7 @@ func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) outcome {
 	return outcome{
 		ready: metav1.ConditionTrue, reason: v1alpha1.ReasonSynced,
 		message:      message,
-		requeueAfter: min(max(left, 0), longestNap) + time.Second,
+		requeueAfter: max(r.until(next.Status.Certificate.NotAfter.Time), time.Second),
 	}
 }
 
@@ -126,7 +128,7 @@ func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) o
 	case cas.Throttled:
 		return r.throttled(next, e)
 	case cas.Refused:
-		return r.slow(next, v1alpha1.ReasonInvalidCertificate, fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", next.Spec.SecretRef.Name, e.Summary()))
+		return r.slow(next, v1alpha1.ReasonInvalidCertificate, refusalMessage(next, e))
 	case cas.Denied:
 		return r.slow(next, v1alpha1.ReasonAccessDenied, deniedMessage(e))
 	case cas.Quota:
@@ -135,7 +137,7 @@ func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) o
 		return r.slow(next, v1alpha1.ReasonCredentialsUnavailable, credentialsMessage(next, e))
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: failureMessage(e)}
-	if e.Code != "" && e.HTTPStatus < 500 {
+	if e.UnknownCode && e.HTTPStatus < 500 {
 		// A refusal that we do not know: as good as any other, retried slowly.
 		out.requeueAfter = r.slowDelay(next)
 		return out

@@ -4,7 +4,9 @@
 package controller
 
 import (
+	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -432,5 +434,125 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 			t.Errorf("%d certificates, %d in history; want 2 and 1", len(w.certificates()), status.HistoryTotal)
 		}
 		w.violations = nil // the old ones are the same certificate under many names
+	})
+}
+
+func TestAVerdictThatWaitsForATimeDoesNotRestOnAnOlderOne(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		later := bundletest.Clock(time.Now()).Hierarchy(t, bundletest.P256(t), func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
+		data := maps.Clone(w.pool[0].data)
+		data["next.crt"], data["next.key"] = bundletest.CertPEM(later.Leaf, later.Inter), bundletest.SEC1PEM(t, later.Leaf.Key)
+		w.api.putSecret(secretOf(simKey), data)
+		w.work(time.Minute)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+			o.Spec.Keys = v1alpha1.SecretKeys{Certificate: "next.crt", PrivateKey: "next.key"}
+		})
+		w.work(time.Minute)
+		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonInvalidCertificate {
+			t.Errorf("a certificate of the next hour: %s", reason)
+		}
+		w.operator().relist()
+		w.work(time.Hour)
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced || len(w.certificates()) != 2 {
+			t.Errorf("when its time has come: %s: %s", reason, message)
+		}
+	})
+}
+
+func TestThrottlingThatLastsIsSaid(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(cas.ActionUpload)})
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(3 * time.Minute)
+		if status, reason, message := w.ready(t); status != "False" || reason != v1alpha1.ReasonThrottled {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		w.cloud.ClearFaults()
+		w.work(5 * time.Minute)
+		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced {
+			t.Errorf("after the storm: %s", reason)
+		}
+	})
+}
+
+func TestWhatTheCloudGetsOverIsTriedAgainSoon(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"InternalError", "SignatureNonceUsed", "OperationDenied.SystemUpgrading"} {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Code: code, Status: 400, Count: 1, Action: string(cas.ActionUpload)})
+			w.given(func(*v1alpha1.CloudCertificate) {})
+			w.work(30 * time.Second)
+			if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
+				t.Errorf("%s: %s: %s", code, reason, message)
+			}
+		})
+	}
+}
+
+func TestARollbackMeetsWhatIsThereNotWhatWas(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+		for _, content := range []int{1, 0} {
+			w.putContent(simKey, content)
+			w.work(5 * time.Second)
+		}
+		w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, w.api.objects[simKey].Status.History[0].CertID)
+		w.putContent(simKey, 1)
+		w.work(5 * time.Second)
+		status := w.api.objects[simKey].Status
+		if _, there := w.certificates()[status.CertID]; !there || status.HistoryTotal != 1 {
+			t.Errorf("certificate %d is there: %t; history %v", status.CertID, there, status.History)
+		}
+	})
+}
+
+func TestCredentialsOfAnotherAccountAreNoticedAfterARestart(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+		w.putCredentials(simKey.Namespace)
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
+		w.work(time.Minute)
+		w.operators[0].dead = true
+		before := len(w.cloud.Journal())
+		w.work(time.Minute)
+		if len(w.cloud.Journal()) != before {
+			t.Error("a restart with nothing to do made a call")
+		}
+		w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte("LTAIown"), keyAccessKeySecret: []byte("own-secret")})
+		w.work(time.Minute)
+		if got := w.api.objects[simKey].Status.AccountID; got != simOwn || w.said("event LeftBehind") != 1 {
+			t.Errorf("account %s, want %s", got, simOwn)
+		}
+		w.checkRest()
+	})
+}
+
+func TestAPairExpiresWithItsFirstHalf(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		soon := time.Now().Add(time.Hour)
+		pair := bundletest.Clock(time.Now()).Pair(t, func(c *x509.Certificate) {
+			if c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
+				c.NotAfter = soon
+			}
+		})
+		w.api.putSecret(secretOf(simKey), pair.Data(t))
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.Type = v1alpha1.CertificateTypeSM })
+		w.work(time.Minute)
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
+			t.Fatalf("%s: %s", reason, message)
+		}
+		w.operators[0].dead = true // a restart forgets what the status does not know
+		w.work(2 * time.Hour)
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonInvalidCertificate || !strings.Contains(message, "enc.crt") {
+			t.Errorf("after the certificate to encrypt expired: %s: %s", reason, message)
+		}
 	})
 }

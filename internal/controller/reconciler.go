@@ -101,11 +101,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	}
 
 	next := object.DeepCopy()
-	err = r.sync(ctx, next, secret)
+	validUntil, err := r.sync(ctx, next, secret)
 	if isStale(err) {
 		return reconcile.Result{RequeueAfter: catchUp}, nil
 	}
 	out := r.judge(next, err)
+	if err == nil {
+		out.requeueAfter = max(r.until(validUntil), time.Second)
+	}
 	if out.quiet {
 		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
 	}
@@ -123,40 +126,42 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 }
 
 // sync makes sure that the content of the Secret is in the cloud, and records in
-// next what is there. A nil error means that it is; every other outcome is an
-// error that judge understands.
-func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) error {
+// next what is there, and returns until when it may be served. A nil error means that
+// it is there; every other outcome is an error that judge understands.
+func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) (validUntil time.Time, err error) {
 	if next.Spec.Suspend {
-		return &suspendedError{moved: seen != nil && !namesVersion(&next.Status, seen)}
+		return validUntil, &suspendedError{moved: next.Status.SecretUID != "" && seen != nil && !namesVersion(&next.Status, seen)}
 	}
 	if err := r.setFinalizer(ctx, next, wantsFinalizer(next)); err != nil {
-		return err
+		return validUntil, err
 	}
 	site := r.site(next)
 	cloud, cloudErr := r.Accounts.client(ctx, next, site)
 	slot, err := r.reserve(ctx, next, seen, cloud)
 	if err != nil {
-		return err
+		return validUntil, err
 	}
 	defer slot.Release()
-	r.memory.moved(next)
 
 	secret, content, err := r.load(ctx, next)
 	if err != nil {
-		return err
+		return validUntil, err
 	}
 	if cloudErr != nil {
-		return cloudErr
+		return validUntil, cloudErr
 	}
 	settleIn(next, place{account: account(ctx, cloud), site: site})
 	if err := r.ensureUploaded(ctx, next, cloud, slot, content); err != nil {
-		return err
+		return validUntil, err
 	}
 	recordVersion(next, secret)
+	if content.ValidUntil.Before(content.Facts.NotAfter) {
+		forgetVersion(next) // the status does not know when the other certificate of the pair expires: judge it again
+	}
 	next.Status.Certificate = facts(content)
 	next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
 	r.deriveHistory(next, cloud.Inventory())
-	return nil
+	return content.ValidUntil, nil
 }
 
 // load reads the Secret live, also where the cache does not show it (yet: the two
@@ -193,6 +198,8 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		if isLastingVerdict(err) {
 			recordVersion(next, secret)
 			next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
+		} else {
+			forgetVersion(next) // an older verdict on the same Secret, by other keys, does not hold any more
 		}
 		return nil, nil, err
 	}

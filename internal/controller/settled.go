@@ -68,6 +68,11 @@ func recordVersion(object *v1alpha1.CloudCertificate, secret metav1.Object) {
 	object.Status.SecretResourceVersion = secret.GetResourceVersion()
 }
 
+// forgetVersion notes that no version of the Secret has a verdict that lasts.
+func forgetVersion(object *v1alpha1.CloudCertificate) {
+	object.Status.SecretUID, object.Status.SecretResourceVersion = "", ""
+}
+
 // resyncAsked says that the resync annotation has a value that was not handled
 // yet. Its removal is no request.
 func resyncAsked(object *v1alpha1.CloudCertificate) bool {
@@ -82,11 +87,17 @@ func (r *Reconciler) untilExpiry(object *v1alpha1.CloudCertificate) time.Duratio
 	if ready == nil || ready.Reason != v1alpha1.ReasonSynced {
 		return 0
 	}
-	left := object.Status.Certificate.NotAfter.Sub(r.Clock.Now())
+	return r.until(object.Status.Certificate.NotAfter.Time)
+}
+
+// until is the time until a certificate has expired: at least a second while that lies
+// ahead, because notAfter itself is still valid; 0 when it does not.
+func (r *Reconciler) until(notAfter time.Time) time.Duration {
+	left := notAfter.Sub(r.Clock.Now())
 	if left < 0 {
 		return 0
 	}
-	return min(left, longestNap) + time.Second // notAfter itself is still valid
+	return min(left, longestNap) + time.Second
 }
 
 // longestNap bounds how far ahead an object is put off. A certificate may be valid

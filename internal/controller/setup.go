@@ -61,7 +61,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 	return builder.ControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
-		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.referrers)).
+		WatchesMetadata(&corev1.Secret{}, secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}).
 		WatchesRawSource(source.TypedChannel(found, lowPriority())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
@@ -108,6 +108,32 @@ func secretNames(object client.Object) []string {
 		names = append(names, ref)
 	}
 	return names
+}
+
+// secretHandler enqueues the objects that refer to a Secret. When it is the one of
+// their credentials that changes, they have to be looked at even if they are settled:
+// it may be another account's by now.
+type secretHandler struct {
+	handler.EventHandler
+	r *Reconciler
+}
+
+// Update implements handler.EventHandler.
+func (h secretHandler) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	if e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion() {
+		h.r.credentialsChanged(ctx, e.ObjectNew)
+	}
+	h.EventHandler.Update(ctx, e, q)
+}
+
+// credentialsChanged marks the objects whose credentials a Secret holds.
+func (r *Reconciler) credentialsChanged(ctx context.Context, secret client.Object) {
+	for _, request := range r.referrers(ctx, secret) {
+		object := &v1alpha1.CloudCertificate{}
+		if err := r.Get(ctx, request.NamespacedName, object); err == nil && object.Spec.CredentialsSecretRef.Name == secret.GetName() {
+			r.memory.outdate(object)
+		}
+	}
 }
 
 // referrers lists the objects that refer to a Secret.

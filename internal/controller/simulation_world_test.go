@@ -298,6 +298,9 @@ func (op *simOperator) showSecret(e simEvent) {
 	} else {
 		op.secrets[e.key] = shown
 	}
+	if e.oldSecret != nil && e.newSecret != nil {
+		op.r.credentialsChanged(context.Background(), shown)
+	}
 	for _, request := range op.r.referrers(context.Background(), shown) {
 		op.enqueue(request.NamespacedName, 0)
 	}

@@ -50,11 +50,25 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 	return r.upload(ctx, next, cloud, slot, name, content)
 }
 
-// atHand returns the certificate of this identity and content that the inventory
-// knew to be there a moment ago.
+// listedAge is how long a certificate that was listed is taken to be there still:
+// long enough for thousands of objects to adopt from one sweep.
+const listedAge = 2 * time.Minute
+
+// atHand returns the certificate of this identity and content that was there a moment
+// ago: our own last upload, whose status the cache may not show yet, or one that was
+// listed just now. Of anything older the cloud is asked, by an upload.
 func (r *Reconciler) atHand(next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) *cas.Entry {
-	known, ok := cloud.Inventory().Find(r.identity(next), content.Hash.Content())
-	if !ok || r.Clock.Since(known.Seen) > cas.DefaultOwnWriteAge {
+	v := cloud.Inventory()
+	known, ok := v.Find(r.identity(next), content.Hash.Content())
+	switch {
+	case !ok:
+		return nil
+	case v.Wrote(known.CertID):
+		ok = known.Name == r.memory.tried(next)
+	default:
+		ok = r.Clock.Since(known.Seen) <= listedAge
+	}
+	if !ok {
 		return nil
 	}
 	return &known
@@ -137,8 +151,9 @@ func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudC
 	if found != nil {
 		return r.adopt(next, *found, content)
 	}
-	if known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name); known && (err == nil || cas.IsDenied(err)) {
-		return nil // the list lags behind, or may not be read; the name is ours: it is there
+	known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name)
+	if known && (err == nil || cas.IsDenied(err) || !r.memory.missing(next) && !cas.IsThrottled(err)) {
+		return nil // the list lags behind, or cannot be read; the name is ours: it is there
 	}
 	if err != nil {
 		return err
