@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"os/exec"
@@ -29,15 +30,11 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) (stop func(), err e
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return nil, fmt.Errorf("failed to kill the API server: %w", err)
 	}
+	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	for { // the port is free when the first one is gone
-		if err := syscall.Kill(pid, 0); err != nil {
-			break
-		}
-		if state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)); err != nil || bytes.Contains(state, []byte(") Z ")) {
-			break
-		}
-		time.Sleep(10 * time.Millisecond)
+	cmd.Stderr = &said
+	if err := c.waitPortFree(ctx); err != nil {
+		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("failed to start the API server again: %w", err)
@@ -46,7 +43,31 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) (stop func(), err e
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	}
-	return stop, c.waitReady(ctx)
+	if err := c.waitReady(ctx); err != nil {
+		stop() // and then its words are complete
+		return nil, fmt.Errorf("%w; it said: %s", err, said.Bytes()[max(0, said.Len()-2000):])
+	}
+	return stop, nil
+}
+
+// waitPortFree waits until nobody listens where the API server did: a process that was
+// killed goes thread by thread.
+func (c *ControlPlane) waitPortFree(ctx context.Context) error {
+	address, err := url.Parse(c.Config.Host)
+	if err != nil {
+		return err
+	}
+	for {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address.Host)
+		if err == nil {
+			return listener.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("the API server's port does not become free: %w", err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
 
 // findAPIServer finds the process of this API server by its port.
