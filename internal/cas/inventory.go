@@ -47,6 +47,7 @@ type Inventory struct {
 	mu         sync.Mutex
 	entries    map[string][]Entry // by identity, highest CertID first
 	written    map[int64]write    // our own writes, younger than age
+	purgeAt    int                // how many of them are worth a look
 	swept      time.Time          // when the last complete sweep began
 	trusted    time.Time          // when the last sweep began that was found plausible
 	flight     *sweep             // nil: none is under way
@@ -138,8 +139,32 @@ func (v *Inventory) Uploaded(certID int64, resourceID, name string) {
 	}
 	now := v.clock.Now()
 	e := Entry{CertID: certID, ResourceID: resourceID, Name: name, Seen: now}
+	v.forgetOldWrites()
 	v.written[certID] = write{at: now, identity: identity, entry: e}
 	v.insert(identity, e)
+}
+
+// manyWrites is how many writes of our own are kept before the old ones are looked for
+// without a sweep, which forgets them too.
+const manyWrites = 1000
+
+// forgetOldWrites drops the writes that no list has to yield to any more, when they
+// have become twice as many. The caller holds the lock.
+func (v *Inventory) forgetOldWrites() {
+	if len(v.written) < v.purgeAt || len(v.written) < manyWrites {
+		return
+	}
+	v.dropOldWrites()
+	v.purgeAt = 2 * len(v.written)
+}
+
+// dropOldWrites drops the writes that are not young any more. The caller holds the lock.
+func (v *Inventory) dropOldWrites() {
+	for id := range v.written {
+		if _, young := v.young(id); !young {
+			delete(v.written, id)
+		}
+	}
 }
 
 // Deleted removes a certificate that we deleted, or that the cloud says is gone.
@@ -210,11 +235,7 @@ func (v *Inventory) remove(identity string, certID int64) {
 func (v *Inventory) replace(began time.Time, listed []Entry) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for id := range v.written {
-		if _, young := v.young(id); !young {
-			delete(v.written, id)
-		}
-	}
+	v.dropOldWrites()
 	v.entries = map[string][]Entry{}
 	for _, e := range listed {
 		if identity, _, ok := v.parse(e.Name); ok && !v.written[e.CertID].deleted {

@@ -253,6 +253,23 @@ func TestNoSweepUndoesOurOwnYoungWrites(t *testing.T) {
 	})
 }
 
+func TestOldWritesAreForgottenWithoutASweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newInventory(parseTestName, realClock{}, DefaultOwnWriteAge)
+		for id := range int64(5 * manyWrites) {
+			v.Uploaded(id+1, "r", fmt.Sprintf("web_%d_0", id))
+			time.Sleep(time.Second)
+		}
+		if got := len(v.written); got > 2*manyWrites {
+			t.Errorf("%d writes are remembered, of which 600 are young", got)
+		}
+		if !v.Wrote(5 * manyWrites) {
+			t.Error("a young write was forgotten")
+		}
+	})
+}
+
 func TestLookUpsShareASweepWhenTheyAreMany(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
