@@ -19,8 +19,9 @@ import (
 
 // The actions that are told apart.
 const (
-	actionUpload = "UploadUserCertificate"
-	actionList   = "ListUserCertificateOrder"
+	actionUpload   = "UploadUserCertificate"
+	actionList     = "ListUserCertificateOrder"
+	actionIdentity = "GetCallerIdentity"
 )
 
 // onTheWay is the latency of the cloud, half of it before a call is counted.

@@ -115,10 +115,11 @@ const (
 	requests   = "cloudcert_cas_request_duration_seconds_count"
 	roundsDone = "cloudcert_drift_sweeps_total"
 	heapBytes  = "go_memstats_heap_alloc_bytes"
+	leads      = "leader_election_master_status"
 )
 
 // read reads the operator's own metrics.
 func (o *operator) read(ctx context.Context) (samples, error) {
 	raw, err := get(ctx, http.DefaultClient, "http://"+o.metrics+"/metrics")
-	return parseMetrics(string(raw), passes, depth, requests, roundsDone, heapBytes), err
+	return parseMetrics(string(raw), passes, depth, requests, roundsDone, heapBytes, leads), err
 }

@@ -4,12 +4,14 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"text/tabwriter"
@@ -136,6 +138,17 @@ func (r *report) verdict() error {
 	return nil
 }
 
+// sort puts the scenarios into their order, whichever was done first.
+func (r *report) sort() {
+	place := map[string]int{}
+	for _, lane := range scenarios() {
+		for _, s := range lane {
+			place[s.name] = len(place)
+		}
+	}
+	slices.SortStableFunc(r.Rows, func(a, b row) int { return cmp.Compare(place[a.Scenario], place[b.Scenario]) })
+}
+
 // print writes the table for people.
 func (r *report) print(out io.Writer) {
 	fmt.Fprintf(out, "\n%s, commit %s, %s, %s", r.Date, r.Commit, r.Machine, r.Go)
@@ -144,6 +157,7 @@ func (r *report) print(out io.Writer) {
 	}
 	fmt.Fprint(out, "\n\n")
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	r.sort()
 	fmt.Fprintln(w, "SCENARIO\tMEASURE\tVALUE\tBAR\t")
 	last := ""
 	for _, row := range r.Rows {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -176,7 +177,7 @@ type operator struct {
 	began   time.Time
 	metrics string // address
 	pprof   string // address; empty for a build without it
-	ended   bool
+	ending  sync.Once
 }
 
 // startOperator starts the operator that is measured.
@@ -216,13 +217,17 @@ func (w *world) start(ctx context.Context, binary string, args ...string) (*oper
 	return o, o.WaitReady(ready, "http://"+addresses[1]+"/readyz")
 }
 
-// end stops the operator as Kubernetes would.
+// end stops the operator as Kubernetes would, once, and waits for its end.
 func (o *operator) end() {
-	if o.ended {
-		return
-	}
-	o.ended = true
-	if err := o.Stop(30 * time.Second); err != nil {
-		progressf("the operator ended with %v", err)
-	}
+	o.ending.Do(func() {
+		if err := o.Stop(30 * time.Second); err != nil {
+			progressf("the operator ended with %v", err)
+		}
+	})
 }
+
+// endMeanwhile does not wait.
+func (o *operator) endMeanwhile() { go o.end() }
+
+// kill ends the operator without warning.
+func (o *operator) kill() { o.ending.Do(o.Kill) }
