@@ -17,6 +17,7 @@ RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+IMAGE ?= ghcr.io/cloudcert-io/cloudcert:dev
 PKG := github.com/cloudcert-io/cloudcert/internal/version
 LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT)
 
@@ -76,8 +77,8 @@ build: ## Build the operator and the emulator into bin/.
 	@CGO_ENABLED=0 go build -trimpath -ldflags='$(LDFLAGS)' -o bin/ ./cmd/...
 
 .PHONY: image
-image: ## Build the container image (not written yet: fails).
-	@echo "make image: the Dockerfile is not written yet; make build makes the binaries" >&2; exit 1
+image: ## Build the container image IMAGE with docker or buildah.
+	@go run ./hack/image -name='$(IMAGE)' -version='$(VERSION)' -commit='$(COMMIT)'
 
 .PHONY: assets-dir
 assets-dir: ## Obtain etcd and kube-apiserver if need be, and print their folder.
