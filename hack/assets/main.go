@@ -5,8 +5,10 @@
 // into a cache outside the checkout, and prints where it is: nothing else goes to
 // standard output.
 //
-//	assets          the folder of etcd, kube-apiserver and kubectl
-//	assets linter   the linter's binary
+//	assets                the folder of etcd, kube-apiserver and kubectl
+//	assets linter         the linter's binary
+//	assets node           the folder of what else a node needs: kubelet, containerd, …
+//	assets cert-manager   the binary of cert-manager's controllers
 //
 // For the first, KUBEBUILDER_ASSETS wins; else the prebuilt envtest archive is
 // downloaded where it can be reached, and else they are built from Go modules,
@@ -26,16 +28,29 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	obtain := controlPlane
-	if len(os.Args) > 1 {
-		obtain = linter
-	}
-	path, err := obtain(ctx)
+	path, err := obtain(ctx, os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "assets:", err)
 		os.Exit(1)
 	}
 	fmt.Println(path)
+}
+
+// obtain obtains what the argument names.
+func obtain(ctx context.Context, args []string) (string, error) {
+	if len(args) == 0 {
+		return controlPlane(ctx)
+	}
+	switch args[0] {
+	case "linter":
+		return linter(ctx)
+	case "node":
+		return node(ctx)
+	case "cert-manager":
+		return certManager(ctx)
+	default:
+		return "", fmt.Errorf("nothing is known of %q: linter, node or cert-manager", args[0])
+	}
 }
 
 // controlPlane obtains the folder of the control plane's binaries.

@@ -23,9 +23,10 @@ type store struct {
 	log    io.Writer
 }
 
-// newStore is the store of what a module pins, in the cache.
-func newStore(kind, module string, needed []string) (store, error) {
-	key, err := cacheKey(module)
+// newStore is the store of what a module pins, in the cache; sources are files
+// that say how it is made, beside those that say it for all.
+func newStore(kind, module string, needed []string, sources ...string) (store, error) {
+	key, err := cacheKey(module, sources...)
 	if err != nil {
 		return store{}, fmt.Errorf("%w (run it from the root of the checkout)", err)
 	}
@@ -124,7 +125,7 @@ func complete(dir string, names []string) error {
 
 // cacheKey names what would be made: the platform, the Go release, and a digest
 // of the module that pins every version and of the sources that say how.
-func cacheKey(module string) (string, error) {
+func cacheKey(module string, sources ...string) (string, error) {
 	digest := sha256.New()
 	files := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")}
 	for _, pattern := range []string{filepath.Join(module, "*", "*.go"), filepath.Join("hack", "assets", "make.go")} {
@@ -134,6 +135,7 @@ func cacheKey(module string) (string, error) {
 		}
 		files = append(files, found...)
 	}
+	files = append(files, sources...)
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
