@@ -1,0 +1,60 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// kind makes a cluster in docker.
+type kind struct{ binary string }
+
+func (k *kind) install(context.Context) error { return nil }
+
+func (k *kind) assets(ctx context.Context, e *environment) error {
+	k.binary = filepath.Join(e.bin, "kind")
+	return execute(ctx, nil, "go", "-C", "hack/node", "build", "-o", k.binary, "sigs.k8s.io/kind")
+}
+
+func (k *kind) run(ctx context.Context, e *environment, words []string) (err error) {
+	name := fmt.Sprintf("%s%d", prefix, os.Getpid())
+	kubeconfig := filepath.Join(e.state, "kubeconfig")
+	defer func() { // also when ctx is why we end
+		err = errors.Join(err, execute(context.WithoutCancel(ctx), nil, k.binary, "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig))
+	}()
+	fmt.Println("==> make a cluster with kind")
+	if err := execute(ctx, nil, k.binary, "create", "cluster", "--name", name, "--kubeconfig", kubeconfig, "--wait", "3m"); err != nil {
+		return err
+	}
+	if err := execute(ctx, nil, k.binary, "load", "image-archive", e.archive, "--name", name); err != nil {
+		return err
+	}
+	address, err := gateway(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Println("==> " + strings.Join(words, " "))
+	env := append(e.variables(), "KUBECONFIG="+kubeconfig, "E2E_CLOUD_IP="+address)
+	return command(ctx, env, words[0], words[1:]...).Run()
+}
+
+// gateway is this machine's IPv4 address in kind's network.
+func gateway(ctx context.Context) (string, error) {
+	out, err := output(ctx, "docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
+	if err != nil {
+		return "", err
+	}
+	for text := range strings.FieldsSeq(out) {
+		if ip, err := netip.ParseAddr(text); err == nil && ip.Is4() {
+			return text, nil
+		}
+	}
+	return "", fmt.Errorf("docker's network kind has no IPv4 gateway: %s", out)
+}

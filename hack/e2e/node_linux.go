@@ -1,0 +1,233 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// node makes a cluster of one node in fresh namespaces: etcd, the control plane,
+// kubelet, containerd with runc, kube-proxy and a bridge. It takes three processes:
+//
+//   - this one, which makes cgroups and removes them in the end;
+//   - enter, which is inside the cgroups and so sees them as the root of its new
+//     cgroup namespace;
+//   - init, the first process of the new namespaces, which reaps, and whose end is
+//     the end of everything in them; the cluster is its child.
+//
+// Each is killed with the one before it, so that nothing is left whatever happens.
+type node struct{}
+
+// stageFlag begins the arguments of the processes that this program starts of
+// itself.
+const stageFlag = "-stage"
+
+// kubeletDir is where the kubelet insists on some of its files.
+const kubeletDir = "/var/lib/kubelet"
+
+func newNode() (provider, error) {
+	if os.Geteuid() != 0 {
+		return nil, errors.New("no docker daemon answers, and a cluster without it needs root: start docker, or become root")
+	}
+	return &node{}, nil
+}
+
+// dieWithParent has the kernel kill a child whose parent has ended.
+func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
+
+// packages are Debian's, by a file of each.
+var packages = map[string]string{
+	"/usr/bin/buildah":    "buildah",
+	"/bin/busybox":        "busybox-static",
+	"/usr/sbin/runc":      "runc",
+	"/usr/lib/cni/bridge": "containernetworking-plugins",
+	"/usr/sbin/nft":       "nftables",
+	"/usr/sbin/ip":        "iproute2",
+}
+
+// cniFolders are where distributions keep the plugins.
+var cniFolders = []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"}
+
+func (n *node) install(ctx context.Context) error {
+	var missing []string
+	for file, name := range packages {
+		if !installed(file) {
+			missing = append(missing, name)
+		}
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	slices.Sort(missing)
+	if _, err := exec.LookPath("apt-get"); err != nil {
+		return fmt.Errorf("install what Debian calls %s", strings.Join(missing, " "))
+	}
+	env := []string{"DEBIAN_FRONTEND=noninteractive"}
+	args := append([]string{"install", "--yes", "--quiet", "--no-install-recommends"}, missing...)
+	if err := execute(ctx, env, "apt-get", "update", "--quiet"); err != nil {
+		return err
+	}
+	return execute(ctx, env, "apt-get", args...)
+}
+
+// installed finds a command in the path, too, and a plugin in its other folders.
+func installed(file string) bool {
+	candidates := []string{file}
+	if dir, name := filepath.Split(file); filepath.Base(dir) == "cni" {
+		for _, folder := range cniFolders {
+			candidates = append(candidates, filepath.Join(folder, name))
+		}
+	} else if _, err := exec.LookPath(name); err == nil && name != "busybox" { // that must be linked statically
+		return true
+	}
+	return slices.ContainsFunc(candidates, func(path string) bool {
+		_, err := os.Stat(path)
+		return err == nil
+	})
+}
+
+func (n *node) assets(ctx context.Context, e *environment) error {
+	dir, err := e.assets(ctx, "node")
+	if err != nil {
+		return err
+	}
+	return link(dir, e.bin)
+}
+
+func (n *node) run(ctx context.Context, e *environment, words []string) (err error) {
+	sweep()
+	groups, err := makeGroups(fmt.Sprintf("%s%d", prefix, os.Getpid()))
+	defer func() { err = errors.Join(err, groups.remove()) }()
+	if err != nil {
+		return err
+	}
+	if err := os.Mkdir(kubeletDir, 0o755); err == nil {
+		defer os.Remove(kubeletDir) // another cluster is mounted over it
+	} else if !errors.Is(err, os.ErrExist) {
+		return err
+	}
+	raw, err := json.Marshal(stageInput{Dir: e.state, Logs: e.logs, Bin: e.bin, Archive: e.archive, Groups: groups, Env: e.variables()})
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(e.state, "stage.json"), raw, 0o600); err != nil {
+		return err
+	}
+	cmd := stage(ctx, "enter", e.state, words)
+	// A terminal interrupts all of its foreground: only this process shall react.
+	cmd.SysProcAttr.Setpgid = true
+	return cmd.Run()
+}
+
+// sweep removes what a run left that was killed itself.
+func sweep() {
+	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/", os.TempDir() + "/"} {
+		found, _ := filepath.Glob(pattern + prefix + "*") // the pattern is well-formed
+		for _, path := range found {
+			var pid int
+			_, err := fmt.Sscanf(filepath.Base(path), prefix+"%d", &pid)
+			if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+				continue
+			}
+			if strings.HasPrefix(path, "/sys/") {
+				_ = removeGroup(path) // the next run tries again
+			} else {
+				_ = os.RemoveAll(path)
+			}
+		}
+	}
+}
+
+// stageInput is what the first process tells the others.
+type stageInput struct {
+	Dir, Logs, Bin, Archive string
+	Groups                  groups
+	Env                     []string
+}
+
+// stage is this program in another role. It is killed, not interrupted: there is
+// nothing to tidy up that would not go by itself.
+func stage(ctx context.Context, role, state string, words []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{stageFlag, role, state}, words...)...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = dieWithParent()
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+func runStage(_ context.Context, role string, args []string) error {
+	state, words := args[0], args[1:]
+	raw, err := os.ReadFile(filepath.Join(state, "stage.json"))
+	if err != nil {
+		return err
+	}
+	var in stageInput
+	if err := json.Unmarshal(raw, &in); err != nil {
+		return err
+	}
+	// Whoever started us ends us.
+	ctx := context.Background()
+	switch role {
+	case "enter":
+		return enter(ctx, in, words)
+	case "init":
+		return reap(stage(ctx, "node", state, words))
+	case "node":
+		return runNode(ctx, in, words)
+	default:
+		return fmt.Errorf("there is no stage %q", role)
+	}
+}
+
+// enter joins the cgroups and starts init in new namespaces.
+func enter(ctx context.Context, in stageInput, words []string) error {
+	if err := in.Groups.join(); err != nil {
+		return err
+	}
+	cmd := stage(ctx, "init", in.Dir, words)
+	cmd.SysProcAttr.Cloneflags = syscall.CLONE_NEWNS | syscall.CLONE_NEWNET | syscall.CLONE_NEWPID |
+		syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC | syscall.CLONE_NEWCGROUP
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("failed to make namespaces: %w", err)
+	}
+	// The unified hierarchy has no processes in a group that has groups.
+	if err := in.Groups.leave(); err != nil {
+		return err
+	}
+	return cmd.Wait()
+}
+
+// reap runs a command as the first process of a namespace, which inherits orphans
+// and has to bury them.
+func reap(cmd *exec.Cmd) error {
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	for {
+		var status syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &status, 0, nil)
+		if errors.Is(err, syscall.EINTR) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if pid == cmd.Process.Pid {
+			if status.Signaled() {
+				return fmt.Errorf("the node was killed: %s", status.Signal())
+			}
+			os.Exit(status.ExitStatus())
+		}
+	}
+}
