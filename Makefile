@@ -18,6 +18,7 @@ RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 COMMIT ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
 IMAGE ?= ghcr.io/cloudcert-io/cloudcert:dev
+PROVIDER ?= auto
 PKG := github.com/cloudcert-io/cloudcert/internal/version
 LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT)
 
@@ -58,8 +59,8 @@ demo: build ## Tell the whole story on this machine; KEEP=1 leaves everything ru
 	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./test/demo
 
 .PHONY: e2e
-e2e: ## Test on a real cluster (not written yet: fails).
-	@echo "make e2e: the end-to-end tests are not written yet; make test covers a real API server" >&2; exit 1
+e2e: ## Test on a real cluster: kind's, or as root a node of its own; RUN=<regexp> selects.
+	@go build -o bin/e2e ./hack/e2e && exec bin/e2e -provider='$(PROVIDER)' go test -tags e2e -count=1 -timeout 30m -v -run '$(RUN)' ./test/e2e
 
 # exec: an interrupt reaches the benchmark itself, which ends what it started.
 BENCH = assets="$$(go run ./hack/assets)" && go build -o bin/bench ./test/bench && KUBEBUILDER_ASSETS="$$assets" exec bin/bench --commit=$(COMMIT)

@@ -38,7 +38,7 @@ type cluster struct {
 // ends with the namespaces.
 func runNode(ctx context.Context, in stageInput, words []string) error {
 	c := &cluster{stageInput: in, kubeconfig: filepath.Join(in.Dir, "kubeconfig")}
-	for _, variable := range append(in.Env, "KUBECONFIG="+c.kubeconfig, "E2E_CLOUD_IP="+nodeIP) {
+	for _, variable := range append(in.Env, "E2E_PROVIDER=node", "KUBECONFIG="+c.kubeconfig, "E2E_CLOUD_IP="+nodeIP) {
 		name, value, _ := strings.Cut(variable, "=")
 		if err := os.Setenv(name, value); err != nil {
 			return err

@@ -41,7 +41,7 @@ func (k *kind) run(ctx context.Context, e *environment, words []string) (err err
 		return err
 	}
 	fmt.Println("==> " + strings.Join(words, " "))
-	env := append(e.variables(), "KUBECONFIG="+kubeconfig, "E2E_CLOUD_IP="+address)
+	env := append(e.variables(), "E2E_PROVIDER=kind", "KUBECONFIG="+kubeconfig, "E2E_CLOUD_IP="+address)
 	return command(ctx, env, words[0], words[1:]...).Run()
 }
 

@@ -10,9 +10,10 @@
 // The command finds the cluster, the image and tools in its environment:
 //
 //	KUBECONFIG          leads to the cluster as an administrator
+//	E2E_PROVIDER        kind or node
 //	E2E_IMAGE           the operator's image, loaded into the node
 //	E2E_CLOUD_IP        an address of this machine that pods reach
-//	E2E_BIN             folder of helm, kubectl, cert-manager and cas-emulator
+//	E2E_BIN             folder of helm, kubectl and cert-manager, which is in PATH too
 //	E2E_CERT_MANAGER    folder of cert-manager's CRDs
 //	E2E_LOG             folder for logs
 package main
@@ -155,7 +156,7 @@ func prepare(ctx context.Context, p provider, state, logs string) (*environment,
 	}{
 		{"install what is missing on this machine", p.install},
 		{"obtain the cluster's binaries", func(ctx context.Context) error { return e.obtain(ctx, p) }},
-		{"build helm and the emulator", e.build},
+		{"build helm", e.build},
 		{"build the image", e.image},
 	} {
 		began := time.Now()
@@ -201,10 +202,7 @@ func (e *environment) obtain(ctx context.Context, p provider) error {
 }
 
 func (e *environment) build(ctx context.Context) error {
-	return errors.Join(
-		execute(ctx, nil, "go", "-C", "test/chart", "build", "-o", filepath.Join(e.bin, "helm"), "helm.sh/helm/v4/cmd/helm"),
-		execute(ctx, nil, "go", "build", "-o", filepath.Join(e.bin, "cas-emulator"), "./cmd/cas-emulator"),
-	)
+	return execute(ctx, nil, "go", "-C", "test/chart", "build", "-o", filepath.Join(e.bin, "helm"), "helm.sh/helm/v4/cmd/helm")
 }
 
 func (e *environment) image(ctx context.Context) error {

@@ -48,7 +48,7 @@ func run() error {
 		errs = append(errs, command(module, "go", "mod", "tidy", "-diff"))
 	}
 	for _, module := range []string{".", "hack/node", "test/chart"} {
-		errs = append(errs, command(module, "go", "vet", "./..."))
+		errs = append(errs, command(module, "go", "vet", "-tags=e2e", "./..."))
 	}
 	return errors.Join(errs...)
 }

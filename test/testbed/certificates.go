@@ -46,6 +46,11 @@ func NewCA(name string) (*CA, error) {
 	return &CA{certificate: certificate, key: key}, err
 }
 
+// PEM is the authority's own certificate.
+func (ca *CA) PEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: ca.certificate.Raw})
+}
+
 // Issue makes a certificate for DNS names that is valid for a time from an hour
 // ago; change may alter the template.
 func (ca *CA) Issue(validFor time.Duration, change func(*x509.Certificate), names ...string) (Pair, error) {

@@ -1,0 +1,144 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// TestInstallUninstallReinstall installs the chart with its defaults into a
+// namespace that enforces Pod Security restricted, and takes it away again: what
+// users have made stays, and the next release takes it up where it was.
+func TestInstallUninstallReinstall(t *testing.T) {
+	c := newCloud(t, emulator.Options{})
+	c.install(t, nil)
+	a := newApp(t, "reinstall")
+	a.putTLS("web", "reinstall.example.com")
+	a.create("web", nil)
+	// What a pipeline would do; kstatus reads the same condition.
+	kubectl(t, "wait", "--namespace="+a.namespace, "--for=condition=Ready", "--timeout=60s", "ccert/web")
+	first := a.get("web")
+	c.checkHeld(t, first)
+
+	helm(t, "uninstall", releaseName, "--wait")
+	if left := kubectl(t, "get", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,replicaset", "-o", "name"); left != "" {
+		t.Errorf("uninstalling left %s", left)
+	}
+	if left := kubectl(t, "get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/instance="+releaseName, "-o", "name"); left != "" {
+		t.Errorf("uninstalling left %s", left)
+	}
+	if kept := a.get("web"); kept.Status.CertID != first.Status.CertID || kept.UID != first.UID {
+		t.Errorf("uninstalling changed the object: %+v", kept)
+	}
+
+	c.install(t, nil)
+	// The second object shows that the operator works; the first has nothing new.
+	a.putTLS("other", "other.example.com")
+	a.create("other", nil)
+	a.waitReady("other", 0)
+	// And a renewal goes on where the first release ended.
+	if now := a.get("web"); now.Status.CertID != first.Status.CertID {
+		t.Errorf("the next release made certificate %d of %d", now.Status.CertID, first.Status.CertID)
+	}
+	if n := c.uploads(); n != 2 {
+		t.Errorf("%d uploads for two certificates", n)
+	}
+	a.putTLS("web", "reinstall.example.com")
+	renewed := a.waitReady("web", first.Status.CertID)
+	c.checkHeld(t, renewed)
+	if len(renewed.Status.History) != 1 || renewed.Status.History[0].CertID != first.Status.CertID {
+		t.Errorf("history is %+v, want certificate %d", renewed.Status.History, first.Status.CertID)
+	}
+}
+
+// TestPodIsConfined reads what the kernel says about the operator's process.
+func TestPodIsConfined(t *testing.T) {
+	c := newCloud(t, emulator.Options{})
+	c.install(t, nil)
+	for _, pod := range operatorPods(t) {
+		pid := process(t, pod)
+		status := procStatus(t, pid)
+		for field, want := range map[string]string{
+			"Uid": "65532 65532 65532 65532", "Gid": "65532 65532 65532 65532",
+			"CapInh": "0000000000000000", "CapPrm": "0000000000000000", "CapEff": "0000000000000000",
+			"CapBnd": "0000000000000000", "CapAmb": "0000000000000000",
+			"NoNewPrivs": "1", "Seccomp": "2", // a filter
+		} {
+			if status[field] != want {
+				t.Errorf("%s of the operator's process is %q, want %q", field, status[field], want)
+			}
+		}
+		mounts, err := os.ReadFile(fmt.Sprintf("/proc/%d/mounts", pid))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(mounts)) {
+			fields := strings.Fields(line)
+			if fields[1] == "/" && !strings.HasPrefix(fields[3], "ro,") {
+				t.Errorf("the root file system is mounted %s", fields[3])
+			}
+			if fields[1] == "/var/run/secrets/kubernetes.io/serviceaccount" && !strings.HasPrefix(fields[3], "ro,") {
+				t.Errorf("the token's volume is mounted %s", fields[3])
+			}
+		}
+	}
+}
+
+// process finds a pod's manager among the processes of this machine, where those
+// of its containers can be seen.
+func process(t *testing.T, pod corev1.Pod) int {
+	t.Helper()
+	_, container, _ := strings.Cut(pod.Status.ContainerStatuses[0].ContainerID, "://")
+	groups, err := filepath.Glob("/proc/[0-9]*/cgroup")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range groups {
+		raw, err := os.ReadFile(file)
+		if err != nil || !strings.Contains(string(raw), container) {
+			continue // it has ended, or is another's
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(file)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if command, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && strings.HasPrefix(string(command), "/manager\x00") {
+			return pid
+		}
+	}
+	if len(groups) > 0 && os.Getenv("E2E_PROVIDER") == "node" {
+		t.Fatalf("no process of container %s was found", container)
+	}
+	t.Skip("the cluster's processes cannot be seen from here: docker runs in a virtual machine")
+	return 0
+}
+
+// procStatus reads proc_pid_status(5).
+func procStatus(t *testing.T, pid int) map[string]string {
+	t.Helper()
+	file, err := os.Open(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	status := map[string]string{}
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ":")
+		status[name] = strings.Join(strings.Fields(value), " ")
+	}
+	return status
+}
