@@ -24,8 +24,8 @@ type groups struct {
 
 // group is a cgroup, and how to mount its hierarchy anew.
 type group struct {
-	// Dir is the cgroup, Parent the one that this process came from.
-	Dir, Parent string
+	// Dir is the cgroup, Origin the one that this process came from.
+	Dir, Origin string
 	// Mount is the mount point; Options are those of the mount.
 	Mount, Options string
 }
@@ -37,22 +37,30 @@ func makeGroups(name string) (groups, error) {
 		return g, err
 	}
 	made := groups{Unified: g.Unified}
-	for _, parent := range g.Each {
-		parent.Parent = parent.Dir
-		if g.Unified { // a group with processes can have none with controllers below it
-			parent.Dir = parent.Mount
-			enable(parent.Dir)
+	for _, own := range g.Each {
+		parent := own.parent(g.Unified)
+		if g.Unified {
+			enable(parent)
 		}
-		parent.Dir = filepath.Join(parent.Dir, name)
-		if err := os.Mkdir(parent.Dir, 0o755); err != nil {
+		own.Origin, own.Dir = own.Dir, filepath.Join(parent, name)
+		if err := os.Mkdir(own.Dir, 0o755); err != nil {
 			return made, fmt.Errorf("failed to make a cgroup: %w", err)
 		}
-		made.Each = append(made.Each, parent)
-		if err := inheritCPUs(parent.Dir); err != nil {
+		made.Each = append(made.Each, own)
+		if err := inheritCPUs(own.Dir); err != nil {
 			return made, err
 		}
 	}
 	return made, nil
+}
+
+// parent is the folder for new cgroups: this one, or in version 2 the root, where
+// a group with processes can have none with controllers below it.
+func (g group) parent(unified bool) string {
+	if unified {
+		return g.Mount
+	}
+	return g.Dir
 }
 
 // findGroups reads which cgroups this process is in, and where they are.
@@ -173,7 +181,7 @@ func (g groups) leave() error {
 	if !g.Unified {
 		return nil
 	}
-	return moveSelf(g.Each[0].Parent)
+	return moveSelf(g.Each[0].Origin)
 }
 
 func moveSelf(dir string) error {

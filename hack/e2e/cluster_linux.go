@@ -98,10 +98,19 @@ func (c *cluster) mounts(context.Context) error {
 			return err
 		}
 	}
-	for _, dir := range []string{"kubelet", "containerd", "cni", "pki", "opt"} {
+	for _, dir := range []string{"kubelet", "containerd", "cni", "pki", "opt", "upper", "work"} {
 		if err := os.Mkdir(c.path(dir), 0o755); err != nil {
 			return err
 		}
+	}
+	// Folders that are made in it are not made on the machine.
+	parent := filepath.Dir(kubeletDir)
+	overlay := fmt.Sprintf("lowerdir=%s,upperdir=%s,workdir=%s", parent, c.path("upper"), c.path("work"))
+	if err := mount("overlay", parent, "overlay", overlay); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(kubeletDir, 0o755); err != nil {
+		return err
 	}
 	if err := syscall.Mount(c.path("kubelet"), kubeletDir, "", syscall.MS_BIND, ""); err != nil {
 		return fmt.Errorf("failed to mount %s: %w", kubeletDir, err)

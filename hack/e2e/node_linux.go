@@ -106,15 +106,12 @@ func (n *node) assets(ctx context.Context, e *environment) error {
 }
 
 func (n *node) run(ctx context.Context, e *environment, words []string) (err error) {
-	sweep()
+	if err := sweep(); err != nil {
+		return err
+	}
 	groups, err := makeGroups(fmt.Sprintf("%s%d", prefix, os.Getpid()))
 	defer func() { err = errors.Join(err, groups.remove()) }()
 	if err != nil {
-		return err
-	}
-	if err := os.Mkdir(kubeletDir, 0o755); err == nil {
-		defer os.Remove(kubeletDir) // another cluster is mounted over it
-	} else if !errors.Is(err, os.ErrExist) {
 		return err
 	}
 	raw, err := json.Marshal(stageInput{Dir: e.state, Logs: e.logs, Bin: e.bin, Archive: e.archive, Groups: groups, Env: e.variables()})
@@ -130,23 +127,36 @@ func (n *node) run(ctx context.Context, e *environment, words []string) (err err
 	return cmd.Run()
 }
 
-// sweep removes what a run left that was killed itself.
-func sweep() {
-	for _, pattern := range []string{"/sys/fs/cgroup/", "/sys/fs/cgroup/*/", os.TempDir() + "/"} {
-		found, _ := filepath.Glob(pattern + prefix + "*") // the pattern is well-formed
+// sweep removes what runs left that were killed themselves.
+func sweep() error {
+	g, err := findGroups()
+	if err != nil {
+		return err
+	}
+	patterns := []string{filepath.Join(os.TempDir(), prefix+"*")}
+	for _, each := range g.Each {
+		patterns = append(patterns, filepath.Join(each.parent(g.Unified), prefix+"*"))
+	}
+	for _, pattern := range patterns {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return err
+		}
 		for _, path := range found {
 			var pid int
-			_, err := fmt.Sscanf(filepath.Base(path), prefix+"%d", &pid)
-			if err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			if _, err := fmt.Sscanf(filepath.Base(path), prefix+"%d", &pid); err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 				continue
 			}
-			if strings.HasPrefix(path, "/sys/") {
-				_ = removeGroup(path) // the next run tries again
-			} else {
-				_ = os.RemoveAll(path)
+			remove := removeGroup // by its folders alone: its files are the kernel's
+			if strings.HasPrefix(path, os.TempDir()) {
+				remove = os.RemoveAll
+			}
+			if err := remove(path); err != nil {
+				return fmt.Errorf("an earlier run left %s: %w", path, err)
 			}
 		}
 	}
+	return nil
 }
 
 // stageInput is what the first process tells the others.

@@ -49,11 +49,16 @@ func TestPodKilledInMidUpload(t *testing.T) {
 	c := newCloud(t, emulator.Options{})
 	c.install(t, nil)
 	killed := leader(t)
+	pid := process(t, killed)
 	c.Inject(emulator.Fault{Kind: emulator.FaultHang, Action: "UploadUserCertificate", AfterCommit: true, Count: 1})
 	a := newApp(t, "killed")
 	a.putTLS("web", "killed.example.com")
 	a.create("web", nil)
 	eventually(t, "the upload has taken effect", func() (bool, string) { return len(c.certificates("killed.example.com")) == 1, "no certificate" })
+	// The kubelet would warn it first, even where no grace is given.
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
 	kubectl(t, "delete", "pod", "--namespace="+releaseNamespace, "--grace-period=0", "--force", killed.Name)
 	if cc := a.get("web"); cc.Status.CertID != 0 {
 		t.Errorf("status has certificate %d: the pod was killed too late for this test to prove anything", cc.Status.CertID)
