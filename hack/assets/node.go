@@ -5,7 +5,9 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
+	"strings"
 )
 
 // nodeTargets are what a node needs beside the control plane, and what runs on it
@@ -46,13 +48,13 @@ func fromNodeModule(ctx context.Context, kind string, targets []target) (string,
 		return "", err
 	}
 	return s.obtain(ctx, func(ctx context.Context, dir string) error {
-		kubernetes, err := output(ctx, module, "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+		version, err := command(ctx, module, "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes").Output()
 		if err != nil {
-			return err
+			return fmt.Errorf("failed to read which Kubernetes %s pins: %w", module, err)
 		}
 		for _, t := range targets {
 			// Without these file systems containerd needs no C headers.
-			err := build(ctx, s.log, module, dir, t, "-ldflags="+ldflags(kubernetes), "-tags=no_btrfs,no_devmapper,no_zfs")
+			err := build(ctx, s.log, module, dir, t, "-ldflags="+ldflags(strings.TrimSpace(string(version))), "-tags=no_btrfs,no_devmapper,no_zfs")
 			if err != nil {
 				return err
 			}

@@ -70,7 +70,7 @@ func newCloud(t *testing.T, options emulator.Options) *cloud {
 	}
 	c := &cloud{Server: emulator.New(options), url: "https://" + listener.Addr().String()}
 	server := &http.Server{Handler: c.Handler(emulator.SiteChina), ErrorLog: log.New(io.Discard, "", 0)}
-	go server.Serve(listener)
+	go func() { _ = server.Serve(listener) }() // until it is closed
 	t.Cleanup(func() {
 		c.Close()
 		_ = server.Close()
