@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -65,17 +66,22 @@ func (g group) parent(unified bool) string {
 
 // findGroups reads which cgroups this process is in, and where they are.
 func findGroups() (groups, error) {
-	own, err := ownGroups()
+	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
 		return groups{}, err
 	}
-	file, err := os.Open("/proc/self/mountinfo")
+	mounts, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return groups{}, err
 	}
-	defer file.Close()
+	defer mounts.Close()
+	return parseGroups(parseOwn(string(own)), mounts)
+}
+
+// parseGroups finds the mounts of hierarchies; own are the cgroups in each.
+func parseGroups(own map[string]string, mounts io.Reader) (groups, error) {
 	var found groups
-	lines := bufio.NewScanner(file)
+	lines := bufio.NewScanner(mounts)
 	for lines.Scan() {
 		// See proc_pid_mountinfo(5): id parent dev root mount options… - type source superoptions
 		before, after, ok := strings.Cut(lines.Text(), " - ")
@@ -114,21 +120,17 @@ func below(mount, root, path string) string {
 	return filepath.Join(mount, rest)
 }
 
-// ownGroups are the cgroups of this process, by hierarchy; that of version 2 has
-// no name.
-func ownGroups() (map[string]string, error) {
-	raw, err := os.ReadFile("/proc/self/cgroup")
-	if err != nil {
-		return nil, err
-	}
+// parseOwn reads the cgroups of a process, by hierarchy; that of version 2 has no
+// name.
+func parseOwn(text string) map[string]string {
 	own := map[string]string{}
-	for line := range strings.Lines(string(raw)) {
+	for line := range strings.Lines(text) {
 		parts := strings.SplitN(strings.TrimSpace(line), ":", 3)
 		if len(parts) == 3 {
 			own[hierarchy(parts[1])] = parts[2]
 		}
 	}
-	return own, nil
+	return own
 }
 
 // hierarchy names a hierarchy by its controllers, or by its name= if it has none.

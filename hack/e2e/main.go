@@ -44,7 +44,10 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	err := run(ctx, os.Args[1:])
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() {
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.Exited() && ctx.Err() == nil {
 		os.Exit(exit.ExitCode()) // the command has said why
 	}
 	if err != nil {
@@ -262,6 +265,9 @@ func output(ctx context.Context, name string, args ...string) (string, error) {
 	cmd := command(ctx, nil, name, args...)
 	cmd.Stdout, cmd.Stderr = nil, nil
 	out, err := cmd.Output()
+	if err != nil && ctx.Err() != nil {
+		err = fmt.Errorf("interrupted: %w", err)
+	}
 	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, exit.Stderr)
 	}

@@ -121,10 +121,7 @@ func (n *node) run(ctx context.Context, e *environment, words []string) (err err
 	if err := os.WriteFile(filepath.Join(e.state, "stage.json"), raw, 0o600); err != nil {
 		return err
 	}
-	cmd := stage(ctx, "enter", e.state, words)
-	// A terminal interrupts all of its foreground: only this process shall react.
-	cmd.SysProcAttr.Setpgid = true
-	return cmd.Run()
+	return stage(ctx, "enter", e.state, words).Run()
 }
 
 // sweep removes what runs left that were killed themselves.
