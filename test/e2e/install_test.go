@@ -32,6 +32,10 @@ func TestInstallUninstallReinstall(t *testing.T) {
 	kubectl(t, "wait", "--namespace="+a.namespace, "--for=condition=Ready", "--timeout=60s", "ccert/web")
 	first := a.get("web")
 	c.checkHeld(t, first)
+	// The image was built with the version that it was told.
+	if said := kubectl(t, "logs", "--namespace="+releaseNamespace, leader(t).Name); !strings.Contains(said, `"version":"cloudcert v0.0.0-e2e (commit `) {
+		t.Errorf("the operator does not say which version it is:\n%s", said)
+	}
 
 	helm(t, "uninstall", releaseName, "--wait")
 	if left := kubectl(t, "get", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,replicaset", "-o", "name"); left != "" {
