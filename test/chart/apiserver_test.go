@@ -36,10 +36,17 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 	for _, namespace := range []string{releaseNamespace, "shop", "blog", "monitoring"} {
 		ensureNamespace(t, namespace)
 	}
+	renders := map[string][]*unstructured.Unstructured{}
 	for name, values := range cases(t) {
+		renders[name] = objects(t, values)
+	}
+	for name, variant := range variants {
+		renders["kustomize "+name] = kustomize(t, variant.folders...)
+	}
+	for name, all := range renders {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, o := range objects(t, values) {
+			for _, o := range all {
 				if o.GetKind() == "ServiceMonitor" { // not a kind of the server
 					convert(t, o, &monitoringv1.ServiceMonitor{})
 					continue
@@ -62,7 +69,7 @@ func TestPodsAreAdmittedWhereRestricted(t *testing.T) {
 	t.Parallel()
 	const namespace = "restricted"
 	ensureNamespace(t, namespace, restricted, "restricted")
-	deployments := map[string]*unstructured.Unstructured{"kustomize": one(t, kustomize(t), "Deployment")}
+	deployments := map[string]*unstructured.Unstructured{"kustomize": one(t, kustomize(t, "default"), "Deployment")}
 	for name, values := range cases(t) {
 		if name != "everything" { // it changes the security contexts
 			deployments[name] = one(t, objects(t, values), "Deployment")

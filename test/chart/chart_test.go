@@ -134,24 +134,6 @@ func TestEveryNamespacedObjectNamesItsNamespace(t *testing.T) {
 	}
 }
 
-// TestPodsAreTheSameAsThoseOfKustomize in what makes them safe.
-func TestPodsAreTheSameAsThoseOfKustomize(t *testing.T) {
-	t.Parallel()
-	theirs := one(t, kustomize(t), "Deployment")
-	ours := one(t, objects(t, nil), "Deployment")
-	for _, path := range []string{"spec.template.spec.securityContext", "spec.template.spec.serviceAccountName"} {
-		keys := strings.Split(path, ".")
-		if diff := cmp.Diff(field[any](t, theirs, keys...), field[any](t, ours, keys...)); diff != "" {
-			t.Errorf("%s (-kustomize +chart):\n%s", path, diff)
-		}
-	}
-	for _, key := range []string{"securityContext", "resources", "ports", "livenessProbe", "readinessProbe"} {
-		if diff := cmp.Diff(container(t, theirs)[key], container(t, ours)[key]); diff != "" {
-			t.Errorf("container's %s (-kustomize +chart):\n%s", key, diff)
-		}
-	}
-}
-
 func TestNotesNameWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ values, want string }{

@@ -13,8 +13,6 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 )
 
 const (
@@ -30,7 +28,7 @@ type grant struct{ subject, place, right string }
 // roles are generated from the markers beside the code that needs them.
 func TestChartGrantsWhatKustomizeGrants(t *testing.T) {
 	t.Parallel()
-	if diff := cmp.Diff(grants(t, kustomize(t)), grants(t, objects(t, nil)), cmp.AllowUnexported(grant{})); diff != "" {
+	if diff := cmp.Diff(grants(t, kustomize(t, "default")), grants(t, objects(t, nil)), cmp.AllowUnexported(grant{})); diff != "" {
 		t.Errorf("-kustomize +chart:\n%s", diff)
 	}
 }
@@ -40,7 +38,7 @@ func TestChartGrantsWhatKustomizeGrants(t *testing.T) {
 func TestWatchNamespacesGrantsTheSameInThem(t *testing.T) {
 	t.Parallel()
 	var want []grant
-	for _, g := range grants(t, kustomize(t)) {
+	for _, g := range grants(t, kustomize(t, "default")) {
 		switch {
 		case strings.Contains(g.right, "k8s.io/tokenreviews") || strings.Contains(g.right, "k8s.io/subjectaccessreviews"),
 			g.subject == nobody: // metrics: a right that exists cluster-wide only
@@ -75,20 +73,6 @@ func TestClusterIDNeedsNoRole(t *testing.T) {
 			}
 		})
 	}
-}
-
-// kustomize renders config/default.
-func kustomize(t *testing.T) []*unstructured.Unstructured {
-	t.Helper()
-	rendered, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), root+"/config/default")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := rendered.AsYaml()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return split(t, "config/default", string(text))
 }
 
 // grants lists the rights in roles, one by one and sorted: those of a role that is
