@@ -20,7 +20,12 @@ var variants = map[string]struct {
 	folders []string
 	values  string
 }{
-	"default": {[]string{"default"}, "{}"},
+	"default":    {[]string{"default"}, "{}"},
+	"prometheus": {[]string{"default", "prometheus"}, `
+metrics:
+  readers: [{name: prometheus-k8s, namespace: monitoring}]
+  serviceMonitor: {enabled: true}
+`},
 }
 
 // differences are all that is meant to differ: each takes from the chart's object
