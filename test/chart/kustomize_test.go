@@ -21,6 +21,7 @@ var variants = map[string]struct {
 	values  string
 }{
 	"default":    {[]string{"default"}, "{}"},
+	"namespaced": {[]string{"namespaced"}, "watchNamespaces: [blog, shop]"},
 	"prometheus": {[]string{"default", "prometheus"}, `
 metrics:
   readers: [{name: prometheus-k8s, namespace: monitoring}]

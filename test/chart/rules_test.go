@@ -34,7 +34,8 @@ func TestChartGrantsWhatKustomizeGrants(t *testing.T) {
 }
 
 // TestWatchNamespacesGrantsTheSameInThem moves what the operator may do in the
-// cluster into the namespaces that it watches, and lets it do nothing elsewhere.
+// cluster into the namespaces that it watches, and lets it do nothing elsewhere:
+// that is what the chart's value does, and config/namespaced.
 func TestWatchNamespacesGrantsTheSameInThem(t *testing.T) {
 	t.Parallel()
 	var want []grant
@@ -49,12 +50,16 @@ func TestWatchNamespacesGrantsTheSameInThem(t *testing.T) {
 		}
 	}
 	sortGrants(want)
-	values := parse(t, "watchNamespaces: [shop, blog]")
-	if diff := cmp.Diff(want, grants(t, objects(t, values)), cmp.AllowUnexported(grant{})); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-	for _, o := range ofKind(objects(t, values), "ClusterRole", "ClusterRoleBinding") {
-		t.Errorf("something cluster-wide is left: %s", describe(o))
+	for name, all := range map[string][]*unstructured.Unstructured{
+		"chart":     objects(t, parse(t, "watchNamespaces: [shop, blog]")),
+		"kustomize": kustomize(t, "namespaced"),
+	} {
+		if diff := cmp.Diff(want, grants(t, all), cmp.AllowUnexported(grant{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+		for _, o := range ofKind(all, "ClusterRole", "ClusterRoleBinding") {
+			t.Errorf("%s: something cluster-wide is left: %s", name, describe(o))
+		}
 	}
 }
 
