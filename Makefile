@@ -24,7 +24,7 @@ LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT)
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: generate
 generate: ## Generate deepcopy code, CRD, roles and the chart's CRD and README.
@@ -80,6 +80,12 @@ build: ## Build the operator and the emulator into bin/.
 .PHONY: image
 image: ## Build the container image IMAGE with docker or buildah.
 	@go run ./hack/image -name='$(IMAGE)' -version='$(VERSION)' -commit='$(COMMIT)'
+
+# A version, where no image is named: what is installed should say what it is.
+build-installer: IMAGE := $(if $(filter file,$(origin IMAGE)),ghcr.io/cloudcert-io/cloudcert:$(VERSION:v%=%),$(IMAGE))
+.PHONY: build-installer
+build-installer: ## Write config/default with IMAGE, else VERSION's image, into dist/install.yaml.
+	@go -C test/chart run ./installer -folder=../../config/default -image='$(IMAGE)' -output=../../dist/install.yaml
 
 .PHONY: assets-dir
 assets-dir: ## Obtain etcd and kube-apiserver if need be, and print their folder.
