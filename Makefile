@@ -6,6 +6,7 @@
 MAKEFLAGS += --no-print-directory
 
 TOOL := go tool -modfile=hack/tools/go.mod
+RELEASE := go tool -modfile=hack/release/go.mod
 # The chart lies outside the module of its tests, where go does not look before it
 # takes a result from its cache: -count=1.
 CHARTTEST := -C test/chart -count=1 ./...
@@ -24,7 +25,7 @@ LDFLAGS := -s -w -X $(PKG).version=$(VERSION) -X $(PKG).commit=$(COMMIT)
 
 .PHONY: help
 help: ## Show this help.
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: generate
 generate: ## Generate deepcopy code, CRD, roles and the chart's CRD and README.
@@ -39,8 +40,10 @@ verify: ## Regenerate everything and fail on a difference; vet; check the module
 	@go run ./hack/verify
 
 .PHONY: lint
-lint: ## Run the linters.
+lint: ## Run the linters, also over the workflows and the release's configuration.
 	@linter="$$(go run ./hack/assets linter)" && "$$linter" run ./... && cd test/chart && "$$linter" run ./...
+	@$(RELEASE) actionlint -shellcheck= -pyflakes=
+	@$(RELEASE) goreleaser check --quiet
 
 .PHONY: test
 test: ## Run unit tests, tests on a real API server and those of the chart.
@@ -86,6 +89,10 @@ build-installer: IMAGE := $(if $(filter file,$(origin IMAGE)),ghcr.io/cloudcert-
 .PHONY: build-installer
 build-installer: ## Write config/default with IMAGE, else VERSION's image, into dist/install.yaml.
 	@go -C test/chart run ./installer -folder=../../config/default -image='$(IMAGE)' -output=../../dist/install.yaml
+
+.PHONY: release-snapshot
+release-snapshot: build-installer ## Make what a release publishes on GitHub in dist/release, and publish nothing.
+	@$(RELEASE) goreleaser release --snapshot --clean
 
 .PHONY: assets-dir
 assets-dir: ## Obtain etcd and kube-apiserver if need be, and print their folder.
