@@ -79,6 +79,7 @@ type Cloud struct {
 	http        *http.Client
 
 	mu          sync.Mutex
+	began       time.Time            // see Begin; zero before
 	identities  map[string]*identity // by the provider's id
 	limiters    map[budget]limiters
 	inventories map[budget]*Inventory

@@ -37,8 +37,8 @@ func (u Urgency) horizon() time.Duration {
 }
 
 const (
-	// quietStart is how long a new limiter waits with its first place: what a
-	// process before us sent may still count in the cloud's window of a second.
+	// quietStart is how long a process waits with its first calls: what one before
+	// it sent may still count in the cloud's window of a second.
 	quietStart = time.Second
 	// maxHint bounds the hint to come back: a queue may be gone by then.
 	maxHint = time.Minute
@@ -84,10 +84,11 @@ type limiter struct {
 	mergedTo *limiter
 }
 
-func newLimiter(clock Clock, rate float64) *limiter {
-	now := clock.Now()
+// newLimiter makes a limiter whose first place is at the given time, at the
+// earliest.
+func newLimiter(clock Clock, rate float64, first time.Time) *limiter {
 	return &limiter{
-		clock: clock, full: rate, base: rate, next: now.Add(quietStart), used: now,
+		clock: clock, full: rate, base: rate, next: first, used: clock.Now(),
 		sent: make([]time.Time, 0, int(rate)+1),
 	}
 }
@@ -163,12 +164,20 @@ func (l *limiter) admitAt(due time.Time) (time.Duration, bool) {
 	return l.admitLocked(due)
 }
 
-// admitLocked lets no more than cap(sent) calls go in any second: one more than
-// the pace, or the delays of timers that fire late would add up.
+// guarded is the window over what was really sent, for cap(sent) calls: midway
+// between the cloud's second and the time that the pace takes for as many. The
+// latter would let the delays of timers that fire late add up; the former would let
+// calls through that come one after the other a little faster than they were sent.
+func (l *limiter) guarded() time.Duration {
+	paced := time.Duration(float64(cap(l.sent)) / l.full * float64(time.Second))
+	return (time.Second + paced) / 2
+}
+
+// admitLocked lets no more than cap(sent) calls go in any guarded window.
 func (l *limiter) admitLocked(due time.Time) (time.Duration, bool) {
 	now := l.clock.Now()
 	if len(l.sent) == cap(l.sent) {
-		due = later(due, l.sent[0].Add(time.Second))
+		due = later(due, l.sent[0].Add(l.guarded()))
 	}
 	if now.Before(due) {
 		return due.Sub(now), false

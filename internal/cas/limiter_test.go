@@ -41,6 +41,11 @@ func (c *calls) add() {
 // run reserves and uses places of the limiter for as long as told, as a worker
 // that honours the hints; between reserving and use it takes its time.
 func run(l *limiter, u Urgency, until time.Time, think func() time.Duration, log *calls) {
+	runOver(l, u, until, think, func() {}, log)
+}
+
+// runOver is run over a network that takes its time before the cloud counts.
+func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration, transit func(), log *calls) {
 	for time.Now().Before(until) {
 		slot, hint := l.reserve(u, u.horizon())
 		if slot == nil {
@@ -51,6 +56,7 @@ func run(l *limiter, u Urgency, until time.Time, think func() time.Duration, log
 			time.Sleep(think())
 		}
 		if _, err := slot.wait(context.Background()); err == nil {
+			transit()
 			log.add()
 		}
 	}
@@ -76,7 +82,7 @@ func TestLimiterFillsTheRateAndNeverExceedsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLimiter(realClock{}, tc.rate)
+				l := newLimiter(realClock{}, tc.rate, time.Now().Add(quietStart))
 				start := time.Now()
 				var log calls
 				var wg sync.WaitGroup
@@ -102,10 +108,36 @@ func TestLimiterFillsTheRateAndNeverExceedsIt(t *testing.T) {
 	}
 }
 
+// Calls that are sent within the limit can meet on the way.
+func TestLimiterLeavesRoomForAJitteringNetwork(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const limit = 100
+		l := newLimiter(realClock{}, limit-1, time.Now())
+		start := time.Now()
+		var log calls
+		var wg sync.WaitGroup
+		for range 60 {
+			wg.Go(func() {
+				think := func() time.Duration { return time.Duration(rand.Int64N(int64(100 * time.Millisecond))) }
+				transit := func() { time.Sleep(time.Duration(rand.Int64N(int64(4 * time.Millisecond)))) }
+				runOver(l, Prompt, start.Add(20*time.Second), think, transit, &log)
+			})
+		}
+		wg.Wait()
+		if most := mostInWindow(log.at); most > limit {
+			t.Errorf("%d calls were counted within a second", most)
+		}
+		if got := float64(len(log.at)) / 20; got < 97 {
+			t.Errorf("%v calls a second", got)
+		}
+	})
+}
+
 func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10)
+		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		places := map[Urgency]int{}
 		for _, u := range []Urgency{Repair, Backlog, Prompt} {
@@ -132,7 +164,7 @@ func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
 func TestLimiterHintsFormAQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10)
+		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		var last time.Duration
 		for i := range 100 {
@@ -161,7 +193,7 @@ func TestLimiterHintsFormAQueue(t *testing.T) {
 func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10)
+		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		var slots []*Slot
 		for range 6 {
@@ -184,7 +216,7 @@ func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 func TestAReleasedPlaceDoesNotDelayTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 1)
+		l := newLimiter(realClock{}, 1, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		for range 5 {
 			slot, _ := l.reserve(Prompt, 0)
@@ -199,7 +231,7 @@ func TestAReleasedPlaceDoesNotDelayTheNext(t *testing.T) {
 func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10)
+		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		first, _ := l.reserve(Prompt, time.Second)
 		second, _ := l.reserve(Prompt, time.Second)
@@ -228,7 +260,7 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 100)
+		l := newLimiter(realClock{}, 100, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		sent := time.Now()
 		for range 10 {
@@ -258,7 +290,7 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 func TestMergedLimitersKeepTheLimitOfOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		one, two := newLimiter(realClock{}, 95), newLimiter(realClock{}, 95)
+		one, two := newLimiter(realClock{}, 95, time.Now().Add(quietStart)), newLimiter(realClock{}, 95, time.Now().Add(quietStart))
 		start := time.Now()
 		var before, after calls
 		merged := start.Add(3 * time.Second)
@@ -362,7 +394,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 				}
 				var wg sync.WaitGroup
 				for n := range tc.neighbours {
-					l := newLimiter(realClock{}, tc.rate)
+					l := newLimiter(realClock{}, tc.rate, time.Now().Add(quietStart))
 					for range 60 {
 						wg.Go(func() {
 							for time.Since(start) < seconds*time.Second {
@@ -425,7 +457,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 func TestMergeHandsEverythingOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		one, two := newLimiter(realClock{}, 10), newLimiter(realClock{}, 10)
+		one, two := newLimiter(realClock{}, 10, time.Now().Add(quietStart)), newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		for range cap(two.sent) {
 			if _, admitted := two.admit(time.Now()); !admitted {
@@ -457,7 +489,7 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 func TestPromptCallersPassABacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 95)
+		l := newLimiter(realClock{}, 95, time.Now().Add(quietStart))
 		start := time.Now()
 		var log calls
 		var wg sync.WaitGroup

@@ -17,16 +17,34 @@ const idleAfter = time.Hour
 // token.
 type budget struct{ account, provider, site string }
 
-// limiters are those of one budget. They are made together, so that the quiet
-// second of a list or delete passes with that of the upload before it.
+// limiters are those of one budget.
 type limiters map[Action]*limiter
 
+// c.mu is held.
 func (c *Cloud) newLimiters() limiters {
+	first := c.begin().Add(quietStart)
 	return limiters{
-		ActionUpload: newLimiter(c.clock, c.uploadQPS),
-		ActionDelete: newLimiter(c.clock, c.uploadQPS),
-		ActionList:   newLimiter(c.clock, c.listQPS),
+		ActionUpload: newLimiter(c.clock, c.uploadQPS, first),
+		ActionDelete: newLimiter(c.clock, c.uploadQPS, first),
+		ActionList:   newLimiter(c.clock, c.listQPS, first),
 	}
+}
+
+// Begin says that calls may be made from now on, and that another process may have
+// made some until now: none is sent for a second. Without it that second begins
+// with the first call that is asked for.
+func (c *Cloud) Begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.begin()
+}
+
+// c.mu is held.
+func (c *Cloud) begin() time.Time {
+	if c.began.IsZero() {
+		c.began = c.clock.Now()
+	}
+	return c.began
 }
 
 // limiterFor returns the limiter for a call with the given identity.

@@ -76,9 +76,12 @@ type Reconciler struct {
 }
 
 // began is when this process may have begun to write: every call of one before it
-// ended earlier.
+// ended earlier. The first to ask sets it, when it becomes the leader at the latest.
 func (r *Reconciler) began() time.Time {
-	r.start.Do(func() { r.started = r.Clock.Now() })
+	r.start.Do(func() {
+		r.started = r.Clock.Now()
+		r.Accounts.Cloud.Begin()
+	})
 	return r.started
 }
 

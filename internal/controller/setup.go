@@ -49,6 +49,10 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretNames); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
+	leading := manager.RunnableFunc(func(context.Context) error { r.began(); return nil }) // only the leader runs it
+	if err := mgr.Add(leading); err != nil {
+		return fmt.Errorf("failed to note when this replica leads: %w", err)
+	}
 	found := make(chan event.TypedGenericEvent[client.ObjectKey])
 	if err := mgr.Add(&drift{Reconciler: r, enqueue: func(ctx context.Context, key client.ObjectKey) {
 		select {
