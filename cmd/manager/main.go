@@ -42,8 +42,7 @@ import (
 const fieldOwner = "cloudcert"
 
 // +kubebuilder:rbac:groups="",namespace=kube-system,resources=namespaces,resourceNames=kube-system,verbs=get
-// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=cloudcert-system,resources=leases,verbs=get;create;update
-// +kubebuilder:rbac:groups="",namespace=cloudcert-system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=cloudcert-system,resources=leases,verbs=get;watch;create;update
 
 func main() {
 	err := run(ctrl.SetupSignalHandler(), os.Args[1:], os.Getenv, os.Stdout)
@@ -120,22 +119,24 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
-	mgr, err := ctrl.NewManager(kube, ctrl.Options{
-		Scheme:                        scheme,
-		Cache:                         controller.CacheOptions(s.watchNamespaces),
-		Client:                        client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
-		Metrics:                       metricsOptions(s.metricsAddress),
-		HealthProbeBindAddress:        s.healthAddress,
-		LeaderElection:                s.leaderElect,
-		LeaderElectionID:              "cloudcert.cloudcert.io",
-		LeaderElectionNamespace:       s.leaderElectionNamespace,
-		LeaderElectionReleaseOnCancel: true, // main returns as soon as the manager has stopped
-		// A deposed leader stops at the renew deadline and its successor starts at the
-		// end of the lease: every cloud call ends within the 5 s between the two.
-		LeaseDuration: new(15 * time.Second),
-		RenewDeadline: new(10 * time.Second),
-		RetryPeriod:   new(2 * time.Second),
-	})
+	options := ctrl.Options{
+		Scheme:                 scheme,
+		Cache:                  controller.CacheOptions(s.watchNamespaces),
+		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
+		Metrics:                metricsOptions(s.metricsAddress),
+		HealthProbeBindAddress: s.healthAddress,
+	}
+	if s.leaderElect {
+		lock, err := newLease(kube, s.leaderElectionNamespace)
+		if err != nil {
+			return nil, err
+		}
+		options.LeaderElection, options.LeaderElectionResourceLockInterface = true, lock
+		options.LeaderElectionID = leaseName // in metrics
+		options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = new(leaseDuration), new(renewDeadline), new(retryPeriod)
+		options.LeaderElectionReleaseOnCancel = true // main returns as soon as the manager has stopped
+	}
+	mgr, err := ctrl.NewManager(kube, options)
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up the manager: %w", err)
 	}
