@@ -28,8 +28,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
-	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
@@ -160,17 +158,6 @@ func cachesSynced(mgr ctrl.Manager) healthz.Checker {
 		}
 		return nil
 	}
-}
-
-// metricsOptions serve metrics over HTTPS to authenticated and authorized
-// clients; on a loopback address over HTTP to anyone on the machine.
-func metricsOptions(address string) metricsserver.Options {
-	options := metricsserver.Options{BindAddress: address}
-	if !isLoopback(address) {
-		options.SecureServing = true
-		options.FilterProvider = filters.WithAuthenticationAndAuthorization
-	}
-	return options
 }
 
 // findClusterID returns the id in every name in the cloud: the flag's, or the UID
