@@ -4,6 +4,9 @@
 package controller
 
 import (
+	"time"
+	"unique"
+
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,12 +27,23 @@ var neverCertificates = []corev1.SecretType{
 	corev1.SecretTypeDockerConfigJson,
 }
 
+const (
+	// resyncPeriod is how often every object is looked at from the cache, give or take
+	// a tenth. A look at one that is settled neither calls the cloud nor reads a Secret.
+	resyncPeriod = 10 * time.Hour
+	// longestTimer is how far ahead a look is put on a timer of its own. What is
+	// further away waits for a resync: ten thousand certificates that expire in some
+	// months would be as many timers, 500 bytes each.
+	longestTimer = 12 * time.Hour
+)
+
 // CacheOptions makes the cache small: its size depends on the number of
 // CloudCertificates, next to nothing on the Secrets in the cluster. Namespaces
 // are those to watch; none means all.
 func CacheOptions(namespaces []string) cache.Options {
 	options := cache.Options{
 		ReaderFailOnMissingInformer: true, // a read that would start an informer by accident is a bug
+		SyncPeriod:                  new(resyncPeriod),
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:             {Field: notNever(), Transform: stripSecret},
 			&v1alpha1.CloudCertificate{}: {Transform: stripCloudCertificate},
@@ -69,7 +83,8 @@ func stripSecret(in any) (any, error) {
 	}, nil
 }
 
-// stripCloudCertificate drops what nobody here reads.
+// stripCloudCertificate drops what nobody here reads, and shares what many objects
+// have in common.
 func stripCloudCertificate(in any) (any, error) {
 	object, err := meta.Accessor(in)
 	if err != nil {
@@ -80,5 +95,25 @@ func stripCloudCertificate(in any) (any, error) {
 		delete(annotations, corev1.LastAppliedConfigAnnotation)
 		object.SetAnnotations(annotations)
 	}
+	if cc, ok := in.(*v1alpha1.CloudCertificate); ok {
+		share(&cc.Kind)
+		share(&cc.APIVersion)
+		share(&cc.Namespace)
+		share(&cc.Spec.Type)
+		share(&cc.Spec.Region)
+		share(&cc.Status.AccountID)
+		share(&cc.Status.Region)
+		share(&cc.Status.Certificate.Issuer)
+		for i := range cc.Status.Conditions {
+			condition := &cc.Status.Conditions[i]
+			share(&condition.Type)
+			share(&condition.Status)
+			share(&condition.Reason)
+			share(&condition.Message)
+		}
+	}
 	return in, nil
 }
+
+// share replaces a text by the one copy of it.
+func share[T ~string](text *T) { *text = T(unique.Make(string(*text)).Value()) }

@@ -53,6 +53,17 @@ func testReconciler() *Reconciler {
 	}
 }
 
+// What is put on no timer is seen by a resync in time.
+func TestResyncsComeBeforeTheLongestTimer(t *testing.T) {
+	t.Parallel()
+	if latest := resyncPeriod + resyncPeriod/10; latest >= longestTimer {
+		t.Errorf("a resync may take %s, longer than the longest timer of %s", latest, longestTimer)
+	}
+	if got := *CacheOptions(nil).SyncPeriod; got != resyncPeriod {
+		t.Errorf("the cache resyncs every %s", got)
+	}
+}
+
 func TestNothingToDo(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -287,7 +298,9 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 		"the start of an end": {func(o *v1alpha1.CloudCertificate) { o.DeletionTimestamp = new(metav1.Now()) }, true},
 	} {
 		before, _ := synced()
+		before.ResourceVersion = "10"
 		after := before.DeepCopy()
+		after.ResourceVersion = "11"
 		tc.change(after)
 		if got := testReconciler().relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}); got != tc.want {
 			t.Errorf("%s: let through is %t, want %t", name, got, tc.want)
@@ -296,6 +309,9 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 	r := testReconciler()
 	before, _ := synced()
 	before.ResourceVersion = "10"
+	if !r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: before}) {
+		t.Error("a resync is not let through")
+	}
 	after := before.DeepCopy()
 	after.ResourceVersion, after.Status.CertID = "11", 8
 	r.memory.writing(before, "10")

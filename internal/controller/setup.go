@@ -101,7 +101,11 @@ func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Req
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	return r.Reconcile(ctx, object)
+	result, err := r.Reconcile(ctx, object)
+	if result.RequeueAfter > longestTimer {
+		result.RequeueAfter = 0 // a resync comes first
+	}
+	return result, err
 }
 
 // secretNames are the names of the Secrets that an object refers to.
@@ -159,7 +163,7 @@ func (r *Reconciler) referrers(ctx context.Context, secret client.Object) []reco
 
 // relevant lets through what a pass could answer: a change of the spec, of our
 // annotations, the start of a deletion, and a status that somebody else wrote (a
-// restore, a careless sync). Our own writes stay out.
+// restore, a careless sync); and resyncs. Our own writes stay out.
 func (r *Reconciler) relevant() predicate.Predicate {
 	changed := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
 		before, ok := e.ObjectOld.(*v1alpha1.CloudCertificate)
@@ -167,7 +171,7 @@ func (r *Reconciler) relevant() predicate.Predicate {
 		if !ok || !ok2 {
 			return true
 		}
-		return !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
+		return before.ResourceVersion == after.ResourceVersion || !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 			!r.memory.behind(before) && !equality.Semantic.DeepEqual(before.Status, after.Status)
 	}}

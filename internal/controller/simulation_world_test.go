@@ -335,8 +335,10 @@ func (op *simOperator) run(key types.NamespacedName) {
 		return
 	}
 	delete(op.failures, key)
-	if result.RequeueAfter > 0 {
+	if object := op.objects[key]; result.RequeueAfter > 0 {
 		op.enqueue(key, result.RequeueAfter)
+	} else if object != nil && op.r.relevant().Update(event.UpdateEvent{ObjectOld: object, ObjectNew: object}) {
+		op.enqueue(key, resyncPeriod)
 	}
 }
 
