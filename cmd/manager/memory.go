@@ -1,0 +1,31 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"k8s.io/apimachinery/pkg/util/wait"
+)
+
+const (
+	// gcPercent is how much garbage may gather, in percent of what is alive, before
+	// it is collected. Go's default of 100 suits programs that are short of CPU;
+	// this one is not even in a backlog.
+	gcPercent = 25
+	// returnInterval is how often memory that is free goes back to the machine. Go
+	// itself keeps as much as garbage may take.
+	returnInterval = 2 * time.Minute
+)
+
+// saveMemory trades CPU for memory, until ctx ends. GOGC overrules it.
+func saveMemory(ctx context.Context) {
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	go wait.UntilWithContext(ctx, func(context.Context) { debug.FreeOSMemory() }, returnInterval)
+}
