@@ -19,7 +19,7 @@ const (
 	gcPercent = 25
 	// returnInterval is how often memory that is free goes back to the machine. Go
 	// itself keeps as much as garbage may take.
-	returnInterval = 2 * time.Minute
+	returnInterval = time.Minute
 )
 
 // saveMemory trades CPU for memory, until ctx ends. GOGC overrules it.

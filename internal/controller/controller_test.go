@@ -6,6 +6,7 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -14,8 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	testingclock "k8s.io/utils/clock/testing"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -50,6 +53,45 @@ func testReconciler() *Reconciler {
 		Accounts: &Accounts{}, Options: Options{ClusterID: "c", Region: "cn-hangzhou", MaxVersionsPerHour: 3},
 		Clock: testingclock.NewFakePassiveClock(now), Recorder: events.NewFakeRecorder(10),
 		Jitter: func(d time.Duration) time.Duration { return d },
+	}
+}
+
+// Names that share a bucket of the index are told apart, and both references count.
+func TestReferrers(t *testing.T) {
+	t.Parallel()
+	const name = "web-tls"
+	neighbour := ""
+	for i := 0; neighbour == ""; i++ {
+		if other := fmt.Sprintf("other-%d", i); bucket(other) == bucket(name) {
+			neighbour = other
+		}
+	}
+	object := func(namespace, name, secret, credentials string) *v1alpha1.CloudCertificate {
+		return &v1alpha1.CloudCertificate{
+			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+			Spec: v1alpha1.CloudCertificateSpec{
+				SecretRef: v1alpha1.SecretReference{Name: secret}, CredentialsSecretRef: v1alpha1.SecretReference{Name: credentials},
+			},
+		}
+	}
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	r := testReconciler()
+	r.Client = fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.CloudCertificate{}, bySecret, secretBuckets).WithObjects(
+		object("shop", "certificate", name, ""), object("shop", "credentials", "x", name), object("shop", "both", name, name),
+		object("shop", "neighbour", neighbour, ""), object("blog", "elsewhere", name, ""),
+	).Build()
+	for secret, want := range map[string][]string{name: {"both", "certificate", "credentials"}, neighbour: {"neighbour"}, "nobody's": nil} {
+		var got []string
+		for _, request := range r.referrers(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: secret}}) {
+			got = append(got, request.Name)
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Errorf("%s is referred to by %q, want %q", secret, got, want)
+		}
 	}
 }
 

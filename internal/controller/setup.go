@@ -6,14 +6,15 @@ package controller
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"maps"
+	"strconv"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -32,8 +33,19 @@ import (
 // Name of the controller in logs, metrics and events.
 const Name = "cloudcertificate"
 
-// bySecret indexes objects by the names of both Secrets that they refer to.
+// bySecret indexes objects by the buckets of both Secrets that they refer to.
 const bySecret = "secrets"
+
+// buckets is how many there are. The index keeps two sets for each value: with names
+// for values they would be a fifth of what an object takes in memory.
+const buckets = 4096
+
+// bucket is where the name of a Secret belongs.
+func bucket(secret string) string {
+	hash := fnv.New32a()
+	_, _ = hash.Write([]byte(secret))
+	return strconv.FormatUint(uint64(hash.Sum32()%buckets), 36)
+}
 
 // reconcileTimeout ends a pass that hangs. A pass makes a handful of calls, each
 // of which ends by itself within seconds.
@@ -46,7 +58,7 @@ const reconcileTimeout = time.Minute
 
 // SetupWithManager registers the controller, its index and its watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
-	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretNames); err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretBuckets); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
 	leading := manager.RunnableFunc(func(context.Context) error { r.began(); return nil }) // only the leader runs it
@@ -108,14 +120,19 @@ func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Req
 	return result, err
 }
 
-// secretNames are the names of the Secrets that an object refers to.
-func secretNames(object client.Object) []string {
+// secretBuckets are the buckets of the Secrets that an object refers to.
+func secretBuckets(object client.Object) []string {
 	cc := object.(*v1alpha1.CloudCertificate)
-	names := []string{cc.Spec.SecretRef.Name}
-	if ref := cc.Spec.CredentialsSecretRef.Name; ref != "" && ref != names[0] {
-		names = append(names, ref)
+	found := []string{bucket(cc.Spec.SecretRef.Name)}
+	if ref := cc.Spec.CredentialsSecretRef.Name; ref != "" {
+		found = append(found, bucket(ref)) // once more into the same set does nothing
 	}
-	return names
+	return found
+}
+
+// refersTo says that an object refers to a Secret of its namespace.
+func refersTo(cc *v1alpha1.CloudCertificate, secret string) bool {
+	return cc.Spec.SecretRef.Name == secret || cc.Spec.CredentialsSecretRef.Name == secret
 }
 
 // secretHandler enqueues the objects that refer to a Secret. When it is the one of
@@ -148,15 +165,15 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, secret client.Objec
 func (r *Reconciler) referrers(ctx context.Context, secret client.Object) []reconcile.Request {
 	list := &v1alpha1.CloudCertificateList{}
 	err := r.List(ctx, list, client.InNamespace(secret.GetNamespace()),
-		client.MatchingFields{bySecret: secret.GetName()}, client.UnsafeDisableDeepCopy)
+		client.MatchingFields{bySecret: bucket(secret.GetName())}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil // only a cache that was never started fails, and the manager ends with it
 	}
-	requests := make([]reconcile.Request, 0, len(list.Items))
+	var requests []reconcile.Request
 	for i := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: types.NamespacedName{
-			Namespace: list.Items[i].Namespace, Name: list.Items[i].Name,
-		}})
+		if object := &list.Items[i]; refersTo(object, secret.GetName()) {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+		}
 	}
 	return requests
 }

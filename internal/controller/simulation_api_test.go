@@ -244,7 +244,7 @@ func (c simClient) List(_ context.Context, into client.ObjectList, options ...cl
 		}
 		if o.FieldSelector != nil {
 			name, _ := o.FieldSelector.RequiresExactMatch(bySecret)
-			if !slices.Contains(secretNames(object), name) {
+			if !slices.Contains(secretBuckets(object), name) {
 				continue
 			}
 		}
