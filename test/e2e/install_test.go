@@ -9,13 +9,17 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
@@ -28,7 +32,7 @@ func TestInstallUninstallReinstall(t *testing.T) {
 	a := newApp(t, "reinstall")
 	a.putTLS("web", "reinstall.example.com")
 	a.create("web", nil)
-	// What a pipeline would do; kstatus reads the same condition.
+	// What a pipeline would do.
 	kubectl(t, "wait", "--namespace="+a.namespace, "--for=condition=Ready", "--timeout=60s", "ccert/web")
 	first := a.get("web")
 	c.checkHeld(t, first)
@@ -65,6 +69,61 @@ func TestInstallUninstallReinstall(t *testing.T) {
 	c.checkHeld(t, renewed)
 	if len(renewed.Status.History) != 1 || renewed.Status.History[0].CertID != first.Status.CertID {
 		t.Errorf("history is %+v, want certificate %d", renewed.Status.History, first.Status.CertID)
+	}
+}
+
+// TestHelmWaitsForCertificates has helm, which reads kstatus, wait for objects of a
+// user's chart: until one is Ready, and no longer once one has Stalled.
+func TestHelmWaitsForCertificates(t *testing.T) {
+	c := newCloud(t, emulator.Options{LatencyAfter: emulator.Latency{Base: 2 * time.Second}})
+	c.install(t, nil)
+	a := newApp(t, "kstatus")
+	chart := t.TempDir()
+	for file, text := range map[string]string{
+		"Chart.yaml": "{apiVersion: v2, name: app, version: 1.0.0}",
+		"templates/certificate.yaml": `
+apiVersion: cloudcert.io/v1alpha1
+kind: CloudCertificate
+metadata: {name: "{{ .Release.Name }}"}
+spec: {secretRef: {name: "{{ .Release.Name }}"}}
+`,
+	} {
+		path := filepath.Join(chart, file)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := func(name string) error {
+		out, err := exec.CommandContext(t.Context(), "helm", "install", name, chart, "--namespace="+a.namespace, "--wait", "--timeout="+patience.String()).CombinedOutput()
+		t.Logf("%s", out)
+		return err
+	}
+	a.putTLS("good", "good.example.com")
+	if err := install("good"); err != nil {
+		t.Errorf("helm did not see that the object is Ready: %v", err)
+	}
+	if good := a.get("good"); !meta.IsStatusConditionTrue(good.Status.Conditions, v1alpha1.ConditionReady) {
+		t.Errorf("helm took %+v for done", good.Status)
+	}
+
+	certificate, err := siteCA.Issue(time.Hour, nil, "bad.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := siteCA.Issue(time.Hour, nil, "bad.example.com")
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.putSecret("bad", corev1.SecretTypeTLS, map[string][]byte{"tls.crt": certificate.Certificate, "tls.key": other.PrivateKey})
+	began := time.Now()
+	if err := install("bad"); err == nil || time.Since(began) > patience-time.Second {
+		t.Errorf("helm waited %s for an object that has stalled: %v", time.Since(began), err)
+	}
+	if bad := a.get("bad"); !meta.IsStatusConditionTrue(bad.Status.Conditions, v1alpha1.ConditionStalled) {
+		t.Errorf("the object has not stalled: %+v", bad.Status)
 	}
 }
 
