@@ -45,9 +45,11 @@ const (
 	// maxLag is how much later than promised a place may become, by pauses,
 	// before its owner gives it up rather than hold a worker.
 	maxLag = time.Second
-	// decrease is what a throttled answer leaves of the rate, and recovery the
-	// part of the full rate that comes back each second.
+	// decrease is what throttled answers leave of the rate; a single one at the full
+	// rate leaves byChance: calls may have met on the way. recovery is the part of the
+	// full rate that comes back each second.
 	decrease = 0.8
+	byChance = 0.95
 	recovery = 0.02
 	// minShare is the part of the full rate that is never given up.
 	minShare = 0.05
@@ -63,8 +65,8 @@ const (
 // keep to the limit, the pace at which places are handed out and a window over
 // what was really sent, for owners that use their place late.
 //
-// The rate adapts: a throttled answer takes a fifth off, and it comes back by
-// two hundredths a second.
+// The rate adapts: throttled answers take a fifth off, a single one at the full rate
+// a twentieth, and it comes back by two hundredths a second.
 //
 // Places stand on a time line that pauses shift: the place at t is due at
 // t + shift.
@@ -75,6 +77,7 @@ type limiter struct {
 	mu       sync.Mutex
 	base     float64   // the rate right after the last decrease
 	slowed   time.Time // the last decrease
+	single   bool      // one answer was its reason
 	shift    time.Duration
 	next     time.Time   // on the shifted line: the first place not handed out
 	freed    []time.Time // on the shifted line: places given back, sorted
@@ -164,21 +167,22 @@ func (l *limiter) admitAt(due time.Time) (time.Duration, bool) {
 	return l.admitLocked(due)
 }
 
-// guarded is the window over what was really sent, for cap(sent) calls: midway
-// between the cloud's second and the time that the pace takes for as many. The
-// latter would let the delays of timers that fire late add up; the former would let
-// calls through that come one after the other a little faster than they were sent.
-func (l *limiter) guarded() time.Duration {
+// windowFree is when the window over what was really sent takes another call. The
+// window is longer than the cloud's second, by nine tenths of what the pace takes longer
+// for as many calls: calls may come one after the other faster than they were sent. The
+// last tenth lets the pace catch up with timers that fire late.
+func (l *limiter) windowFree() time.Time {
+	if len(l.sent) < cap(l.sent) {
+		return time.Time{}
+	}
 	paced := time.Duration(float64(cap(l.sent)) / l.full * float64(time.Second))
-	return (time.Second + paced) / 2
+	return l.sent[0].Add(time.Second + (paced-time.Second)*9/10)
 }
 
-// admitLocked lets no more than cap(sent) calls go in any guarded window.
+// admitLocked lets no more calls go than the window takes.
 func (l *limiter) admitLocked(due time.Time) (time.Duration, bool) {
 	now := l.clock.Now()
-	if len(l.sent) == cap(l.sent) {
-		due = later(due, l.sent[0].Add(l.guarded()))
-	}
+	due = later(due, l.windowFree())
 	if now.Before(due) {
 		return due.Sub(now), false
 	}
@@ -224,10 +228,17 @@ func (l *limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duratio
 	now := l.clock.Now()
 	if !sent.Before(l.slowed) {
 		pause := min(max(timeLeft, minPause), maxPause)
-		l.base = max(l.full*minShare, l.rate(now)*decrease)
+		keep := decrease
+		if l.single = l.rate(now) >= l.full; l.single {
+			keep = byChance
+		}
+		l.base = max(l.full*minShare, l.rate(now)*keep)
 		l.slowed = now.Add(pause)
 		l.next = later(l.next, now.Add(-l.shift))
 		l.shift += pause
+	} else if l.single {
+		l.single = false
+		l.base = max(l.full*minShare, l.base*decrease/byChance)
 	}
 	return max(timeLeft, l.comeBack(now, Prompt, later(l.next.Add(l.shift), l.slowed).Sub(now)))
 }
