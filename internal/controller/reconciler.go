@@ -222,12 +222,13 @@ func (r *Reconciler) reserve(ctx context.Context, next *v1alpha1.CloudCertificat
 }
 
 // urgency orders uploads: renewals and new objects before what a start finds undone,
-// repairs last.
+// repairs last. Times of creation are whole seconds, rounded down: what is made in the
+// second of the start counts as found.
 func (r *Reconciler) urgency(next *v1alpha1.CloudCertificate, missing bool) cas.Urgency {
 	switch {
 	case missing:
 		return cas.Repair
-	case next.Status.CertID == 0 && next.CreationTimestamp.Time.Before(r.began().Add(-time.Second)):
+	case next.Status.CertID == 0 && next.CreationTimestamp.Time.Before(r.began()):
 		return cas.Backlog
 	}
 	return cas.Prompt
