@@ -58,7 +58,8 @@ func newLease(kube *rest.Config, namespace string) (*lease, error) {
 	if err != nil {
 		return nil, err
 	}
-	config := rest.AddUserAgent(kube, "leader-election")
+	config := rest.CopyConfig(kube)
+	config.UserAgent += "/leader-election"
 	watching, err := coordinationclient.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client for the leader's lease: %w", err)

@@ -16,6 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/kubernetes/fake"
+	"k8s.io/client-go/rest"
 	clienttesting "k8s.io/client-go/testing"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
@@ -160,6 +161,19 @@ func TestAStandbyLeadsAsSoonAsItMay(t *testing.T) {
 				end()
 			})
 		})
+	}
+}
+
+// The config is the manager's too, whose watches must have no timeout.
+func TestTheLeaseLeavesTheConfigAlone(t *testing.T) {
+	t.Parallel()
+	kube := &rest.Config{Host: "https://127.0.0.1:1", UserAgent: "cloudcert/v1"}
+	before := rest.CopyConfig(kube)
+	if _, err := newLease(kube, "home"); err != nil {
+		t.Fatal(err)
+	}
+	if kube.Timeout != before.Timeout || kube.UserAgent != before.UserAgent {
+		t.Errorf("the config has become %+v", kube)
 	}
 }
 
