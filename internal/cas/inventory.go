@@ -250,7 +250,7 @@ func (v *Inventory) replace(began time.Time, listed []Entry) {
 			v.insert(w.identity, w.entry)
 		}
 	}
-	v.swept = began
+	v.swept, v.trusted = began, time.Time{} // the entries are this sweep's: it has to earn its trust itself
 }
 
 // merge takes over what another inventory of the same account and site wrote; what

@@ -210,6 +210,56 @@ func TestAShiftingListIsReadAgain(t *testing.T) {
 	})
 }
 
+// Of 2,000 pages one may fail: the others are not read in vain.
+func TestASweepSurvivesAnErrorThatPasses(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, lists := inventoryClient(t, emulator.Options{})
+		fill(t, server, 120)
+		server.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(ActionList), Count: pageTries - 1})
+		if err := client.Sweep(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if want := int64(3 + 2 + pageTries - 1); lists.Load() != want {
+			t.Errorf("%d calls, want %d", lists.Load(), want)
+		}
+	})
+}
+
+// A sweep earns its trust itself: what it does not list is not gone because an older
+// one was found plausible.
+func TestOnlyATrustedSweepSaysWhatIsGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		fill(t, server, 2)
+		before := time.Now()
+		sweep := func() {
+			time.Sleep(time.Minute)
+			if err := client.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		sweep()
+		v := client.Inventory()
+		v.Trust()
+		entry := v.Entries("00000")[0]
+		gone := func() bool { return v.Gone(entry.CertID, entry.Name, before) }
+		if gone() {
+			t.Error("what is listed is gone")
+		}
+		server.DeleteOutOfBand(testAccount, SiteChina, entry.CertID)
+		sweep()
+		if gone() {
+			t.Error("a sweep that nobody found plausible says what is gone")
+		}
+		v.Trust()
+		if !gone() {
+			t.Error("a trusted sweep does not say what is gone")
+		}
+	})
+}
+
 func TestNoSweepUndoesOurOwnYoungWrites(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

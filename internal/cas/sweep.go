@@ -28,6 +28,9 @@ const (
 	failureRest = 10 * time.Second
 	refusalRest = time.Minute
 	maxRest     = 5 * time.Minute
+	// pageTries is how often a page is asked for that fails for a reason that passes by
+	// itself: of 2,000 pages one may, and the others were read in vain.
+	pageTries = 4
 	// patientShare is the part of the list budget that a sweep takes for which no
 	// object waits.
 	patientShare = 0.2
@@ -236,7 +239,7 @@ func (c *Client) keep(entries []Entry, certificate Certificate, seen time.Time) 
 // sweepPage reads one page when the list limit has a place for it. While nobody
 // waits for the sweep it leaves most places to others.
 func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPage, *Error) {
-	for {
+	for tries := 1; ; {
 		slot, err := c.ReserveAs(ctx, ActionList, Repair)
 		var page ListPage
 		if err == nil {
@@ -249,6 +252,9 @@ func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPa
 		case err != nil && IsThrottled(err):
 			pause, _ = RetryAfter(err)
 			pause = max(pause, 10*time.Millisecond)
+		case err != nil && ClassOf(err) == Transient && tries < pageTries:
+			pause = time.Second << tries
+			tries++
 		case err != nil:
 			failure, _ := errors.AsType[*Error](err)
 			return ListPage{}, failure
@@ -274,11 +280,14 @@ func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPa
 // and are told when to ask again by an error of class Throttled. It reads.
 func (c *Client) Look(ctx context.Context, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
 	v := c.Inventory()
+	known := func() []Entry {
+		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) })
+	}
 	if err := c.lookWhole(v, since, keyword); err != nil {
 		return nil, err
 	}
 	if swept := v.Swept(); !swept.IsZero() && !swept.Before(since) {
-		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) }), nil
+		return known(), nil
 	}
 	now := v.clock.Now()
 	var all []Certificate // of the identity, as long as they are under the keyword
@@ -292,7 +301,10 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 	})
 	v.lookedUp(calls, now)
 	if errors.Is(err, errTooMany) {
-		return nil, c.SweptSince(since)
+		if err := c.SweptSince(since); err != nil {
+			return nil, err
+		}
+		return known(), nil
 	}
 	if err != nil {
 		return nil, err

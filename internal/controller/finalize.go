@@ -141,13 +141,19 @@ func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.Cloud
 		truncate(fmt.Sprintf("released, because %s; not deleted: %s", why, stays)))
 }
 
-// overdue says that a deletion has waited long enough for credentials that do not
-// come, or for another operator under the same identity to end.
+// overdue says that a deletion has waited long enough.
 func (r *Reconciler) overdue(object *v1alpha1.CloudCertificate, err error) bool {
+	left, limited := r.untilOrphan(object)
+	return hopeless(err) && limited && left <= 0
+}
+
+// hopeless says that a deletion may wait for ever: for credentials that do not come or
+// that the cloud does not take any more, or for another operator under the same
+// identity to end.
+func hopeless(err error) bool {
 	_, missing := errors.AsType[*credentialsError](err)
 	_, shared := errors.AsType[*sharedError](err)
-	left, limited := r.untilOrphan(object)
-	return (missing || shared) && limited && left <= 0
+	return missing || shared || cas.IsUnauthenticated(err)
 }
 
 // untilOrphan is the time until a deleted object may be released with what it has in
@@ -293,7 +299,7 @@ func (r *Reconciler) judgeDeletion(next *v1alpha1.CloudCertificate, err error) o
 	case refusal != nil && refusal.RetryAfter > 0:
 		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again
 	}
-	if left, limited := r.untilOrphan(next); limited && left > 0 && (isMissing || isShared) {
+	if left, limited := r.untilOrphan(next); limited && left > 0 && hopeless(err) {
 		at := next.DeletionTimestamp.Add(r.Options.OrphanAfter)
 		out.message += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
 		out.requeueAfter = min(out.requeueAfter, left+time.Second)

@@ -144,6 +144,16 @@ func (m *memory) nameTaken(object client.Object, name string, now time.Time) tim
 	})
 }
 
+// takenFor returns for how long a name has been known to be taken that was not found.
+func (m *memory) takenFor(object client.Object, now time.Time) time.Duration {
+	return peek(m, object, func(known recollection) time.Duration {
+		if known.takenName == "" {
+			return 0
+		}
+		return now.Sub(known.takenSince)
+	})
+}
+
 // asking notes that a look-up is wanted, and returns since when: a list that was read
 // later answers it.
 func (m *memory) asking(object client.Object, now time.Time) time.Time {
@@ -241,10 +251,11 @@ func (m *memory) behind(object client.Object) bool {
 	})
 }
 
-// succeeded ends every count but those that last.
+// succeeded ends every count but those that last. What was sent stays until a pass
+// finds its status written.
 func (m *memory) succeeded(object client.Object) {
 	with(m, object, func(known *recollection) any {
-		*known = recollection{uid: known.uid, lastSent: known.lastSent, superseded: known.superseded, lasting: known.lasting}
+		*known = recollection{uid: known.uid, lastSent: known.lastSent, lastName: known.lastName, superseded: known.superseded, lasting: known.lasting}
 		return nil
 	})
 }

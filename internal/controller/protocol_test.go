@@ -332,10 +332,17 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 				w.work(time.Minute)
 				w.cloud.Inject(tc.fault)
 				w.api.remove(simKey)
-				w.work(25 * time.Hour)
+				w.work(23 * time.Hour)
 				_, reason, message := w.ready(t)
 				if reason != tc.reason || !strings.Contains(message, tc.says) || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
 					t.Errorf("%s: %s", reason, message)
+				}
+				w.work(2 * time.Hour)
+				if tc.reason == v1alpha1.ReasonCredentialsUnavailable { // a day is enough for a key that does not come back
+					if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
+						t.Error("the object was not released with its certificate")
+					}
+					return
 				}
 				w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
 					o.Annotations = map[string]string{v1alpha1.AnnotationOrphan: "true"}
@@ -347,6 +354,90 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What an object takes over without an upload goes with it, too.
+func TestWhatWasAdoptedIsDeleted(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		prefixed := func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "shop" } // looked for before it is uploaded
+		w.given(prefixed)
+		w.work(time.Minute)
+		w.api.remove(simKey)
+		w.work(time.Minute)
+		w.given(func(o *v1alpha1.CloudCertificate) { prefixed(o); deleting(o) })
+		w.work(time.Minute)
+		if tries, _ := w.calls(cas.ActionUpload); tries != 1 {
+			t.Fatalf("%d uploads: it was not adopted from the list", tries)
+		}
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		if left := w.certificates(); len(left) != 0 || w.api.objects[simKey] != nil {
+			t.Errorf("%d certificates are left", len(left))
+		}
+	})
+}
+
+// Before a taken name counts as somebody else's, the whole list was read: names of the
+// leaf need not be what the list can be searched by.
+func TestNameTakenInvisiblyIsWaitedForThenAConflict(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultNameTaken})
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(30 * time.Second)
+		status, reason, message := w.ready(t)
+		if status != "Unknown" || reason != v1alpha1.ReasonProgressing || !strings.Contains(message, "not listed yet") {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		w.work(lagLimit + 5*time.Minute)
+		status, reason, message = w.ready(t)
+		if status != "False" || reason != v1alpha1.ReasonNameConflict || !strings.Contains(message, "cannot list") {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		if w.operator().cloudClient(t).Inventory().Swept().IsZero() {
+			t.Error("the whole list was never read")
+		}
+		if tries, _ := w.calls(cas.ActionUpload); tries > 20 {
+			t.Errorf("%d uploads in a quarter of an hour", tries)
+		}
+		if lists, _ := w.calls(cas.ActionList); lists > 60 {
+			t.Errorf("%d list calls in a quarter of an hour", lists)
+		}
+		w.cloud.ClearFaults()
+		w.work(2 * time.Hour)
+		w.checkRest()
+	})
+}
+
+// cloudClient is the client for the operator's own account.
+func (op *simOperator) cloudClient(t *testing.T) *cas.Client {
+	t.Helper()
+	client, err := op.cloud.Client(cas.SiteChina, op.r.Accounts.Own)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+// The status of an upload could not be written, and the list lags behind: our own
+// word for the upload is enough.
+func TestAnUploadWhoseStatusWasNotWrittenIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{ListLag: 30 * time.Minute}, func(t *testing.T, w *simWorld) {
+		w.disturbance, w.disturbAt = disturbance{only: "kube status", lives: true}, 2
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		if w.said("call fails") != 1 {
+			t.Fatal("no write of the status failed")
+		}
+		if status, reason, message := w.ready(t); status != "True" {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		if tries, _ := w.calls(cas.ActionUpload); tries != 1 {
+			t.Errorf("%d uploads", tries)
+		}
+	})
 }
 
 func TestADeletionThatIsSuspendedTouchesNothing(t *testing.T) {
@@ -514,23 +605,55 @@ func TestARollbackMeetsWhatIsThereNotWhatWas(t *testing.T) {
 
 func TestCredentialsOfAnotherAccountAreNoticedAfterARestart(t *testing.T) {
 	t.Parallel()
+	for name, again := range map[string]bool{"changed": false, "made again": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+				w.putCredentials(simKey.Namespace)
+				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
+				w.work(time.Minute)
+				w.operators[0].dead = true
+				before := len(w.cloud.Journal())
+				w.work(time.Minute)
+				if len(w.cloud.Journal()) != before {
+					t.Error("a restart with nothing to do made a call")
+				}
+				if again {
+					w.api.putSecret(creds, nil)
+					w.work(time.Minute)
+				}
+				w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte("LTAIown"), keyAccessKeySecret: []byte("own-secret")})
+				w.work(time.Minute)
+				if got := w.api.objects[simKey].Status.AccountID; got != simOwn || w.said("event LeftBehind") != 1 {
+					t.Errorf("account %s, want %s", got, simOwn)
+				}
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// Credentials do not stay in memory when their Secret is gone, also when nobody refers
+// to it any more.
+func TestCredentialsGoWithTheirSecret(t *testing.T) {
+	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
 		w.putCredentials(simKey.Namespace)
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
 		w.work(time.Minute)
-		w.operators[0].dead = true
-		before := len(w.cloud.Journal())
-		w.work(time.Minute)
-		if len(w.cloud.Journal()) != before {
-			t.Error("a restart with nothing to do made a call")
+		accounts := w.operator().r.Accounts
+		if _, known := accounts.known(creds); !known {
+			t.Fatal("the credentials are not in use")
 		}
-		w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte("LTAIown"), keyAccessKeySecret: []byte("own-secret")})
+		w.api.remove(simKey)
 		w.work(time.Minute)
-		if got := w.api.objects[simKey].Status.AccountID; got != simOwn || w.said("event LeftBehind") != 1 {
-			t.Errorf("account %s, want %s", got, simOwn)
+		w.api.putSecret(creds, nil)
+		w.work(time.Minute)
+		if _, known := accounts.known(creds); known {
+			t.Error("the credentials are still in memory")
 		}
-		w.checkRest()
 	})
 }
 

@@ -213,36 +213,6 @@ func TestNameTakenByAnotherCertificateIsAConflict(t *testing.T) {
 	}
 }
 
-func TestNameTakenInvisiblyIsWaitedForThenAConflict(t *testing.T) {
-	t.Parallel()
-	h := newHarness(t)
-	content := h.given()
-	h.cloud.Inject(emulator.Fault{Kind: emulator.FaultNameTaken})
-	object, result, err := h.pass()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.check(object, v1alpha1.ReasonProgressing, metav1.ConditionUnknown, false, "not listed yet")
-	if result.RequeueAfter <= 0 || result.RequeueAfter > time.Minute {
-		t.Errorf("looked at again after %s", result.RequeueAfter)
-	}
-	h.clock.SetTime(h.clock.Now().Add(lagLimit))
-	object, _, err = h.pass()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.check(object, v1alpha1.ReasonNameConflict, metav1.ConditionFalse, true, "cannot list")
-	h.cloud.ClearFaults()
-	object, _, err = h.pass()
-	if err != nil {
-		t.Fatal(err)
-	}
-	h.check(object, v1alpha1.ReasonSynced, metav1.ConditionTrue, false, "")
-	if object.Status.Name != h.name(content) {
-		t.Errorf("name is %s, want %s", object.Status.Name, h.name(content))
-	}
-}
-
 func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)

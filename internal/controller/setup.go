@@ -143,12 +143,28 @@ type secretHandler struct {
 	r *Reconciler
 }
 
+// Create implements handler.EventHandler. A Secret that was there before us holds what
+// it held; one that is made again need not.
+func (h secretHandler) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	if !e.IsInInitialList {
+		h.r.credentialsChanged(ctx, e.Object)
+	}
+	h.EventHandler.Create(ctx, e, q)
+}
+
 // Update implements handler.EventHandler.
 func (h secretHandler) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	if e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion() {
 		h.r.credentialsChanged(ctx, e.ObjectNew)
 	}
 	h.EventHandler.Update(ctx, e, q)
+}
+
+// Delete implements handler.EventHandler. Credentials go with their Secret, also when
+// no object refers to it any more.
+func (h secretHandler) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+	h.r.Accounts.drop(client.ObjectKeyFromObject(e.Object))
+	h.EventHandler.Delete(ctx, e, q)
 }
 
 // credentialsChanged marks the objects whose credentials a Secret holds.

@@ -298,8 +298,10 @@ func (op *simOperator) showSecret(e simEvent) {
 	} else {
 		op.secrets[e.key] = shown
 	}
-	if e.oldSecret != nil && e.newSecret != nil {
+	if e.newSecret != nil {
 		op.r.credentialsChanged(context.Background(), shown)
+	} else {
+		op.r.Accounts.drop(e.key)
 	}
 	for _, request := range op.r.referrers(context.Background(), shown) {
 		op.enqueue(request.NamespacedName, 0)

@@ -29,16 +29,18 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 	name := r.nameFor(next, cloud.Inventory(), content)
 	if !same || missing {
 		if known := r.atHand(next, cloud, content); known != nil {
-			return r.adopt(next, *known, content)
+			return r.adopt(ctx, next, *known, content)
 		}
 	}
 	// Absence from a list proves nothing by itself: the repair is the same upload,
 	// and NameRepeat means that the certificate is there after all.
 	unsure := !same && r.mayHaveOtherName(next)
-	if same && !missing || unsure || r.memory.taken(next, name) {
+	looked := same && !missing || unsure || r.memory.taken(next, name)
+	if looked {
 		found, err := r.find(ctx, next, cloud, content)
+		looked = err == nil
 		if found != nil {
-			return r.adopt(next, *found, content)
+			return r.adopt(ctx, next, *found, content)
 		}
 		if cas.IsThrottled(err) || unsure && err != nil && !cas.IsDenied(err) {
 			return err
@@ -47,7 +49,11 @@ func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCer
 	if err := r.mayUpload(ctx, next, same); err != nil {
 		return err
 	}
-	return r.upload(ctx, next, cloud, slot, name, content)
+	err := r.upload(ctx, next, cloud, slot, name, content)
+	if cas.IsNameTaken(err) {
+		return r.resolveNameTaken(ctx, next, cloud, name, content, looked)
+	}
+	return err
 }
 
 // listedAge is how long a certificate that was listed is taken to be there still:
@@ -110,9 +116,6 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	r.memory.sending(next, name, r.Clock.Now())
 	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
 	r.memory.sending(next, name, r.Clock.Now())
-	if cas.IsNameTaken(err) {
-		return r.resolveNameTaken(ctx, next, cloud, name, content)
-	}
 	if cas.IsRefused(err) {
 		r.warn(next, content) // it may well be the reason
 	}
@@ -144,12 +147,17 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 }
 
 // resolveNameTaken decides what NameRepeat means. The name carries our identity
-// and the content, so it is the proof; only a digest can refute it.
-func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, name string, content *bundle.Bundle) error {
+// and the content, so it is the proof; only a digest can refute it. A list that this
+// pass has looked through already, in vain, is not read once more: lists lag behind.
+func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, name string, content *bundle.Bundle, looked bool) error {
 	since := r.memory.nameTaken(next, name, r.Clock.Now())
-	found, err := r.find(ctx, next, cloud, content)
+	var found *cas.Entry
+	var err error
+	if !looked {
+		found, err = r.find(ctx, next, cloud, content)
+	}
 	if found != nil {
-		return r.adopt(next, *found, content)
+		return r.adopt(ctx, next, *found, content)
 	}
 	known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name)
 	if known && (err == nil || cas.IsDenied(err) || !r.memory.missing(next) && !cas.IsThrottled(err)) {
@@ -162,10 +170,15 @@ func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudC
 }
 
 // adopt takes a listed certificate of our name for the current version, unless
-// its digest says that it is another one.
-func (r *Reconciler) adopt(next *v1alpha1.CloudCertificate, found cas.Entry, content *bundle.Bundle) error {
+// its digest says that it is another one. What has something in the cloud is held.
+func (r *Reconciler) adopt(ctx context.Context, next *v1alpha1.CloudCertificate, found cas.Entry, content *bundle.Bundle) error {
 	if refuted(found.SHA256, content) {
 		return &nameConflictError{name: found.Name, certID: found.CertID}
+	}
+	if next.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete {
+		if err := r.setFinalizer(ctx, next, true); err != nil {
+			return err
+		}
 	}
 	r.setCurrent(next, found, content)
 	return nil
@@ -193,8 +206,12 @@ func isDigest(s string) bool {
 // read after it was first asked for: by a name of the leaf, because the list cannot
 // be searched by certificate name [doc], or in a sweep that many share.
 func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*cas.Entry, error) {
-	since := r.memory.asking(next, r.Clock.Now())
-	found, err := cloud.Look(ctx, r.identity(next), keyword(content), since, func(e cas.Entry) bool {
+	now := r.Clock.Now()
+	word := keyword(content)
+	if r.memory.takenFor(next, now) > keywordLimit {
+		word = "" // it is there, and not found by a name that may be no domain: look through the whole list
+	}
+	found, err := cloud.Look(ctx, r.identity(next), word, r.memory.asking(next, now), func(e cas.Entry) bool {
 		_, version, ok := bundle.ParseName(e.Name)
 		return ok && version == content.Hash.Content()
 	})
@@ -207,6 +224,10 @@ func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	}
 	return &found[0], nil
 }
+
+// keywordLimit is how long a taken name is looked up by keyword. Lists that lag behind
+// have caught up by then, in general.
+const keywordLimit = time.Minute
 
 // keyword is a name by which the cloud's list finds a certificate.
 func keyword(content *bundle.Bundle) string {
