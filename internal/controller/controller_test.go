@@ -56,6 +56,29 @@ func testReconciler() *Reconciler {
 	}
 }
 
+// A cache whose watch is stuck is not asked twenty times a second.
+func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
+	t.Parallel()
+	r := testReconciler()
+	object, _ := synced()
+	object.ResourceVersion = "10"
+	var total time.Duration
+	for i := range 20 {
+		after := r.catchUp(object)
+		if i == 0 && after != firstCatchUp || after > longestCatchUp {
+			t.Errorf("look %d: after %s", i, after)
+		}
+		total += after
+	}
+	if total < time.Minute {
+		t.Errorf("20 looks within %s", total)
+	}
+	object.ResourceVersion = "11"
+	if after := r.catchUp(object); after != firstCatchUp {
+		t.Errorf("another version is looked at again after %s", after)
+	}
+}
+
 // Names that share a bucket of the index are told apart, and both references count.
 func TestReferrers(t *testing.T) {
 	t.Parallel()

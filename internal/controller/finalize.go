@@ -75,7 +75,7 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 	case err == nil:
 		return r.release(ctx, next, unlisted(next))
 	case isStale(err):
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	case r.overdue(object, err):
 		return r.release(ctx, next, err.Error())
 	}
@@ -84,7 +84,7 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
 	}
 	if err := r.publish(ctx, object, next, out); err != nil {
-		return retryPublish(err)
+		return r.retryPublish(object, err)
 	}
 	return reconcile.Result{RequeueAfter: out.requeueAfter}, out.err
 }
@@ -116,11 +116,11 @@ func unlisted(object *v1alpha1.CloudCertificate) string {
 func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, why string) (reconcile.Result, error) {
 	err := r.setFinalizer(ctx, object, false)
 	if isStale(err) {
-		return retryPublish(err)
+		return r.retryPublish(object, err)
 	}
 	r.announceRelease(ctx, object, why)
 	if err != nil {
-		return retryPublish(err)
+		return r.retryPublish(object, err)
 	}
 	r.memory.forget(client.ObjectKeyFromObject(object))
 	return reconcile.Result{}, nil
@@ -287,8 +287,12 @@ func (r *Reconciler) judgeDeletion(next *v1alpha1.CloudCertificate, err error) o
 		}
 	case cas.IsThrottled(err):
 		said := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
+		message := "being deleted; waiting for the list of what is in the account"
+		if refusal.Action == cas.ActionDelete {
+			message = "being deleted; waiting for the account's rate limit"
+		}
 		return outcome{
-			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: "being deleted; waiting for the list of what is in the account",
+			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: message,
 			quiet:        said != nil && (said.Reason == v1alpha1.ReasonDeletionBlocked || said.Reason == v1alpha1.ReasonCredentialsUnavailable),
 			requeueAfter: max(refusal.RetryAfter, 10*time.Millisecond),
 		}

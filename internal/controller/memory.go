@@ -37,6 +37,8 @@ type recollection struct {
 	lastSent       time.Time // when an upload was last on its way
 	lastName       string    // under which name
 	superseded     [2]string // the resourceVersions that our last writes replaced
+	staleVersion   string    // the one that the cache showed although it was behind
+	staleTimes     int       // how often
 	lasting
 }
 
@@ -248,6 +250,18 @@ func (m *memory) notWritten(object client.Object, resourceVersion string) {
 func (m *memory) behind(object client.Object) bool {
 	return peek(m, object, func(known recollection) bool {
 		return object.GetResourceVersion() != "" && slices.Contains(known.superseded[:], object.GetResourceVersion())
+	})
+}
+
+// stillBehind counts that the cache shows a version which is behind, and returns how
+// often it showed that one before.
+func (m *memory) stillBehind(object client.Object) int {
+	return with(m, object, func(known *recollection) int {
+		if known.staleVersion != object.GetResourceVersion() {
+			known.staleVersion, known.staleTimes = object.GetResourceVersion(), 0
+		}
+		known.staleTimes++
+		return known.staleTimes - 1
 	})
 }
 

@@ -53,12 +53,12 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.CloudCertificat
 	err = r.deleteSurplus(ctx, next, cloud)
 	r.announcePruned(object, next)
 	if errors.Is(err, errStale) {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: r.catchUp(next)}, nil
 	}
 	r.deriveHistory(next, cloud.Inventory()) // there may be more than were shown
 	after := r.judgePrune(next, err)
 	if err := r.publish(ctx, object, next, r.synced(next)); err != nil {
-		return retryPublish(err)
+		return r.retryPublish(object, err)
 	}
 	if left, more := r.untilPrune(next); more {
 		after = max(after, left, time.Second)

@@ -89,7 +89,7 @@ func (r *Reconciler) began() time.Time {
 // say, then write the status once.
 func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificate) (reconcile.Result, error) {
 	if r.memory.behind(object) {
-		return reconcile.Result{RequeueAfter: catchUp}, nil // the event of our own write is let through to the cache, not to the queue
+		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil // the event of our own write is let through to the cache, not to the queue
 	}
 	if !object.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, object)
@@ -106,7 +106,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	next := object.DeepCopy()
 	validUntil, err := r.sync(ctx, next, secret)
 	if isStale(err) {
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	}
 	out := r.judge(next, err)
 	if err == nil {
@@ -116,7 +116,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
 	}
 	if err := r.publish(ctx, object, next, out); err != nil {
-		return retryPublish(err)
+		return r.retryPublish(object, err)
 	}
 	if left, prunes := r.untilPrune(next); err == nil && prunes && left == 0 {
 		return r.prune(ctx, next, out)
@@ -244,15 +244,25 @@ func account(ctx context.Context, cloud *cas.Client) string {
 	return id
 }
 
-// catchUp is the time that the cache is given to show a write.
-const catchUp = 50 * time.Millisecond
+const (
+	// firstCatchUp is the time that the cache is given to show a write. It doubles up
+	// to longestCatchUp while the cache shows the same version again: a watch may be
+	// stuck, and each pass reads from an API server that has enough to do.
+	firstCatchUp   = 50 * time.Millisecond
+	longestCatchUp = 5 * time.Second
+)
+
+// catchUp is when to look again at an object whose version in the cache is behind.
+func (r *Reconciler) catchUp(object client.Object) time.Duration {
+	return min(firstCatchUp<<min(r.memory.stillBehind(object), 10), longestCatchUp)
+}
 
 // retryPublish decides when a status that could not be written is computed again.
-func retryPublish(err error) (reconcile.Result, error) {
+func (r *Reconciler) retryPublish(object client.Object, err error) (reconcile.Result, error) {
 	if apierrors.IsConflict(err) {
 		// Someone else wrote the object meanwhile, or our cache is a step behind our
 		// own last write. The event of that write may be filtered, so ask again.
-		return reconcile.Result{RequeueAfter: catchUp}, nil
+		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	}
 	return reconcile.Result{}, client.IgnoreNotFound(err)
 }
