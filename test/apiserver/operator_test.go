@@ -524,15 +524,27 @@ func TestOperatorWithoutCredentialsSaysSo(t *testing.T) {
 
 // TestLeaderHandsOverWhenItStops runs with leader election and the permissions of
 // config/rbac: a leader that stops gives up its lease, so that the next one need
-// not wait for its end.
+// not wait for its end, also in the middle of an upload.
 func TestLeaderHandsOverWhenItStops(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, emulator.Options{}, "--leader-elect", "--leader-election-namespace=cloudcert-system")
-	for _, name := range []string{"first", "second"} {
+	for _, name := range []string{"first", "second", "interrupted"} {
 		w.start()
+		if name == "interrupted" {
+			w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHang, Action: "UploadUserCertificate", AfterCommit: true, Count: 1})
+		}
 		w.putSecret(name, w.issue(name+".example.com"))
 		w.create(name, nil)
-		w.waitReason(name, v1alpha1.ReasonSynced)
+		if name == "interrupted" {
+			w.eventually(func() string {
+				if len(w.certificates()) < 3 {
+					return "the upload has not taken effect"
+				}
+				return ""
+			})
+		} else {
+			w.waitReason(name, v1alpha1.ReasonSynced)
+		}
 		w.stop()
 		lease := &coordinationv1.Lease{}
 		if err := kube.Get(ctx, client.ObjectKey{Namespace: "cloudcert-system", Name: "cloudcert.cloudcert.io"}, lease); err != nil {
@@ -541,6 +553,14 @@ func TestLeaderHandsOverWhenItStops(t *testing.T) {
 		if holder := lease.Spec.HolderIdentity; holder != nil && *holder != "" {
 			t.Errorf("the %s operator stopped and still holds the lease as %s", name, *holder)
 		}
+	}
+	if cc := w.get("interrupted"); cc.Status.CertID != 0 {
+		t.Errorf("the upload was not interrupted: %+v", cc.Status)
+	}
+	w.start()
+	w.waitReason("interrupted", v1alpha1.ReasonSynced)
+	if n := len(w.certificates()); n != 3 {
+		t.Errorf("%d certificates of 3 objects", n)
 	}
 }
 
