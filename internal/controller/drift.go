@@ -213,7 +213,7 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
 			slices.ContainsFunc(v.Entries(d.identity(o)), func(e cas.Entry) bool { return e.CertID == o.Status.CertID })
 	})
-	missing.WithLabelValues(p.site).Set(float64(len(gone)))
+	missing.WithLabelValues(p.account, p.site).Set(float64(len(gone)))
 	return cloud, gone
 }
 

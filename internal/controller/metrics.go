@@ -35,7 +35,7 @@ var (
 	missing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "cloudcert_drift_missing_certificates",
 		Help: "Certificates that statuses name and the last look at the list did not show.",
-	}, []string{"site"})
+	}, []string{"account", "site"})
 )
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
