@@ -47,9 +47,9 @@ func bucket(secret string) string {
 	return strconv.FormatUint(uint64(hash.Sum32()%buckets), 36)
 }
 
-// reconcileTimeout ends a pass that hangs. A pass makes a handful of calls, each
-// of which ends by itself within seconds.
-const reconcileTimeout = time.Minute
+// reconcileTimeout ends a pass that hangs, before the manager stops waiting for it. A
+// pass makes a handful of calls, each of which ends by itself within seconds.
+const reconcileTimeout = 25 * time.Second
 
 // +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates/status,verbs=patch
@@ -81,7 +81,6 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 		WatchesRawSource(source.TypedChannel(found, lowPriority())).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-			ReconciliationTimeout:   reconcileTimeout,
 			EnableWarmup:            new(true),
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
 		}).
@@ -102,8 +101,13 @@ func lowPriority() handler.TypedEventHandler[client.ObjectKey, reconcile.Request
 	}
 }
 
-// reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone.
+// reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone. A pass
+// that has begun when the operator is stopped is finished: an upload whose answer nobody
+// waits for would have to be looked up by the next leader. One that has lost its lease
+// does not wait for its passes.
 func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reconcileTimeout)
+	defer cancel()
 	object := &v1alpha1.CloudCertificate{}
 	err := r.Get(ctx, request.NamespacedName, object)
 	if apierrors.IsNotFound(err) {
