@@ -24,6 +24,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a namespace that cannot be":        {"watchNamespaces: [Shop]", "watchNamespaces"},
 		"an unknown site":                   {"region: eu-central-1", "region"},
 		"an endpoint of an unknown site":    {"endpoints: {eu-central-1: https://cas.example.com}", "eu-central-1"},
+		"an endpoint in clear":              {"endpoints: {cn-hangzhou: 'http://cas.example.com'}", "endpoints"},
 		"an endpoint with a path":           {"endpoints: {cn-hangzhou: https://cas.example.com/api}", "endpoints"},
 		"an endpoint with a user":           {"stsEndpoint: https://me:secret@sts.example.com", "stsEndpoint"},
 		"a tag for a digest":                {"image: {digest: v1.2.3}", "digest"},
