@@ -196,6 +196,7 @@ func call[T any](ctx context.Context, c *Client, action Action, slot *Slot, requ
 		return nil, err
 	}
 	x.secrets = slices.Concat(secrets, credentials.secrets())
+	x.written = func() { slot.limiter.written(sent) }
 	answer, err := send[T](ctx, c.cloud, x)
 	if err == nil {
 		return answer, nil

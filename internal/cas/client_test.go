@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -410,6 +411,45 @@ func TestEndpointOfAnotherRegionIsNeverUsed(t *testing.T) {
 	if _, err := c.Client("ap-southeast-5", p); err == nil {
 		t.Error("a client of an unknown region")
 	}
+}
+
+// The limiter's window is that of the cloud only if it counts a call when it leaves.
+func TestTheLimiterCountsACallWhenItIsWritten(t *testing.T) {
+	t.Parallel()
+	server := newCloudServer(t, reply(http.StatusOK, `{"CertId":1}`))
+	clock := newFreeClock()
+	slow := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		clock.advance(3 * time.Second)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+	cloud := newTestCloud(t, Config{Endpoints: map[string]string{SiteChina: server.URL}, STSEndpoint: server.URL, Clock: clock, Transport: slow})
+	p, err := Static(testCredentials())
+	if err != nil {
+		t.Fatal(err)
+	}
+	client, err := cloud.Client(SiteChina, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := cloud.limiterFor(client.identity, SiteChina, ActionUpload)
+	clock.advance(2 * quietStart)
+	if _, err := client.Upload(t.Context(), nil, testUpload()); err != nil {
+		t.Fatal(err)
+	}
+	want := []time.Time{clock.Now()}
+	counted := func() []time.Time {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		return slices.Clone(l.sent)
+	}
+	// The answer may be here before net/http has told that the request was written.
+	for range 1000 {
+		if slices.EqualFunc(counted(), want, time.Time.Equal) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("calls counted at %v, want %v", counted(), want)
 }
 
 func TestObserveSeesEveryCallSent(t *testing.T) {

@@ -39,6 +39,8 @@ type exchange struct {
 	endpoint string
 	form     url.Values
 	secrets  []string
+	// written, if set, is told when the request has left.
+	written func()
 }
 
 // sign returns all parameters of a signed request as one form. The gateway
@@ -83,6 +85,11 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 	var reached atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) {
+			if x.written != nil {
+				x.written()
+			}
+		},
 	})
 	fail := func(err error) *Error {
 		message := "the cloud cannot be reached"

@@ -146,9 +146,9 @@ func (l *limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Du
 	return l.hint[u].Sub(now)
 }
 
-// admit lets the call of a place go if it is due, and else returns how long it
-// has to wait.
-func (l *limiter) admit(at time.Time) (time.Duration, bool) {
+// admit lets the call of a place go if it is due and returns when that was; else
+// the time is zero and the call has to wait.
+func (l *limiter) admit(at time.Time) (sent time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	due := at.Add(l.shift)
@@ -158,7 +158,7 @@ func (l *limiter) admit(at time.Time) (time.Duration, bool) {
 	return l.admitLocked(due)
 }
 
-func (l *limiter) admitAt(due time.Time) (time.Duration, bool) {
+func (l *limiter) admitAt(due time.Time) (sent time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
@@ -180,23 +180,40 @@ func (l *limiter) windowFree() time.Time {
 }
 
 // admitLocked lets no more calls go than the window takes.
-func (l *limiter) admitLocked(due time.Time) (time.Duration, bool) {
+func (l *limiter) admitLocked(due time.Time) (sent time.Time, wait time.Duration) {
 	now := l.clock.Now()
 	due = later(due, l.windowFree())
 	if now.Before(due) {
-		return due.Sub(now), false
+		return time.Time{}, due.Sub(now)
 	}
 	l.used = now
 	l.record(now)
-	return 0, true
+	return now, 0
 }
 
+// record enters a call into the window, which keeps the latest. l.mu is held.
 func (l *limiter) record(at time.Time) {
 	if len(l.sent) == cap(l.sent) {
-		copy(l.sent, l.sent[1:])
-		l.sent = l.sent[:len(l.sent)-1]
+		l.sent = slices.Delete(l.sent, 0, 1)
 	}
-	l.sent = append(l.sent, at)
+	index, _ := slices.BinarySearchFunc(l.sent, at, time.Time.Compare)
+	l.sent = slices.Insert(l.sent, index, at)
+}
+
+// written says that the call that was let go at sent has left only now. It had to be
+// signed, to get a connection and its share of the CPU: milliseconds, which are all the
+// room that there is close to the cloud's limit.
+func (l *limiter) written(sent time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.mergedTo != nil {
+		l.mergedTo.written(sent)
+		return
+	}
+	if index, found := slices.BinarySearchFunc(l.sent, sent, time.Time.Compare); found {
+		l.sent = slices.Delete(l.sent, index, index+1)
+	}
+	l.record(l.clock.Now())
 }
 
 // giveBack makes a place that was not used free again.

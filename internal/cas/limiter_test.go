@@ -41,11 +41,12 @@ func (c *calls) add() {
 // run reserves and uses places of the limiter for as long as told, as a worker
 // that honours the hints; between reserving and use it takes its time.
 func run(l *limiter, u Urgency, until time.Time, think func() time.Duration, log *calls) {
-	runOver(l, u, until, think, func() {}, log)
+	runOver(l, u, until, think, func(func()) {}, log)
 }
 
-// runOver is run over a network that takes its time before the cloud counts.
-func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration, transit func(), log *calls) {
+// runOver is run over a network: transit says when the call is written, and ends when
+// the cloud counts it.
+func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration, transit func(written func()), log *calls) {
 	for time.Now().Before(until) {
 		slot, hint := l.reserve(u, u.horizon())
 		if slot == nil {
@@ -55,8 +56,8 @@ func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration,
 		if think != nil {
 			time.Sleep(think())
 		}
-		if _, err := slot.wait(context.Background()); err == nil {
-			transit()
+		if sent, err := slot.wait(context.Background()); err == nil {
+			transit(func() { l.written(sent) })
 			log.add()
 		}
 	}
@@ -108,30 +109,48 @@ func TestLimiterFillsTheRateAndNeverExceedsIt(t *testing.T) {
 	}
 }
 
-// Calls that are sent within the limit can meet on the way.
-func TestLimiterLeavesRoomForAJitteringNetwork(t *testing.T) {
+// Calls that are sent within the limit can meet on the way, and leave later than they
+// were let go.
+func TestLimiterLeavesRoomForJitter(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const limit = 100
-		l := newLimiter(realClock{}, limit-1, time.Now())
-		start := time.Now()
-		var log calls
-		var wg sync.WaitGroup
-		for range 60 {
-			wg.Go(func() {
-				think := func() time.Duration { return time.Duration(rand.Int64N(int64(100 * time.Millisecond))) }
-				transit := func() { time.Sleep(time.Duration(rand.Int64N(int64(9 * time.Millisecond)))) }
-				runOver(l, Prompt, start.Add(20*time.Second), think, transit, &log)
+	upTo := func(d time.Duration) time.Duration { return time.Duration(rand.Int64N(int64(d))) }
+	for name, transit := range map[string]func(written func()){
+		"on the network": func(written func()) {
+			written()
+			time.Sleep(upTo(9 * time.Millisecond))
+		},
+		"before the call is written": func(written func()) {
+			if rand.IntN(50) == 0 {
+				time.Sleep(upTo(100 * time.Millisecond))
+			}
+			written()
+			time.Sleep(upTo(5 * time.Millisecond))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				const limit = 100
+				l := newLimiter(realClock{}, limit-1, time.Now())
+				start := time.Now()
+				var log calls
+				var wg sync.WaitGroup
+				for range 60 {
+					wg.Go(func() {
+						think := func() time.Duration { return upTo(100 * time.Millisecond) }
+						runOver(l, Prompt, start.Add(20*time.Second), think, transit, &log)
+					})
+				}
+				wg.Wait()
+				if most := mostInWindow(log.at); most > limit {
+					t.Errorf("%d calls were counted within a second", most)
+				}
+				if got := float64(len(log.at)) / 20; got < 97 {
+					t.Errorf("%v calls a second", got)
+				}
 			})
-		}
-		wg.Wait()
-		if most := mostInWindow(log.at); most > limit {
-			t.Errorf("%d calls were counted within a second", most)
-		}
-		if got := float64(len(log.at)) / 20; got < 97 {
-			t.Errorf("%v calls a second", got)
-		}
-	})
+		})
+	}
 }
 
 func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
@@ -464,7 +483,7 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 		one, two := newLimiter(realClock{}, 10, time.Now().Add(quietStart)), newLimiter(realClock{}, 10, time.Now().Add(quietStart))
 		time.Sleep(2 * time.Second)
 		for range cap(two.sent) {
-			if _, admitted := two.admit(time.Now()); !admitted {
+			if sent, _ := two.admit(time.Now()); sent.IsZero() {
 				t.Fatal("not admitted")
 			}
 			time.Sleep(10 * time.Millisecond)
@@ -478,7 +497,7 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 		two.throttled(time.Now(), 0)
 		two.mergeInto(one)
 
-		if wait, admitted := one.admit(early.at); admitted || wait < 800*time.Millisecond {
+		if sent, wait := one.admit(early.at); !sent.IsZero() || wait < 800*time.Millisecond {
 			t.Errorf("a full window was lost: waits %v", wait)
 		}
 		if got := one.rate(time.Now()); got < 7.99 || got > 8.01 {

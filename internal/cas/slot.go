@@ -44,9 +44,9 @@ func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
 	clock := s.limiter.clock
 	last := later(s.due, clock.Now()).Add(maxLag)
 	for {
-		wait, admitted := s.limiter.admit(s.at)
-		if admitted {
-			return clock.Now(), nil
+		sent, wait := s.limiter.admit(s.at)
+		if !sent.IsZero() {
+			return sent, nil
 		}
 		if clock.Now().Add(wait).After(last) {
 			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, Message: "the account is being throttled"}
