@@ -66,22 +66,44 @@ func (d *drift) NeedLeaderElection() bool { return true }
 // Start looks at each place at wall-clock multiples of the interval, plus a phase of
 // its own, so that operators that share an account do not look at the same time.
 func (d *drift) Start(ctx context.Context) error {
-	if d.Options.DriftInterval <= 0 {
-		return nil
+	if d.Options.DriftInterval > 0 {
+		keepLooking(ctx, d.Options.DriftInterval, d.places, d.round)
 	}
-	done := time.Now()
-	for {
+	return nil
+}
+
+// keepLooking has every place looked at once in an interval, until ctx ends. One that
+// takes long holds up itself alone.
+func keepLooking(ctx context.Context, interval time.Duration, places func(context.Context) []driftPlace, look func(context.Context, driftPlace)) {
+	var rounds sync.WaitGroup
+	defer rounds.Wait()
+	var busy sync.Map
+	var before []driftPlace
+	planned := time.Now()
+	for sleep(ctx, min(planInterval, interval/4)) {
 		now := time.Now()
-		var rounds sync.WaitGroup
-		for _, p := range d.places(ctx) {
-			if due := dueSince(p, done, d.Options.DriftInterval); !due.After(now) {
-				rounds.Go(func() { d.round(ctx, p) })
+		present := places(ctx)
+		for _, p := range present {
+			if dueSince(p, planned, interval).After(now) {
+				continue
+			}
+			if _, still := busy.LoadOrStore(p, true); !still {
+				rounds.Go(func() {
+					defer busy.Delete(p)
+					look(ctx, p)
+				})
 			}
 		}
-		rounds.Wait()
-		done = now
-		if !sleep(ctx, min(planInterval, d.Options.DriftInterval/4)) {
-			return nil
+		dropFigures(before, present)
+		before, planned = present, now
+	}
+}
+
+// dropFigures takes back what was measured of places that are no more.
+func dropFigures(before, present []driftPlace) {
+	for _, old := range before {
+		if !slices.ContainsFunc(present, func(p driftPlace) bool { return p.place == old.place }) {
+			missing.DeleteLabelValues(old.account, old.site)
 		}
 	}
 }

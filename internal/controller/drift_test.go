@@ -1,0 +1,69 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A place whose list takes for ever must not keep the others from being looked at, nor
+// be looked at twice at a time.
+func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const interval = time.Hour
+		quick := driftPlace{place: place{account: "1", site: "cn-hangzhou"}}
+		slow := driftPlace{place: place{account: "2", site: "cn-hangzhou"}}
+		var mu sync.Mutex
+		looks := map[driftPlace][]time.Time{}
+		ctx, cancel := context.WithCancel(t.Context())
+		go keepLooking(ctx, interval,
+			func(context.Context) []driftPlace { return []driftPlace{quick, slow} },
+			func(ctx context.Context, p driftPlace) {
+				mu.Lock()
+				looks[p] = append(looks[p], time.Now())
+				mu.Unlock()
+				if p == slow {
+					sleep(ctx, 5*interval/2)
+				}
+			})
+		time.Sleep(9 * interval)
+		cancel()
+		synctest.Wait()
+
+		if got := len(looks[quick]); got != 9 {
+			t.Errorf("the quick place was looked at %d times in 9 intervals", got)
+		}
+		if got := len(looks[slow]); got != 3 {
+			t.Errorf("the slow place was looked at %d times in 9 intervals, and takes two and a half", got)
+		}
+		for p, times := range looks {
+			for i, at := range times {
+				if late := at.Sub(dueSince(p, at.Add(-planInterval), interval)); late < 0 || late > planInterval {
+					t.Errorf("look %d at account %s was %v late", i, p.account, late)
+				}
+			}
+		}
+	})
+}
+
+func TestFiguresOfAPlaceThatIsNoMoreAreDropped(t *testing.T) {
+	t.Parallel()
+	gone := driftPlace{place: place{account: "gone", site: "cn-hangzhou"}}
+	stays := driftPlace{place: place{account: "stays", site: "cn-hangzhou"}}
+	for _, p := range []driftPlace{gone, stays} {
+		missing.WithLabelValues(p.account, p.site).Set(3)
+	}
+	dropFigures([]driftPlace{gone, stays}, []driftPlace{stays})
+	if missing.DeleteLabelValues(gone.account, gone.site) {
+		t.Error("a figure was left")
+	}
+	if !missing.DeleteLabelValues(stays.account, stays.site) {
+		t.Error("the figure of a place that stays was dropped")
+	}
+}
