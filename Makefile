@@ -65,6 +65,10 @@ demo: build ## Tell the whole story on this machine; KEEP=1 leaves everything ru
 e2e: ## Test on a real cluster: kind's, or as root a node of its own; RUN=<regexp> selects.
 	@go build -o bin/e2e ./hack/e2e && exec bin/e2e -provider='$(PROVIDER)' go test -tags e2e -count=1 -timeout 30m -v -run '$(RUN)' ./test/e2e
 
+.PHONY: e2e-end
+e2e-end: ## As root, interrupt and kill such nodes, and see that nothing is left of them.
+	@go test -tags e2e -count=1 -timeout 40m -run LeavesNothing ./hack/e2e
+
 # exec: an interrupt reaches the benchmark itself, which ends what it started.
 BENCH = assets="$$(go run ./hack/assets)" && go build -o bin/bench ./test/bench && KUBEBUILDER_ASSETS="$$assets" exec bin/bench --commit=$(COMMIT)
 

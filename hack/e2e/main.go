@@ -120,6 +120,7 @@ type environment struct {
 	state, logs string
 	bin         string
 	tools       string // folder of hack's own binaries: `go run` does not hand on a signal
+	temp        string // for the command: a test that is killed leaves its files
 	archive     string // of the image
 	crds        string // of cert-manager
 }
@@ -128,7 +129,7 @@ type environment struct {
 func (e *environment) variables() []string {
 	return []string{
 		"E2E_IMAGE=" + imageName, "E2E_BIN=" + e.bin, "E2E_CERT_MANAGER=" + e.crds, "E2E_LOG=" + e.logs,
-		"PATH=" + e.bin + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"TMPDIR=" + e.temp, "PATH=" + e.bin + string(os.PathListSeparator) + os.Getenv("PATH"),
 	}
 }
 
@@ -145,9 +146,9 @@ func logFolder() (string, error) {
 func prepare(ctx context.Context, p provider, state, logs string) (*environment, error) {
 	e := &environment{
 		state: state, logs: logs, bin: filepath.Join(state, "bin"), tools: filepath.Join(state, "tools"),
-		archive: filepath.Join(state, "operator.tar"),
+		temp: filepath.Join(state, "tmp"), archive: filepath.Join(state, "operator.tar"),
 	}
-	if err := errors.Join(os.Mkdir(e.bin, 0o755), os.Mkdir(e.tools, 0o755)); err != nil {
+	if err := errors.Join(os.Mkdir(e.bin, 0o755), os.Mkdir(e.tools, 0o755), os.Mkdir(e.temp, 0o755)); err != nil {
 		return nil, err
 	}
 	if err := execute(ctx, nil, "go", "build", "-o", e.tools, "./hack/assets", "./hack/image"); err != nil {
