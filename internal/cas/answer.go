@@ -150,6 +150,15 @@ type certificateAnswer struct {
 	Status          text
 }
 
+// UnmarshalJSON never fails: what is no entry has no id, and is counted as unreadable.
+func (a *certificateAnswer) UnmarshalJSON(raw []byte) error {
+	type plain certificateAnswer
+	if json.Unmarshal(raw, (*plain)(a)) != nil {
+		*a = certificateAnswer{}
+	}
+	return nil
+}
+
 func (a certificateAnswer) certificate() Certificate {
 	return Certificate{
 		CertID:          a.CertificateID.int64(),

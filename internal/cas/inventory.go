@@ -32,6 +32,21 @@ type Entry struct {
 	NotAfter time.Time
 	// Seen is when the certificate was last known to be there: listed or uploaded.
 	Seen time.Time
+	// Uploaded is when this process uploaded the certificate; zero if it did not. It
+	// stays as long as the certificate is known.
+	Uploaded time.Time
+	// Refuted reports whether a digest has shown that the certificate is not what its
+	// name says; see Inventory.Refute.
+	Refuted bool
+}
+
+// with returns the entry with what an earlier one of the same certificate knew and no
+// list tells.
+func (e Entry) with(earlier Entry) Entry {
+	e.Seen = later(e.Seen, earlier.Seen)
+	e.Uploaded = later(e.Uploaded, earlier.Uploaded)
+	e.Refuted = e.Refuted || earlier.Refuted
+	return e
 }
 
 // Inventory is what is known of the certificates of our shape in one account and
@@ -46,9 +61,10 @@ type Inventory struct {
 
 	mu         sync.Mutex
 	entries    map[string][]Entry // by identity, highest CertID first
-	written    map[int64]write    // our own writes, younger than age
+	written    map[int64]write    // our own writes that outweigh a list
 	purgeAt    int                // how many of them are worth a look
 	swept      time.Time          // when the last complete sweep began
+	unreadable int                // entries that this sweep could not read
 	trusted    time.Time          // when the last sweep began that was found plausible
 	flight     *sweep             // nil: none is under way
 	failure    sweepFailure
@@ -96,6 +112,29 @@ func (v *Inventory) Swept() time.Time {
 	return v.swept
 }
 
+// Unreadable returns how many entries of the list the last complete sweep could not
+// read. Whose they are is not known, so that what the sweep does not show may be there.
+func (v *Inventory) Unreadable() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.unreadable
+}
+
+// Refute notes that a certificate's digest is not that of the content which its name
+// stands for: somebody else's certificate holds a name of ours. The mark stays as long
+// as the certificate is known.
+func (v *Inventory) Refute(certID int64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, entries := range v.entries {
+		for i := range entries {
+			if entries[i].CertID == certID {
+				entries[i].Refuted = true
+			}
+		}
+	}
+}
+
 // Trust notes that the last complete sweep is plausible beside what else is known,
 // so that what it does not list may be taken for gone.
 func (v *Inventory) Trust() {
@@ -138,7 +177,7 @@ func (v *Inventory) Uploaded(certID int64, resourceID, name string) {
 		return
 	}
 	now := v.clock.Now()
-	e := Entry{CertID: certID, ResourceID: resourceID, Name: name, Seen: now}
+	e := Entry{CertID: certID, ResourceID: resourceID, Name: name, Seen: now, Uploaded: now}
 	v.forgetOldWrites()
 	v.written[certID] = write{at: now, identity: identity, entry: e}
 	v.insert(identity, e)
@@ -203,21 +242,34 @@ func entryOf(c Certificate, seen time.Time) Entry {
 }
 
 // young returns our own write of a certificate, if it is young enough to outweigh a
-// list. The caller holds the lock.
+// list. A sweep under way has read its pages at any time since it began, so that the
+// age counts from then: what is written meanwhile stays young until the sweep has
+// ended. The caller holds the lock.
 func (v *Inventory) young(certID int64) (write, bool) {
 	w, ok := v.written[certID]
-	return w, ok && v.clock.Now().Sub(w.at) <= v.age
+	read := v.clock.Now()
+	if v.flight != nil {
+		read = v.flight.began
+	}
+	return w, ok && read.Sub(w.at) <= v.age
 }
 
-// insert enters an entry in its order. The caller holds the lock.
+// insert enters an entry in its order, with what is already known of the certificate.
+// The caller holds the lock.
 func (v *Inventory) insert(identity string, e Entry) {
 	entries := v.entries[identity]
-	at, known := slices.BinarySearchFunc(entries, e.CertID, func(o Entry, id int64) int { return cmp.Compare(id, o.CertID) })
+	at, known := position(entries, e.CertID)
 	if known {
-		entries[at] = e
+		entries[at] = e.with(entries[at])
 		return
 	}
 	v.entries[identity] = slices.Insert(entries, at, e)
+}
+
+// position returns where a certificate stands among the entries of an identity, or
+// belongs.
+func position(entries []Entry, certID int64) (at int, known bool) {
+	return slices.BinarySearchFunc(entries, certID, func(e Entry, id int64) int { return cmp.Compare(id, e.CertID) })
 }
 
 // remove takes an entry out. The caller holds the lock.
@@ -230,31 +282,36 @@ func (v *Inventory) remove(identity string, certID int64) {
 	v.entries[identity] = entries
 }
 
-// replace takes over what a complete sweep listed. Our own writes that are younger
-// than that stay as we know them.
-func (v *Inventory) replace(began time.Time, listed []Entry) {
+// replace takes over what a complete sweep listed. Our own writes that were young when
+// it began, or were made since, stay as we know them.
+func (v *Inventory) replace(began time.Time, listed []Entry, unreadable int) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.dropOldWrites()
-	v.entries = map[string][]Entry{}
+	before := v.entries
+	v.entries = make(map[string][]Entry, len(before))
+	enter := func(identity string, e Entry) {
+		if at, known := position(before[identity], e.CertID); known {
+			e = e.with(before[identity][at])
+		}
+		v.insert(identity, e)
+	}
 	for _, e := range listed {
 		if identity, _, ok := v.parse(e.Name); ok && !v.written[e.CertID].deleted {
-			v.insert(identity, e)
+			enter(identity, e)
 		}
 	}
 	for id, w := range v.written {
-		if w.deleted {
-			continue
-		}
-		if listed := slices.ContainsFunc(v.entries[w.identity], func(e Entry) bool { return e.CertID == id }); !listed {
-			v.insert(w.identity, w.entry)
+		if _, known := position(v.entries[w.identity], id); !known && !w.deleted {
+			enter(w.identity, w.entry)
 		}
 	}
-	v.swept, v.trusted = began, time.Time{} // the entries are this sweep's: it has to earn its trust itself
+	v.swept, v.unreadable = began, unreadable
+	v.trusted = time.Time{} // the entries are this sweep's: it has to earn its trust itself
 }
 
-// merge takes over what another inventory of the same account and site wrote; what
-// it only saw, a sweep will see again.
+// merge takes over what another inventory of the same account and site wrote, and what
+// it knows that no list tells; what it only saw, a sweep will see again.
 func (v *Inventory) merge(from *Inventory) {
 	from.mu.Lock()
 	defer from.mu.Unlock()
@@ -270,5 +327,27 @@ func (v *Inventory) merge(from *Inventory) {
 			continue
 		}
 		v.insert(w.identity, w.entry)
+	}
+	for identity, entries := range from.entries {
+		for _, e := range entries {
+			v.mark(identity, e)
+		}
+	}
+}
+
+// mark takes over what another inventory knows of a certificate and no list tells,
+// unless our last sweep, which is newer, does not list the certificate. The caller
+// holds the lock.
+func (v *Inventory) mark(identity string, e Entry) {
+	if e.Uploaded.IsZero() && !e.Refuted || v.written[e.CertID].deleted {
+		return
+	}
+	entries := v.entries[identity]
+	at, known := position(entries, e.CertID)
+	switch {
+	case known:
+		entries[at] = entries[at].with(e)
+	case e.Seen.After(v.swept):
+		v.insert(identity, e)
 	}
 }

@@ -5,6 +5,7 @@ package cas
 
 import (
 	"fmt"
+	"net/http"
 	"runtime"
 	"strings"
 	"sync"
@@ -303,6 +304,161 @@ func TestNoSweepUndoesOurOwnYoungWrites(t *testing.T) {
 	})
 }
 
+// A sweep at a call a second reads 7,000 certificates for longer than our own writes
+// stay young otherwise.
+func TestNoLongSweepUndoesWhatWasWrittenMeanwhile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		client.cloud.listQPS = 1
+		fill(t, server, 7000)
+		all := server.Certificates(testAccount, SiteChina)
+		oldest, newest := all[0], all[len(all)-1]
+		v := client.Inventory()
+		upload, _ := newCertificate(t, "new.example.com")
+		write := func(name string, gone emulator.Certificate) int64 {
+			made, err := server.AddForeign(testAccount, SiteChina, emulator.Foreign{Name: name, PEM: upload.Certificate})
+			if err != nil {
+				t.Error(err)
+			}
+			v.Uploaded(made.CertID, made.ResourceID, made.Name)
+			server.DeleteOutOfBand(testAccount, SiteChina, gone.CertID)
+			v.Deleted(gone.CertID, gone.Name)
+			return made.CertID
+		}
+		began := time.Now()
+		var early, late int64
+		time.AfterFunc(30*time.Second, func() { early = write("web_early_1", newest) })
+		time.AfterFunc(time.Minute, func() { late = write("web_late_1", oldest) })
+		if err := client.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took < DefaultOwnWriteAge+time.Minute {
+			t.Fatalf("the sweep took only %s", took)
+		}
+		for name, certID := range map[string]int64{"early": early, "late": late} {
+			if e, ok := v.Find(name, "1"); !ok || e.CertID != certID || e.Uploaded.IsZero() {
+				t.Errorf("what was uploaded during the sweep is unknown: %+v", e)
+			}
+		}
+		for _, gone := range []emulator.Certificate{oldest, newest} {
+			identity, content, _ := parseTestName(gone.Name)
+			if _, ok := v.Find(identity, content); ok {
+				t.Errorf("certificate %s was deleted during the sweep and is back", gone.Name)
+			}
+		}
+	})
+}
+
+func TestWhatNoListTellsSurvivesSweepsAndLookUps(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		fill(t, server, 4)
+		v := client.Inventory()
+		upload, _ := newCertificate(t, "www.example.com")
+		upload.Name = "web_00000_9"
+		uploaded, err := client.Upload(t.Context(), nil, upload)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := time.Now()
+		v.Uploaded(uploaded.CertID, uploaded.ResourceID, upload.Name)
+		foreign := server.Certificates(testAccount, SiteChina)[0]
+		check := func(when string) {
+			t.Helper()
+			for _, e := range append(v.Entries("00000"), v.Entries("00001")...) {
+				if mine := e.CertID == uploaded.CertID; e.Uploaded.IsZero() == mine || mine && !e.Uploaded.Equal(at) {
+					t.Errorf("%s: certificate %s was uploaded at %s", when, e.Name, e.Uploaded)
+				}
+				if e.Refuted != (e.CertID == foreign.CertID) {
+					t.Errorf("%s: certificate %s is refuted: %t", when, e.Name, e.Refuted)
+				}
+			}
+		}
+		look := func() {
+			t.Helper()
+			if _, err := client.Look(t.Context(), "00000", "www.example.com", time.Now(), func(Entry) bool { return true }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		look()
+		v.Refute(foreign.CertID)
+		v.Refute(12345) // is not known
+		check("after the look-up that showed it")
+		time.Sleep(2 * DefaultOwnWriteAge)
+		look()
+		check("after another look-up")
+		for range 2 {
+			if err := client.Sweep(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			check("after a sweep")
+		}
+		server.DeleteOutOfBand(testAccount, SiteChina, foreign.CertID)
+		if err := client.Sweep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if e, ok := v.Find("00000", "0"); ok {
+			t.Errorf("%+v is gone and still known", e)
+		}
+		if v.Unreadable() != 0 {
+			t.Errorf("%d entries could not be read", v.Unreadable())
+		}
+	})
+}
+
+// An order of another kind, or whatever else the cloud may mix into its list.
+func TestEntriesThatCannotBeReadEndNoSweep(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"an entry without an id": `{"TotalCount":2,"CertificateOrderList":[{"CertificateId":7,"Name":"web_a_1"},{"Name":"an order that is being checked"}]}`,
+		"an entry that is none":  `{"TotalCount":2,"CertificateOrderList":["?",{"CertificateId":7,"Name":"web_a_1"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				lists := 0
+				client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+					if lists++; lists > 1 { // no expired ones; and in the second sweep, none at all
+						return answerWith(`{"TotalCount":0,"CertificateOrderList":[]}`), nil
+					}
+					return answerWith(body), nil
+				})
+				client.cloud.parseName = parseTestName
+				_, _ = client.Reserve(t.Context(), ActionList)
+				time.Sleep(2 * quietStart)
+				if err := client.Sweep(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				v := client.Inventory()
+				if _, ok := v.Find("a", "1"); !ok || v.Unreadable() != 1 {
+					t.Errorf("found %t, %d unreadable", ok, v.Unreadable())
+				}
+				if err := client.Sweep(t.Context()); err != nil || v.Unreadable() != 0 {
+					t.Errorf("the next sweep reads everything: %v, %d unreadable", err, v.Unreadable())
+				}
+			})
+		})
+	}
+}
+
+func TestAListThatIsMiscountedSaysSo(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client, server, _ := inventoryClient(t, emulator.Options{})
+		fill(t, server, 60)
+		server.Inject(emulator.Fault{Kind: emulator.FaultTotalCount, Size: 3})
+		err := client.Sweep(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "holds 60 certificates") || !strings.Contains(err.Error(), "TotalCount says 63") {
+			t.Errorf("got %v, want both counts", err)
+		}
+		if !client.Inventory().Swept().IsZero() {
+			t.Error("the sweep counts")
+		}
+	})
+}
+
 func TestOldWritesAreForgottenWithoutASweep(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -411,6 +567,51 @@ func TestInventoriesMeetInTheirAccount(t *testing.T) {
 	})
 }
 
+func TestWhatNoListTellsMovesToTheAccount(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		from, to := newInventory(parseTestName, realClock{}, time.Minute), newInventory(parseTestName, realClock{}, time.Minute)
+		from.Uploaded(7, "r7", "web_a_7")
+		from.Uploaded(8, "r8", "web_a_8")
+		from.Refute(8)
+		from.Uploaded(9, "r9", "web_a_9")
+		from.seen([]Certificate{{CertID: 10, Name: "web_a_10"}}, time.Now())
+		time.Sleep(time.Hour)
+		from.dropOldWrites()
+		from.Uploaded(11, "r11", "web_a_11")
+		to.seen([]Certificate{{CertID: 7, Name: "web_a_7"}, {CertID: 10, Name: "web_a_10"}}, time.Now())
+		to.Deleted(9, "web_a_9")
+		to.merge(from)
+		var got []string
+		for _, e := range to.Entries("a") {
+			got = append(got, fmt.Sprint(e.CertID, " ", !e.Uploaded.IsZero(), " ", e.Refuted))
+		}
+		if diff := cmp.Diff([]string{"11 true false", "10 false false", "8 true true", "7 true false"}, got); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
+
+// Each site counts for itself: one CertId can be two certificates.
+func TestCertIDsAreOfOneSite(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		china, _, _ := inventoryClient(t, emulator.Options{})
+		international, err := china.cloud.Client(SiteInternational, china.identity.provider)
+		if err != nil {
+			t.Fatal(err)
+		}
+		china.Inventory().Uploaded(7, "r", "web_a_0")
+		international.Inventory().Uploaded(7, "r", "web_b_0")
+		china.Inventory().Refute(7)
+		china.cloud.accountKnown(china.identity, testAccount)
+		china.Inventory().Deleted(7, "web_a_0")
+		if e, ok := international.Inventory().Find("b", "0"); !ok || e.Refuted || international.Inventory().Gone(7, "web_b_0", time.Now()) {
+			t.Errorf("what was done to certificate 7 at one site was done to the other's: %t %+v", ok, e)
+		}
+	})
+}
+
 // BenchmarkInventory reports what 10,000 certificates take.
 func BenchmarkInventory(b *testing.B) {
 	for b.Loop() {
@@ -425,7 +626,7 @@ func BenchmarkInventory(b *testing.B) {
 				Name: fmt.Sprintf("namespace-and-name_%016d_%013d", i, i), NotAfter: time.Now(), Seen: time.Now(),
 			})
 		}
-		v.replace(time.Now(), entries)
+		v.replace(time.Now(), entries, 0)
 		entries = nil
 		runtime.GC()
 		runtime.ReadMemStats(&after)

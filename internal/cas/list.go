@@ -168,11 +168,11 @@ func (c *Client) findWithStatus(ctx context.Context, calls *int, r ListRequest, 
 			}
 			seen[certificate.CertID] = true
 		}
-		if len(page.Certificates) > 0 && int64(r.Page)*PageSize < page.Total {
+		if len(page.Certificates)+page.Unreadable > 0 && int64(r.Page)*PageSize < page.Total {
 			continue
 		}
-		if len(found) == 0 && int64(len(seen)+unreadable) < page.Total {
-			return nil, &Error{Action: ActionList, Message: "the list is shorter than its own count"}
+		if listed := len(seen) + unreadable; len(found) == 0 && int64(listed) < page.Total {
+			return nil, miscounted(r.Status, listed, page.Total, page.Total)
 		}
 		return found, nil
 	}

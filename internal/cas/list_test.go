@@ -21,13 +21,13 @@ func TestListPage(t *testing.T) {
 		 "Fingerprint":"`+strings.Repeat("AB", 20)+`","Sha2":"`+strings.Repeat("CD", 32)+`","SerialNo":"000Ab1","Issuer":"CA",
 		 "StartDate":"2026-01-02","EndDate":"2027-01-02","Expired":false,"Upload":true,"ResourceGroupId":"rg-1","Status":"ISSUED"},
 		{"CertificateId":"8","Sha2":"not a digest","Fingerprint":null,"EndDate":"soon","Expired":"true","Name":17},
-		{"Name":"without an id"}]}`))
+		{"Name":"without an id"}, "no entry"]}`))
 	client, _ := newTestClient(t, server.URL)
 	got, err := client.ListPage(t.Context(), ListRequest{Status: StatusExpired, Keyword: "a.example", Page: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := ListPage{Total: 3, Page: 2, Unreadable: 1, RequestID: "R", Certificates: []Certificate{
+	want := ListPage{Total: 3, Page: 2, Unreadable: 2, RequestID: "R", Certificates: []Certificate{
 		{
 			CertID: 7, ResourceID: "cas-upload-1", Name: "shop", CommonName: "a.example", DNSNames: []string{"a.example", "b.example"},
 			SHA1: strings.Repeat("ab", 20), SHA256: strings.Repeat("cd", 32), SerialNumber: "ab1", Issuer: "CA",
@@ -50,12 +50,11 @@ func TestListPage(t *testing.T) {
 func TestListWithoutATotalIsNoList(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
-		"an empty object":      `{}`,
-		"a total of no value":  `{"TotalCount":null}`,
-		"a total of no count":  `{"TotalCount":"many","CertificateOrderList":[]}`,
-		"a negative total":     `{"TotalCount":-1,"CertificateOrderList":[]}`,
-		"a list of no entries": `{"TotalCount":1,"CertificateOrderList":["a"]}`,
-		"a list that is none":  `{"TotalCount":1,"CertificateOrderList":"a"}`,
+		"an empty object":     `{}`,
+		"a total of no value": `{"TotalCount":null}`,
+		"a total of no count": `{"TotalCount":"many","CertificateOrderList":[]}`,
+		"a negative total":    `{"TotalCount":-1,"CertificateOrderList":[]}`,
+		"a list that is none": `{"TotalCount":1,"CertificateOrderList":"a"}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -156,6 +155,7 @@ func TestFindTakesNoShortListForAbsence(t *testing.T) {
 		"no list in spite of a count":            {`{"TotalCount":2}`, 0, true},
 		"a match in a list that is cut short":    {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":7}]}`, 1, false},
 		"an entry without an id":                 {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":1},{}]}`, 0, false},
+		"entries that are none":                  {`{"TotalCount":4,"CertificateOrderList":[{"CertificateId":1},"a",null,[7]]}`, 0, false},
 		"the same entry twice instead of two":    {`{"TotalCount":2,"CertificateOrderList":[{"CertificateId":1},{"CertificateId":1}]}`, 0, true},
 		"more than the count, by one just added": {`{"TotalCount":1,"CertificateOrderList":[{"CertificateId":1},{"CertificateId":2}]}`, 0, false},
 	} {

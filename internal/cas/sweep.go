@@ -6,6 +6,7 @@ package cas
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -40,7 +41,7 @@ const (
 )
 
 // errShifted says that the list changed while it was read, or was cut short.
-var errShifted = errors.New("the list does not add up to its own count")
+var errShifted = errors.New("the list changed while it was read, or was cut short")
 
 // sweep is one reading of the whole list.
 type sweep struct {
@@ -48,7 +49,9 @@ type sweep struct {
 	urgent atomic.Bool  // objects wait for it
 	left   atomic.Int64 // estimate of the pages to come
 	calls  int
-	done   chan struct{}
+	// unreadable counts the entries of the list that could not be read.
+	unreadable int
+	done       chan struct{}
 }
 
 // sweepFailure is how the last sweep failed.
@@ -149,7 +152,7 @@ func (c *Client) run(v *Inventory, s *sweep) {
 	defer cancel()
 	entries, failure := c.readAll(ctx, s)
 	if failure == nil {
-		v.replace(s.began, entries)
+		v.replace(s.began, entries, s.unreadable)
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -178,9 +181,10 @@ func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
 	var all []Entry
 	for _, status := range []string{StatusCurrent, StatusExpired, StatusRevoked} {
 		var entries []Entry
+		var unreadable int
 		failure := &Error{Action: ActionList, cause: errShifted}
 		for range rereads {
-			entries, failure = c.readStatus(ctx, s, status)
+			entries, unreadable, failure = c.readStatus(ctx, s, status)
 			if failure == nil || !errors.Is(failure, errShifted) {
 				break
 			}
@@ -189,25 +193,27 @@ func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
 			return nil, failure
 		}
 		all = append(all, entries...)
+		s.unreadable += unreadable
 	}
 	return all, nil
 }
 
 // readStatus reads every page of one status. It counts only if it listed as many
-// certificates as the cloud counts, at its first page and at its last.
-func (c *Client) readStatus(ctx context.Context, s *sweep, status string) ([]Entry, *Error) {
-	var entries []Entry
+// entries as the cloud counts, at its first page and at its last. An entry that cannot
+// be read is one of them: it must not keep the others from being known.
+func (c *Client) readStatus(ctx context.Context, s *sweep, status string) (entries []Entry, unreadable int, failure *Error) {
 	ids := map[int64]bool{}
 	total := int64(-1)
 	for number := 1; ; number++ {
 		page, failure := c.sweepPage(ctx, s, ListRequest{Status: status, Page: number})
 		if failure != nil {
-			return nil, failure
+			return nil, 0, failure
 		}
 		if total < 0 {
 			total = page.Total
 		}
-		before := len(ids)
+		before := len(ids) + unreadable
+		unreadable += page.Unreadable
 		for _, certificate := range page.Certificates {
 			if !ids[certificate.CertID] {
 				ids[certificate.CertID] = true
@@ -215,14 +221,31 @@ func (c *Client) readStatus(ctx context.Context, s *sweep, status string) ([]Ent
 			}
 		}
 		s.left.Store(max(0, page.Total/PageSize-int64(number)))
-		if int64(number)*PageSize < page.Total && len(ids) > before {
+		listed := len(ids) + unreadable
+		if int64(number)*PageSize < page.Total && listed > before {
 			continue
 		}
-		if int64(len(ids)) != total || total != page.Total {
-			return nil, &Error{Action: ActionList, Message: errShifted.Error(), cause: errShifted}
+		if int64(listed) != total || total != page.Total {
+			return nil, 0, miscounted(status, listed, total, page.Total)
 		}
-		return entries, nil
+		return entries, unreadable, nil
 	}
+}
+
+// miscounted is the error of a list that is not as long as the cloud says.
+func miscounted(status string, listed int, first, last int64) *Error {
+	message := fmt.Sprintf("the list%s holds %d certificates, but the cloud's TotalCount says %d", ofStatus(status), listed, last)
+	if first != last {
+		message += fmt.Sprintf(", and said %d on the first page", first)
+	}
+	return &Error{Action: ActionList, Message: message, cause: errShifted}
+}
+
+func ofStatus(status string) string {
+	if status == StatusCurrent {
+		return ""
+	}
+	return " of status " + status
 }
 
 // keep adds a certificate of our shape; others only count.
