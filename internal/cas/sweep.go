@@ -175,11 +175,10 @@ func (f *sweepFailure) failed(err *Error, provider string, began, now time.Time)
 	*f = sweepFailure{err: err, provider: provider, began: began, until: now.Add(max(rest, err.RetryAfter)), inARow: f.inARow + 1}
 }
 
-// readAll reads the list of every status: current, expired, revoked, in which order
-// a certificate moves, so that none slips through.
+// readAll reads the list of every status.
 func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
 	var all []Entry
-	for _, status := range []string{StatusCurrent, StatusExpired, StatusRevoked} {
+	for _, status := range listedStatuses {
 		var entries []Entry
 		var unreadable int
 		failure := &Error{Action: ActionList, cause: errShifted}

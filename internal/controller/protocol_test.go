@@ -118,7 +118,7 @@ func TestARestoredBackupAdoptsEverything(t *testing.T) {
 		if tries := uploadsAfter - uploads; tries > n*21/20 {
 			t.Errorf("%d upload attempts for %d objects, want about one each", tries, n)
 		}
-		sweep := (n+cas.PageSize-1)/cas.PageSize + 2
+		sweep := (n+cas.PageSize-1)/cas.PageSize + 1
 		if calls := listsAfter - lists; calls > 3*sweep {
 			t.Errorf("%d list calls, want a sweep of %d and a handful of look-ups", calls, sweep)
 		}

@@ -298,8 +298,7 @@ func (w *simWorld) restore(key types.NamespacedName) {
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = status })
 }
 
-// vandalize deletes or revokes something of ours in the cloud, or adds something that
-// is not.
+// vandalize deletes something of ours in the cloud, or adds something that is not.
 func (w *simWorld) vandalize() {
 	var ours []emulator.Certificate
 	for _, c := range w.certificates() {
@@ -316,10 +315,6 @@ func (w *simWorld) vandalize() {
 		if err == nil {
 			w.foreign[c.CertID] = true
 		}
-	case dice < 3:
-		c := ours[w.pick(len(ours))]
-		w.notef("console: certificate %d revoked", c.CertID)
-		w.cloud.Revoke(c.AccountID, c.Site, c.CertID)
 	default:
 		c := ours[w.pick(len(ours))]
 		w.notef("console: certificate %d deleted", c.CertID)
