@@ -123,11 +123,15 @@ func (p *cachedProvider) finishRefresh(fresh Credentials, err error) {
 }
 
 // refused says that the cloud does not take these credentials any more: they
-// were revoked, or its clock is ahead of ours. The next Retrieve asks for others.
+// were revoked, its clock is ahead of ours, or key and token do not belong together.
+// The next Retrieve asks for others.
 func (p *cachedProvider) refused(c Credentials) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.current == nil || p.current().AccessKeyID != c.AccessKeyID {
+	if p.current == nil {
+		return
+	}
+	if current := p.current(); current.AccessKeyID != c.AccessKeyID || current.SecurityToken != c.SecurityToken {
 		return
 	}
 	if now := p.clock.Now(); !now.Before(p.fetched.Add(minLifetime)) {

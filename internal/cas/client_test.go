@@ -233,7 +233,8 @@ func TestUploadAnswersOfAnyShape(t *testing.T) {
 		"a code that is an object":            {400, `{"Code":{"a":["b"]}}`, verdict{Transient, "", true}},
 		"a code that is null":                 {400, `{"Code":null}`, verdict{Transient, "", true}},
 		"an unknown code":                     {400, `{"Code":"Certificate.NewRule"}`, verdict{Transient, "Certificate.NewRule", true}},
-		"an unknown code with status 403":     {403, `{"Code":"Whatever"}`, verdict{Transient, "Whatever", true}},
+		"an unknown code with status 403":     {403, `{"Code":"Whatever"}`, verdict{Denied, "Whatever", false}},
+		"HTML with status 403":                {403, "<html>", verdict{Denied, "", false}},
 		"name repeat":                         {400, `{"Code":"NameRepeat"}`, verdict{NameTaken, "NameRepeat", false}},
 		"throttling of the user":              {400, `{"Code":"Throttling.User"}`, verdict{Throttled, "Throttling.User", false}},
 		"throttling of a kind yet to come":    {400, `{"Code":"Throttling.Site"}`, verdict{Throttled, "Throttling.Site", false}},
@@ -268,7 +269,7 @@ func TestUploadAnswersOfAnyShape(t *testing.T) {
 			if e.Action != ActionUpload || e.HTTPStatus != tc.status && e.cause == nil {
 				t.Errorf("action %q and status %d of %v", e.Action, e.HTTPStatus, e)
 			}
-			if (e.Permission != "") != (e.Class == Denied) {
+			if (e.Permission != "") != (e.Class == Denied && e.Code != "") {
 				t.Errorf("permission %q of class %v", e.Permission, e.Class)
 			}
 			if got := len(server.forms()); got != 1 {
@@ -539,6 +540,87 @@ func TestTLS(t *testing.T) {
 			t.Errorf("got %v, %v", got, err)
 		}
 	})
+}
+
+// The table of docs/cas.md, and what belongs to its families.
+func TestEveryCodeHasItsClass(t *testing.T) {
+	t.Parallel()
+	for code, tc := range map[string]struct {
+		status int
+		want   Class
+	}{
+		"Throttling":       {400, Throttled},
+		"Throttling.User":  {400, Throttled},
+		"Throttling.Api":   {400, Throttled},
+		"FlowControlError": {400, Throttled},
+
+		"NameRepeat":       {400, NameTaken},
+		"NameAlreadyExist": {400, NameTaken},
+
+		"NotFound":               {400, NotFound},
+		"NotFound.Certificate":   {404, NotFound},
+		"InvalidCertId.NotFound": {400, NotFound},
+
+		"PrivateKeyFormatException":         {400, Refused},
+		"NotMatch.CertificateAndPrivateKey": {400, Refused},
+		"CertificateFormatException":        {400, Refused},
+		"ParseCertificateFailed":            {400, Refused},
+		"CertificateChainNotMatch":          {400, Refused},
+		"CertificateExpired":                {400, Refused},
+		"DataTooLongException":              {400, Refused},
+		"InvalidParameter":                  {400, Refused},
+		"InvalidParameter.Cert":             {400, Refused},
+		"InvalidParameter.Tags.Key":         {400, Refused},
+		"MissingParameter":                  {400, Refused},
+		"MissingParameter.Name":             {400, Refused},
+		"KeyNotMatchCert":                   {400, Refused},
+
+		"InvalidStatus.DeleteProtection": {400, DeleteProtected},
+
+		"NoPermission":           {403, Denied},
+		"Forbidden.RAM":          {403, Denied},
+		"PermissionDenied":       {403, Denied},
+		"AccessDenied.NoAuth":    {403, Denied},
+		"Forbidden.MadeUpPolicy": {403, Denied},
+		"MadeUp":                 {403, Denied},
+
+		"InsufficientQuota": {400, Quota},
+
+		"InvalidAccessKeyId.NotFound":                   {404, Unauthenticated},
+		"InvalidAccessKeyId.Inactive":                   {400, Unauthenticated},
+		"InvalidAccessKeyId":                            {403, Unauthenticated},
+		"InvalidSecurityToken.NotFound":                 {404, Unauthenticated},
+		"InvalidSecurityToken.Inactive":                 {400, Unauthenticated},
+		"InvalidSecurityToken.Expired":                  {400, Unauthenticated},
+		"InvalidSecurityToken.Malformed":                {400, Unauthenticated},
+		"InvalidSecurityToken.MismatchWithAccessKey":    {400, Unauthenticated},
+		"MissingSecurityToken":                          {400, Unauthenticated},
+		"SignatureDoesNotMatch":                         {400, Unauthenticated},
+		"IncompleteSignature":                           {400, Unauthenticated},
+		"AuthenticationFail.NoPermission":               {403, Unauthenticated},
+		"AuthenticationFail.OIDCToken.AudienceNotMatch": {400, Unauthenticated},
+
+		"InvalidTimeStamp.Expired":        {400, Transient},
+		"SignatureNonceUsed":              {400, Transient},
+		"ServiceUnavailable":              {503, Transient},
+		"InternalError":                   {500, Transient},
+		"OperationDenied.SystemUpgrading": {400, Transient},
+	} {
+		for _, status := range []int{tc.status, 400, 500} {
+			if status != tc.status && (tc.want == Denied && strings.Contains(code, "MadeUp")) {
+				continue // only the status says what it is
+			}
+			e := newAnswerError(ActionDelete, status, code, "", "R")
+			if e.Class != tc.want || e.UnknownCode {
+				t.Errorf("%s with status %d is %s, unknown: %t; want %s", code, status, e.Class, e.UnknownCode, tc.want)
+			}
+		}
+	}
+	for _, code := range []string{"Certificate.NewRule", "InvalidCertId.Other", "NotFoundX", "InvalidParameterX", ""} {
+		if e := newAnswerError(ActionDelete, 400, code, "", "R"); e.Class != Transient || e.UnknownCode != (code != "") {
+			t.Errorf("%q is %s, unknown: %t; want a guess", code, e.Class, e.UnknownCode)
+		}
+	}
 }
 
 func TestErrorTexts(t *testing.T) {

@@ -123,8 +123,10 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 // asCredentialsError turns a refusal by STS, whatever its code, into one of the
 // credentials: it is not about a certificate. What may pass stays as it is.
 func asCredentialsError(err *Error) *Error {
-	if err.Class != Throttled && err.HTTPStatus >= 400 && err.HTTPStatus < 500 {
-		err.Class = Unauthenticated
+	class, known := classOfCode(err.Code)
+	passes := err.Class == Throttled || known && class == Transient
+	if !passes && err.HTTPStatus >= 400 && err.HTTPStatus < 500 {
+		err.Class, err.UnknownCode = Unauthenticated, false
 	}
 	return err
 }

@@ -30,7 +30,8 @@ const (
 	NotFound
 	// Refused means that the cloud does not take the content of the request.
 	Refused
-	// Denied means that a RAM permission is missing.
+	// Denied means that a RAM permission is missing, or that something else forbids the
+	// call: every answer of status 403 whose code says nothing better.
 	Denied
 	// Quota means that the account may not hold more certificates.
 	Quota
@@ -79,7 +80,7 @@ type Error struct {
 	// RequestID is the cloud's id of the request, for its support. Error leaves
 	// it out, so that the text of one failure is the same on every retry.
 	RequestID string
-	// UnknownCode says that Code is none that we know; the class is a guess.
+	// UnknownCode reports whether nothing is known of Code; the class is a guess.
 	UnknownCode bool
 	// HTTPStatus is 0 where no answer came.
 	HTTPStatus int
@@ -88,7 +89,8 @@ type Error struct {
 	// RetryAfter is how long to wait before the call is worth repeating; 0 where
 	// nothing is known.
 	RetryAfter time.Duration
-	// Permission is the missing RAM action; set for Denied only.
+	// Permission is the missing RAM action; set for Denied only, where the answer is the
+	// cloud's.
 	Permission string
 	// MayHaveHappened is true where the cloud may have carried out the request
 	// although it was not said to have succeeded.
@@ -178,22 +180,24 @@ func MayHaveHappened(err error) bool {
 	return ok && e.MayHaveHappened
 }
 
-// classes maps the codes of the gateway and of CAS [doc]. The HTTP status says
+// classes maps the codes of the gateway, of CAS and of STS [doc]. The HTTP status says
 // little: CAS answers 400 to most failures, also to NotFound and InternalError.
 var classes = map[string]Class{
-	"Throttling":       Throttled,
 	"FlowControlError": Throttled,
 
-	"NameRepeat": NameTaken,
-	"NotFound":   NotFound,
+	"NameRepeat":       NameTaken,
+	"NameAlreadyExist": NameTaken,
 
-	"CertificateFormatException": Refused,
-	"ParseCertificateFailed":     Refused,
-	"CertificateChainNotMatch":   Refused,
-	"CertificateExpired":         Refused,
-	"DataTooLongException":       Refused,
-	"InvalidParameter":           Refused,
-	"MissingParameter":           Refused,
+	"InvalidCertId.NotFound": NotFound,
+
+	"PrivateKeyFormatException":         Refused,
+	"NotMatch.CertificateAndPrivateKey": Refused,
+	"CertificateFormatException":        Refused,
+	"ParseCertificateFailed":            Refused,
+	"CertificateChainNotMatch":          Refused,
+	"CertificateExpired":                Refused,
+	"DataTooLongException":              Refused,
+	"KeyNotMatchCert":                   Refused,
 
 	"Forbidden.RAM":       Denied,
 	"NoPermission":        Denied,
@@ -202,50 +206,70 @@ var classes = map[string]Class{
 
 	"InsufficientQuota": Quota,
 
-	"InvalidAccessKeyId.NotFound":    Unauthenticated,
-	"InvalidAccessKeyId.Inactive":    Unauthenticated,
-	"InvalidSecurityToken.Expired":   Unauthenticated,
-	"InvalidSecurityToken.Malformed": Unauthenticated,
-	"SignatureDoesNotMatch":          Unauthenticated,
-	"IncompleteSignature":            Unauthenticated,
+	"MissingSecurityToken":  Unauthenticated,
+	"SignatureDoesNotMatch": Unauthenticated,
+	"IncompleteSignature":   Unauthenticated,
 
 	// [src] Seen for bought instances.
 	"InvalidStatus.DeleteProtection": DeleteProtected,
 
-	"InvalidTimeStamp.Expired":        Transient,
+	codeClock:                         Transient,
 	"SignatureNonceUsed":              Transient,
 	"ServiceUnavailable":              Transient,
 	"InternalError":                   Transient,
 	"OperationDenied.SystemUpgrading": Transient,
 }
 
-// classify returns the class of an answer that is no success, and whether its
-// code is known.
-func classify(status int, code string) (class Class, known bool) {
-	if class, ok := classes[code]; ok {
+// families maps codes by what stands before their first dot, where there are more of a
+// kind than are documented: the family's own name is one of them.
+var families = map[string]Class{
+	"Throttling":           Throttled,
+	"NotFound":             NotFound,
+	"InvalidParameter":     Refused,
+	"MissingParameter":     Refused,
+	"InvalidAccessKeyId":   Unauthenticated,
+	"InvalidSecurityToken": Unauthenticated,
+	"AuthenticationFail":   Unauthenticated,
+}
+
+// codeClock says that the time stamp of a request is more than 15 minutes off [doc].
+const codeClock = "InvalidTimeStamp.Expired"
+
+// classOfCode returns the class of a code, if it is known.
+func classOfCode(code string) (class Class, known bool) {
+	if class, known = classes[code]; known {
 		return class, true
 	}
-	// Throttling.User, Throttling.Api and what may follow them.
-	if strings.HasPrefix(code, "Throttling.") {
-		return Throttled, true
+	family, _, _ := strings.Cut(code, ".")
+	class, known = families[family]
+	return class, known
+}
+
+// classify returns the class of an answer that is no success, and whether it is
+// certain: else it is a guess, of a code that is not known.
+func classify(status int, code string) (class Class, certain bool) {
+	if class, known := classOfCode(code); known {
+		return class, true
 	}
-	// A gateway in front of CAS may throttle without a code of CAS.
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		return Throttled, false
+	switch status {
+	case http.StatusForbidden:
+		return Denied, true // whatever the policy that forbids it is called
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return Throttled, false // a gateway in front of CAS may throttle without a code of CAS
 	}
 	return Transient, false
 }
 
-// mayHaveHappened says whether an answer that is no success leaves open that
-// the request was carried out. Only a code that we know to be a refusal, or a
-// 429, rules it out.
+// mayHaveHappened reports whether an answer that is no success leaves open that
+// the request was carried out. Only what we know to be a refusal, or a 429, rules it
+// out.
 func mayHaveHappened(status int, code string) bool {
 	switch code {
-	case "OperationDenied.SystemUpgrading", "InvalidTimeStamp.Expired":
+	case "OperationDenied.SystemUpgrading", codeClock:
 		return false
 	}
-	class, known := classify(status, code)
-	if known {
+	class, certain := classify(status, code)
+	if certain {
 		return class == Transient
 	}
 	return status != http.StatusTooManyRequests
@@ -254,9 +278,9 @@ func mayHaveHappened(status int, code string) bool {
 // newAnswerError makes the error of an answer that is no success. Message and
 // code must be clean.
 func newAnswerError(action Action, status int, code, message, requestID string) *Error {
-	class, known := classify(status, code)
+	class, certain := classify(status, code)
 	e := &Error{
-		UnknownCode:     code != "" && !known,
+		UnknownCode:     code != "" && !certain,
 		Action:          action,
 		Code:            code,
 		Message:         message,
@@ -268,7 +292,10 @@ func newAnswerError(action Action, status int, code, message, requestID string) 
 	if code == "" && message == "" {
 		e.Message = fmt.Sprintf("unreadable answer with HTTP status %d", status)
 	}
-	if class == Denied {
+	if code == "" && status == http.StatusForbidden {
+		e.Message += "; the cloud's own answers carry a code: look for a proxy or a firewall that forbids the call"
+	}
+	if class == Denied && code != "" {
 		e.Permission = action.permission()
 	}
 	return e

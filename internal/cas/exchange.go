@@ -199,7 +199,7 @@ func (c *Cloud) observe(x exchange, failure *Error, took time.Duration) {
 	info := CallInfo{Action: x.action, Site: x.site, Outcome: "success", Duration: took}
 	if failure != nil {
 		info.Outcome, info.Code = failure.Class.String(), failure.Code
-		if _, known := classify(0, failure.Code); !known && failure.Code != "" {
+		if _, known := classOfCode(failure.Code); !known && failure.Code != "" {
 			info.Code = "other"
 		}
 	}

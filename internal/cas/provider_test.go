@@ -186,6 +186,10 @@ func TestRRSAFailures(t *testing.T) {
 		"no expiration":            {200, `{"Credentials":{"AccessKeyId":"a","AccessKeySecret":"s","SecurityToken":"t"}}`, Transient},
 		"expired credentials":      {200, `{"Credentials":{"AccessKeyId":"a","AccessKeySecret":"s","SecurityToken":"t","Expiration":"2001-01-01T00:00:00Z"}}`, Unauthenticated},
 		"a number as a code":       {400, `{"Code":17}`, Unauthenticated},
+		"a role that may not":      {403, `{"Code":"AuthenticationFail.NoPermission"}`, Unauthenticated},
+		"another audience":         {400, `{"Code":"AuthenticationFail.OIDCToken.AudienceNotMatch"}`, Unauthenticated},
+		"a clock that is off":      {400, `{"Code":"InvalidTimeStamp.Expired"}`, Transient},
+		"an error of its own":      {400, `{"Code":"InternalError"}`, Transient},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -298,9 +302,25 @@ func TestCachedProviderRefreshesOnceForAll(t *testing.T) {
 
 func TestRefusedCredentialsAreReplacedWithoutALoop(t *testing.T) {
 	t.Parallel()
+	for name, code := range map[string]string{
+		"a token that has expired":      "InvalidSecurityToken.Expired",
+		"a token of another key":        "InvalidSecurityToken.MismatchWithAccessKey",
+		"a token that is not known":     "InvalidSecurityToken.NotFound",
+		"a key that is not known":       "InvalidAccessKeyId.NotFound",
+		"a token that did not arrive":   "MissingSecurityToken",
+		"a signature by another secret": "SignatureDoesNotMatch",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			refusedCredentialsAreReplaced(t, code)
+		})
+	}
+}
+
+func refusedCredentialsAreReplaced(t *testing.T, code string) {
 	clock := newFreeClock()
 	server := newSTS(t, clock, time.Hour)
-	cas := newCloudServer(t, reply(400, `{"Code":"InvalidSecurityToken.Expired"}`))
+	cas := newCloudServer(t, reply(400, `{"Code":"`+code+`"}`))
 	c := newTestCloud(t, Config{Endpoints: map[string]string{SiteChina: cas.URL}, STSEndpoint: server.URL, Clock: clock})
 	env, _ := rrsaEnv(t)
 	p, err := c.EnvironmentProvider(env)
