@@ -131,12 +131,20 @@ func refusalMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
 
 // deniedMessage says whom to give the permission that the summary names.
 func deniedMessage(e *cas.Error) string {
+	if e.Permission == "" {
+		return e.Summary()
+	}
 	return e.Summary() + "; grant it on resource * to the credentials in use, by a RAM policy"
 }
 
 // credentialsMessage says which credentials the cloud does not take.
 func credentialsMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
-	if ref := object.Spec.CredentialsSecretRef.Name; ref != "" {
+	ref := object.Spec.CredentialsSecretRef.Name
+	if e.Code == "MissingSecurityToken" {
+		return fmt.Sprintf("the cloud does not take temporary credentials without their token: %s; "+
+			"put it into %s of the credentials Secret, or into ALIBABA_CLOUD_SECURITY_TOKEN for the operator's own", e.Summary(), keySecurityToken)
+	}
+	if ref != "" {
 		return fmt.Sprintf("the cloud does not take the credentials of Secret %q: %s; put a valid access key into it", ref, e.Summary())
 	}
 	return fmt.Sprintf("the cloud does not take the operator's own credentials: %s; correct its access key or RRSA role", e.Summary())

@@ -213,6 +213,34 @@ func TestNameTakenByAnotherCertificateIsAConflict(t *testing.T) {
 	}
 }
 
+func TestAnswersOfTheCloudHaveTheirReason(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault  emulator.Fault
+		reason string
+		says   string
+	}{
+		"a key of a form that is not taken": {emulator.Fault{Code: "PrivateKeyFormatException", Status: 400}, v1alpha1.ReasonInvalidCertificate, "PrivateKeyFormatException"},
+		"a parameter that is not taken":     {emulator.Fault{Code: "InvalidParameter.Cert", Status: 400}, v1alpha1.ReasonInvalidCertificate, "InvalidParameter.Cert"},
+		"a token that is missing":           {emulator.Fault{Code: "MissingSecurityToken", Status: 400}, v1alpha1.ReasonCredentialsUnavailable, "securityToken"},
+		"a token of another key":            {emulator.Fault{Code: "InvalidSecurityToken.MismatchWithAccessKey", Status: 400}, v1alpha1.ReasonCredentialsUnavailable, "MismatchWithAccessKey"},
+		"a policy that nobody has heard of": {emulator.Fault{Code: "Forbidden.MadeUpPolicy", Status: 403}, v1alpha1.ReasonAccessDenied, "yundun-cert:UploadUserCertificate"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			h.given()
+			tc.fault.Kind, tc.fault.Action = emulator.FaultFail, string(cas.ActionUpload)
+			h.cloud.Inject(tc.fault)
+			object, result, err := h.pass()
+			if err != nil || result.RequeueAfter != slowRetry {
+				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, slowRetry)
+			}
+			h.check(object, tc.reason, metav1.ConditionFalse, false, tc.says)
+		})
+	}
+}
+
 func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 	t.Parallel()
 	h := newHarness(t)
