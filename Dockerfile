@@ -1,7 +1,8 @@
 # Copyright The cloudcert Authors.
 # SPDX-License-Identifier: Apache-2.0
 
-# Renovate pins both by digest; override them to build from a mirror.
+# Tags, so both move. renovate.json asks Renovate to pin them by digest, where it runs.
+# Override them to build from a mirror.
 ARG GO_IMAGE=docker.io/library/golang:1.26
 ARG BASE_IMAGE=gcr.io/distroless/static-debian12:nonroot
 
@@ -18,8 +19,8 @@ ARG TARGETOS
 ARG TARGETARCH
 ARG VERSION=dev
 ARG COMMIT=
-# Nothing of this machine or moment goes into the binary: the same source gives the
-# same bytes.
+# Nothing of this machine or moment goes into the binary: the same source, compiler,
+# VERSION and COMMIT give the same bytes.
 RUN CGO_ENABLED=0 GOOS=${TARGETOS} GOARCH=${TARGETARCH} go build -trimpath -buildvcs=false \
     -ldflags="-s -w -buildid= -X github.com/cloudcert-io/cloudcert/internal/version.version=${VERSION} -X github.com/cloudcert-io/cloudcert/internal/version.commit=${COMMIT}" \
     -o /out/manager ./cmd/manager
