@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
@@ -121,8 +122,8 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 		Scheme:                 scheme,
 		Cache:                  controller.CacheOptions(s.watchNamespaces),
 		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
-		Metrics:                metricsOptions(s.metricsAddress),
-		HealthProbeBindAddress: s.healthAddress,
+		Metrics:                metricsserver.Options{BindAddress: "0"}, // addServers
+		HealthProbeBindAddress: "0",
 	}
 	if s.leaderElect {
 		lock, err := newLease(kube, s.leaderElectionNamespace)
@@ -138,13 +139,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up the manager: %w", err)
 	}
-	if err := mgr.AddHealthzCheck("ping", healthz.Ping); err != nil {
-		return nil, err
-	}
-	if err := mgr.AddReadyzCheck("caches", cachesSynced(mgr)); err != nil {
-		return nil, err
-	}
-	return mgr, nil
+	return mgr, addServers(mgr, kube, s)
 }
 
 // cachesSynced is ready when the caches are: a replica that is not the leader is

@@ -17,7 +17,6 @@ import (
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
 	authorizationclient "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
 const (
@@ -27,17 +26,6 @@ const (
 	// to the metrics must not be able to flood the API server through us.
 	maxReviews = 4
 )
-
-// metricsOptions serve metrics over HTTPS to authenticated and authorized
-// clients; on a loopback address over HTTP to anyone on the machine.
-func metricsOptions(address string) metricsserver.Options {
-	options := metricsserver.Options{BindAddress: address}
-	if !isLoopback(address) {
-		options.SecureServing = true
-		options.FilterProvider = guardMetrics
-	}
-	return options
-}
 
 // guard lets through who shows a token that the API server knows and who may get
 // the path. It does what controller-runtime's filter does by the library of the API
@@ -50,8 +38,8 @@ type guard struct {
 	reviews chan struct{}
 }
 
-// guardMetrics is a metricsserver.Options.FilterProvider.
-func guardMetrics(config *rest.Config, httpClient *http.Client) (metricsserver.Filter, error) {
+// guardMetrics puts a guard before the metrics.
+func guardMetrics(config *rest.Config, httpClient *http.Client, log logr.Logger, next http.Handler) (http.Handler, error) {
 	authentication, err := authenticationclient.NewForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client for TokenReviews: %w", err)
@@ -60,11 +48,9 @@ func guardMetrics(config *rest.Config, httpClient *http.Client) (metricsserver.F
 	if err != nil {
 		return nil, fmt.Errorf("failed to make a client for SubjectAccessReviews: %w", err)
 	}
-	return func(log logr.Logger, next http.Handler) (http.Handler, error) {
-		return &guard{
-			tokens: authentication.TokenReviews(), access: authorization.SubjectAccessReviews(),
-			log: log, next: next, reviews: make(chan struct{}, maxReviews),
-		}, nil
+	return &guard{
+		tokens: authentication.TokenReviews(), access: authorization.SubjectAccessReviews(),
+		log: log, next: next, reviews: make(chan struct{}, maxReviews),
 	}, nil
 }
 

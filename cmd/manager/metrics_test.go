@@ -82,14 +82,11 @@ func TestMetricsAreGuarded(t *testing.T) {
 			api := &reviewer{broken: tc.broken}
 			server := httptest.NewServer(api)
 			t.Cleanup(server.Close)
-			filter, err := guardMetrics(readable(server), server.Client())
-			if err != nil {
-				t.Fatal(err)
-			}
 			var logged strings.Builder
 			log := funcr.New(func(prefix, args string) { logged.WriteString(prefix + args) }, funcr.Options{Verbosity: 9})
 			passed := false
-			handler, err := filter(log, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true }))
+			next := http.HandlerFunc(func(http.ResponseWriter, *http.Request) { passed = true })
+			handler, err := guardMetrics(readable(server), server.Client(), log, next)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -121,11 +118,7 @@ func TestTheReviewIsOfTheWholeUser(t *testing.T) {
 	api := &reviewer{}
 	server := httptest.NewServer(api)
 	t.Cleanup(server.Close)
-	filter, err := guardMetrics(readable(server), server.Client())
-	if err != nil {
-		t.Fatal(err)
-	}
-	handler, err := filter(funcr.New(func(string, string) {}, funcr.Options{}), http.NotFoundHandler())
+	handler, err := guardMetrics(readable(server), server.Client(), funcr.New(func(string, string) {}, funcr.Options{}), http.NotFoundHandler())
 	if err != nil {
 		t.Fatal(err)
 	}

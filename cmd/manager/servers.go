@@ -1,0 +1,161 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"k8s.io/client-go/rest"
+	certutil "k8s.io/client-go/util/cert"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+)
+
+// Everybody who reaches a port of the pod may open connections to it, without a token.
+// controller-runtime's servers give each of them a megabyte for headers and 32 s to send
+// them, without a limit of their number: 300 connections are more than the pod's memory.
+const (
+	maxConnections = 64
+	// maxHeader is what a request may have in headers; net/http adds 4 KiB to it. A token of
+	// a ServiceAccount takes 1 to 2 KiB.
+	maxHeader     = 8 << 10
+	headerTimeout = 2 * time.Second
+	// answerTimeout bounds an answer: metrics are some hundred kilobytes, for whose reader
+	// the API server is asked first.
+	answerTimeout = 30 * time.Second
+	idleTimeout   = 2 * time.Minute // longer than the usual interval of scrapes
+)
+
+// addServers adds the servers of probes and metrics. Both also run on replicas that do not
+// lead.
+func addServers(mgr ctrl.Manager, kube *rest.Config, s *settings) error {
+	probes := http.NewServeMux()
+	addCheck(probes, "/healthz", "ping", healthz.Ping)
+	addCheck(probes, "/readyz", "caches", cachesSynced(mgr))
+	if err := addServer(mgr, "health probe", s.healthAddress, probes, nil); err != nil {
+		return err
+	}
+	if s.metricsAddress == "0" {
+		return nil
+	}
+	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+	var certificates *tls.Config
+	if !isLoopback(s.metricsAddress) {
+		var err error
+		if handler, err = guardMetrics(kube, mgr.GetHTTPClient(), mgr.GetLogger().WithName("metrics"), handler); err != nil {
+			return err
+		}
+		if certificates, err = selfSigned(); err != nil {
+			return err
+		}
+	}
+	served := http.NewServeMux()
+	served.Handle("/metrics", handler)
+	return addServer(mgr, "metrics", s.metricsAddress, served, certificates)
+}
+
+// addCheck serves a check at a path, and alone at the path of its name below that.
+func addCheck(mux *http.ServeMux, path, name string, check healthz.Checker) {
+	handler := http.StripPrefix(path, &healthz.Handler{Checks: map[string]healthz.Checker{name: check}})
+	mux.Handle(path, handler)
+	mux.Handle(path+"/", handler)
+}
+
+// addServer adds a server at an address, over TLS where there is a configuration of it. The
+// address is taken at once, so that one that is in use is an error of the start. The address
+// 0 stands for no server.
+func addServer(mgr ctrl.Manager, name, address string, handler http.Handler, certificates *tls.Config) error {
+	if address == "0" {
+		return nil
+	}
+	listener, err := net.Listen("tcp", address) //nolint:noctx // it lives as long as the process
+	if err != nil {
+		return fmt.Errorf("failed to listen for the %s server: %w", name, err)
+	}
+	if certificates != nil {
+		listener = tls.NewListener(listener, certificates)
+	}
+	return mgr.Add(&manager.Server{
+		Name: name, Server: newServer(handler, mgr.GetLogger()), Listener: listener, ShutdownTimeout: new(headerTimeout),
+	})
+}
+
+// newServer makes a server that strangers cannot make large.
+func newServer(handler http.Handler, log logr.Logger) *http.Server {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true) // HTTP/2 would carry many requests on a connection
+	return &http.Server{
+		Handler:           handler,
+		MaxHeaderBytes:    maxHeader,
+		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       headerTimeout, // no request has a body
+		WriteTimeout:      answerTimeout,
+		IdleTimeout:       idleTimeout,
+		Protocols:         protocols,
+		ConnState:         (&connections{}).changed,
+		ErrorLog:          slog.NewLogLogger(logr.ToSlogHandler(log), slog.LevelDebug), // about what strangers do
+	}
+}
+
+// connections are the open ones of a server, the oldest first. Where there are too many, the
+// oldest is closed rather than the newest refused: a probe that comes while strangers hold
+// all connections is answered, and who was closed while honest connects again.
+type connections struct {
+	mu   sync.Mutex
+	open []net.Conn
+}
+
+// changed implements http.Server.ConnState.
+func (c *connections) changed(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch state {
+	case http.StateNew:
+		c.open = append(c.open, conn)
+		if len(c.open) > maxConnections {
+			closeNow(c.open[0])
+			c.open = c.open[1:]
+		}
+	case http.StateClosed, http.StateHijacked:
+		for i, known := range c.open {
+			if known == conn {
+				c.open = append(c.open[:i:i], c.open[i+1:]...)
+				return
+			}
+		}
+	case http.StateActive, http.StateIdle:
+	}
+}
+
+// closeNow closes a connection without the good-bye of TLS, which may wait for seconds.
+func closeNow(conn net.Conn) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	_ = conn.Close()
+}
+
+// selfSigned is the configuration of TLS with a certificate of our own: it encrypts, and
+// proves nothing.
+func selfSigned() (*tls.Config, error) {
+	cert, key, err := certutil.GenerateSelfSignedCertKeyWithFixtures("localhost", []net.IP{net.IPv4(127, 0, 0, 1)}, nil, "")
+	if err != nil {
+		return nil, fmt.Errorf("failed to make a certificate for the metrics server: %w", err)
+	}
+	pair, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return nil, fmt.Errorf("failed to read the certificate for the metrics server: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"http/1.1"}}, nil
+}
