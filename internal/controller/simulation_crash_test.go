@@ -229,9 +229,9 @@ var disturbances = []disturbance{
 }
 
 // crash plays a lifecycle that is disturbed at a step; step 0 is none. It returns the
-// world at rest.
-func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant func(*simWorld)) *simWorld {
-	w := newSimWorld(t, 1, emulator.Options{ListLag: d.lag})
+// world at rest, and what was violated.
+func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant func(*simWorld)) (w *simWorld, violations []string) {
+	w = newSimWorld(t, 1, emulator.Options{ListLag: d.lag}, func(v string) { violations = append(violations, v) })
 	defer w.close()
 	if mutant != nil {
 		mutant(w)
@@ -241,18 +241,19 @@ func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant f
 	w.played = w.steps
 	w.quiesce()
 	w.checkRest()
-	return w
+	return w, violations
 }
 
 // crashPoints disturbs a lifecycle at each of its steps in each way, and returns how
 // many points there were.
-func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), report func(what string, w *simWorld)) int {
+func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), report func(what string, w *simWorld, violations []string)) int {
 	points := 0
 	for _, d := range disturbances {
-		last := crash(t, play, 0, d, mutant).played
+		undisturbed, _ := crash(t, play, 0, d, mutant)
+		last := undisturbed.played
 		for step := 0; step <= last; step++ {
-			w := crash(t, play, step, d, mutant)
-			report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w)
+			w, violations := crash(t, play, step, d, mutant)
+			report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w, violations)
 			points++
 		}
 	}
@@ -260,15 +261,15 @@ func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), rep
 }
 
 // testCrashPoints disturbs every lifecycle at every external step.
-func testCrashPoints(t *testing.T, points, violations *atomic.Int64) {
+func testCrashPoints(t *testing.T, points, total *atomic.Int64) {
 	for name, play := range lifecycles {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				n := crashPoints(t, play, nil, func(what string, w *simWorld) {
-					if len(w.violations) > 0 {
-						violations.Add(int64(len(w.violations)))
-						t.Errorf("%s: %s\n%s", what, strings.Join(w.violations, "\n"), strings.Join(w.trace, "\n"))
+				n := crashPoints(t, play, nil, func(what string, w *simWorld, violations []string) {
+					if len(violations) > 0 {
+						total.Add(int64(len(violations)))
+						t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
 					}
 				})
 				points.Add(int64(n))

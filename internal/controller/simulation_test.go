@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"flag"
 	"fmt"
+	"math/rand/v2"
 	"net/url"
 	"runtime"
 	"slices"
@@ -340,19 +341,17 @@ func resign(form url.Values) {
 }
 
 // simulate plays one random schedule, and returns what was violated.
-func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) *simWorld {
-	w := newSimWorld(t, seed, emulator.Options{})
-	defer w.close()
-	w.cloud.Close()
-	options := emulator.Options{Unknowns: emulator.Unknowns{NoDigests: w.pick(4) == 0, NamesCaseSensitive: w.pick(4) == 0}}
-	fixed := w.pick(4) > 0
-	if fixed && w.pick(2) == 0 {
-		options.ListLag = time.Duration(w.pick(20)) * time.Second
+func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, violations []string) {
+	pick := rand.New(rand.NewPCG(seed, 1)).IntN
+	options := emulator.Options{Unknowns: emulator.Unknowns{NoDigests: pick(4) == 0, NamesCaseSensitive: pick(4) == 0}}
+	fixed := pick(4) > 0
+	if fixed && pick(2) == 0 {
+		options.ListLag = time.Duration(pick(20)) * time.Second
 	}
-	if w.pick(4) == 0 {
-		options.NameHeldAfterDelete = time.Duration(w.pick(300)) * time.Second
+	if pick(4) == 0 {
+		options.NameHeldAfterDelete = time.Duration(pick(300)) * time.Second
 	}
-	w = newSimWorld(t, seed, options)
+	w = newSimWorld(t, seed, options, func(v string) { violations = append(violations, v) })
 	defer w.close()
 	if mutant != nil {
 		mutant(w)
@@ -367,7 +366,7 @@ func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) *simWorld {
 	}
 	w.quiesce()
 	w.checkRest()
-	return w
+	return w, violations
 }
 
 var (
@@ -393,30 +392,29 @@ func TestSimulation(t *testing.T) {
 // replay plays one schedule and tells everything.
 func replay(t *testing.T, seed uint64) {
 	synctest.Test(t, func(t *testing.T) {
-		w := simulate(t, seed, nil)
+		w, violations := simulate(t, seed, nil)
 		for _, line := range w.trace {
 			t.Log(line)
 		}
-		for _, v := range w.violations {
+		for _, v := range violations {
 			t.Error(v)
 		}
 	})
 }
 
 // testSchedules plays random schedules, one on each processor at a time.
-func testSchedules(t *testing.T, violations *atomic.Int64) {
+func testSchedules(t *testing.T, total *atomic.Int64) {
 	var next, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for seed := next.Add(1); seed <= int64(*schedules) && failed.Load() < 5; seed = next.Add(1) {
 				synctest.Test(t, func(t *testing.T) {
-					w := simulate(t, uint64(seed), nil)
-					if len(w.violations) > 0 {
+					if _, violations := simulate(t, uint64(seed), nil); len(violations) > 0 {
 						failed.Add(1)
-						violations.Add(int64(len(w.violations)))
+						total.Add(int64(len(violations)))
 						t.Errorf("schedule %d (replay it with go test ./internal/controller -run TestSimulation -seed=%d -v): %s",
-							seed, seed, strings.Join(w.violations, "\n"))
+							seed, seed, strings.Join(violations, "\n"))
 					}
 				})
 			}
@@ -491,9 +489,9 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
 	for name, play := range lifecycles {
 		synctest.Test(t, func(t *testing.T) {
-			crashPoints(t, play, mutant, func(what string, w *simWorld) {
-				if len(w.violations) > 0 && caught == "" {
-					caught = fmt.Sprintf("%s, %s: %s", name, what, w.violations[0])
+			crashPoints(t, play, mutant, func(what string, _ *simWorld, violations []string) {
+				if len(violations) > 0 && caught == "" {
+					caught = fmt.Sprintf("%s, %s: %s", name, what, violations[0])
 				}
 			})
 		})
@@ -503,8 +501,8 @@ func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
 	}
 	for seed := uint64(1); seed <= most; seed++ {
 		synctest.Test(t, func(t *testing.T) {
-			if w := simulate(t, seed, mutant); len(w.violations) > 0 {
-				caught = fmt.Sprintf("schedule %d: %s", seed, w.violations[0])
+			if _, violations := simulate(t, seed, mutant); len(violations) > 0 {
+				caught = fmt.Sprintf("schedule %d: %s", seed, violations[0])
 			}
 		})
 		if caught != "" {

@@ -69,12 +69,13 @@ type simWorld struct {
 	depth       int
 	events      int // what happened from outside: users, faults, kills
 
-	violations []string
+	report     func(violation string) // called at once: nobody can drop what was found
 	trace      []string
 	identities map[string]types.NamespacedName
 	published  map[types.NamespacedName]simPublication
 	announced  map[string]bool
 	foreign    map[int64]bool
+	uploaded   map[int64]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
 	simMutant
@@ -142,17 +143,18 @@ func newSimContent(t testing.TB, certificate, key []byte) simContent {
 	return simContent{data: api.secrets[name].Data, content: content.Hash.Content()}
 }
 
-func newSimWorld(t testing.TB, seed uint64, options emulator.Options) *simWorld {
+// newSimWorld makes a world that reports each violation when it happens.
+func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report func(violation string)) *simWorld {
 	options.Accounts = []emulator.Account{
 		{ID: simOwn, AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"},
 		{ID: simOther, AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"},
 	}
 	options.Seed = int64(seed)
 	w := &simWorld{
-		t: t, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
+		t: t, report: report, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
-		announced: map[string]bool{}, foreign: map[int64]bool{},
+		announced: map[string]bool{}, foreign: map[int64]bool{}, uploaded: map[int64]string{},
 		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.settleDelay = 30 * time.Second
@@ -166,7 +168,7 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options) *simWorld 
 func (w *simWorld) close() { w.cloud.Close() }
 
 func (w *simWorld) violatef(format string, args ...any) {
-	w.violations = append(w.violations, fmt.Sprintf(format, args...))
+	w.report(fmt.Sprintf(format, args...))
 }
 
 func (w *simWorld) notef(format string, args ...any) {
@@ -444,7 +446,7 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
 	response, err := w.transports[site].RoundTrip(request)
 	if action != "GetCallerIdentity" {
-		w.afterCall(t.op)
+		w.afterCall(t.op, form)
 		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
 			w.lostAnswer(t.op)
 		}
@@ -456,7 +458,7 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // afterCall compares the cloud with the journal: what was made, and what was deleted.
-func (w *simWorld) afterCall(op *simOperator) {
+func (w *simWorld) afterCall(op *simOperator, form url.Values) {
 	journal := w.cloud.Journal()
 	if len(journal) == 0 {
 		return
@@ -466,6 +468,7 @@ func (w *simWorld) afterCall(op *simOperator) {
 		w.checkDeleted(op, call)
 	}
 	if call.Committed && call.Action == string(cas.ActionUpload) {
+		w.uploaded[call.CertID] = form.Get("Cert") + form.Get("SignCert") + form.Get("EncryptCert")
 		w.checkAlive()
 	}
 }
@@ -474,20 +477,30 @@ func (w *simWorld) afterCall(op *simOperator) {
 func (w *simWorld) checkAlive() {
 	for _, account := range []string{simOwn, simOther} {
 		for _, site := range cas.Sites() {
-			alive := map[string]int64{}
+			alive := map[string][]emulator.Certificate{}
 			for _, c := range w.cloud.Certificates(account, site) {
 				identity, _, ok := bundle.ParseName(c.Name)
 				if !ok {
 					continue
 				}
-				content := identity + c.SHA256 // what it is, not what its name says
-				if first := alive[content]; first != 0 {
-					w.violatef("certificates %d and %d (%s) are the same content of one object", first, c.CertID, c.Name)
+				for _, other := range alive[identity] {
+					if w.sameContent(c, other) {
+						w.violatef("certificates %d and %d (%s) are the same content of one object", other.CertID, c.CertID, c.Name)
+					}
 				}
-				alive[content] = c.CertID
+				alive[identity] = append(alive[identity], c)
 			}
 		}
 	}
+}
+
+// sameContent reports whether two certificates are the same by what they are, not by what
+// their names say: by all that was uploaded, else by the leaf.
+func (w *simWorld) sameContent(a, b emulator.Certificate) bool {
+	if w.uploaded[a.CertID] != "" && w.uploaded[b.CertID] != "" {
+		return w.uploaded[a.CertID] == w.uploaded[b.CertID]
+	}
+	return a.SHA256 == b.SHA256
 }
 
 // checkDeleted says whether a certificate might be deleted.
