@@ -58,6 +58,21 @@ const reconcileTimeout = 25 * time.Second
 
 // SetupWithManager registers the controller, its index and its watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
+	return r.setup(ctx, mgr, reconcile.Func(r.reconcileRequest), r.controllerOptions())
+}
+
+// controllerOptions say how many objects are reconciled at a time, and how soon one that
+// failed is tried again.
+func (r *Reconciler) controllerOptions() controller.Options {
+	return controller.Options{
+		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
+		EnableWarmup:            new(true),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+	}
+}
+
+// setup is SetupWithManager with a reconciler and options that tests put theirs around.
+func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler reconcile.Reconciler, options controller.Options) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretBuckets); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
@@ -79,12 +94,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
 		WatchesMetadata(&corev1.Secret{}, secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}).
 		WatchesRawSource(source.TypedChannel(found, lowPriority())).
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-			EnableWarmup:            new(true),
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-		}).
-		Complete(reconcile.Func(r.reconcileRequest))
+		WithOptions(options).
+		Complete(reconciler)
 }
 
 // lowPriority enqueues what drift found after everything that came by a change.
