@@ -542,6 +542,42 @@ func TestTLS(t *testing.T) {
 	})
 }
 
+func TestHintsOfTheCloud(t *testing.T) {
+	t.Parallel()
+	const api, user = "X-Ratelimit-User-Api", "X-Ratelimit-User"
+	for name, tc := range map[string]struct {
+		header map[string]string
+		want   time.Duration
+	}{
+		"none":                     {nil, 0},
+		"one for the action":       {map[string]string{api: "Limit:10,Remain:0,TimeLeft:300,Reset:5"}, 300 * time.Millisecond},
+		"one for the user":         {map[string]string{user: "Limit:10,Remain:0,TimeLeft:300,Reset:5"}, 300 * time.Millisecond},
+		"the larger for the user":  {map[string]string{api: "TimeLeft:300", user: "TimeLeft:2500"}, 2500 * time.Millisecond},
+		"the larger for the api":   {map[string]string{api: "TimeLeft:2500", user: "TimeLeft:300"}, 2500 * time.Millisecond},
+		"hours":                    {map[string]string{api: "TimeLeft:9999000"}, time.Minute},
+		"years":                    {map[string]string{api: "TimeLeft:99999999999999", user: "TimeLeft:5"}, time.Minute},
+		"a number that is too big": {map[string]string{api: "TimeLeft:99999999999999999999999"}, time.Minute},
+		"no number":                {map[string]string{api: "TimeLeft:soon"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newCloudServer(t, func(w http.ResponseWriter, _ *http.Request) {
+				for name, value := range tc.header {
+					w.Header().Set(name, value)
+				}
+				w.WriteHeader(400)
+				_, _ = io.WriteString(w, `{"Code":"Throttling.User"}`)
+			})
+			client, _ := newTestClient(t, server.URL)
+			_, err := client.Upload(t.Context(), nil, testUpload())
+			got, _ := RetryAfter(err)
+			if !IsThrottled(err) || got < tc.want || got > min(tc.want+time.Second, time.Minute) {
+				t.Errorf("%v: come back after %s, want %s", err, got, tc.want)
+			}
+		})
+	}
+}
+
 // The table of docs/cas.md, and what belongs to its families.
 func TestEveryCodeHasItsClass(t *testing.T) {
 	t.Parallel()

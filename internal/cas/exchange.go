@@ -162,19 +162,21 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 	return answer, nil
 }
 
-var timeLeftField = regexp.MustCompile(`TimeLeft:(\d{1,7})\b`)
+var timeLeftField = regexp.MustCompile(`TimeLeft:\s*(\d+)\b`)
 
 // timeLeft returns how long the account stays throttled, which the gateway
-// sometimes says: x-ratelimit-user-api: …,TimeLeft:<ms> [doc]. There is no
-// Retry-After.
+// sometimes says for the action and for the user: x-ratelimit-user-api:
+// …,TimeLeft:<ms> [doc]. The larger counts [src], up to a minute: a hint that is wrong
+// must not put a renewal off for hours. There is no Retry-After.
 func timeLeft(header http.Header) time.Duration {
+	longest := int64(0)
 	for _, name := range []string{"X-Ratelimit-User-Api", "X-Ratelimit-User"} {
 		if match := timeLeftField.FindStringSubmatch(header.Get(name)); match != nil {
-			ms, _ := strconv.Atoi(match[1]) // at most 7 digits
-			return time.Duration(ms) * time.Millisecond
+			ms, _ := strconv.ParseInt(match[1], 10, 64) // the largest there is, if it does not fit
+			longest = max(longest, ms)
 		}
 	}
-	return 0
+	return time.Duration(min(longest, maxHint.Milliseconds())) * time.Millisecond
 }
 
 // CallInfo describes one call that was sent, for metrics. It holds no secret.
