@@ -33,7 +33,11 @@ const maxOIDCToken = 64 << 10
 // that of the vendor's default chain. Nothing is called and no file is read
 // until credentials are needed. If nothing is configured, or only in part, the
 // error is of class Unauthenticated and wraps ErrNoCredentials.
-func (c *Cloud) EnvironmentProvider(getenv func(string) string) (Provider, error) {
+//
+// White space around a value is dropped: a variable that was filled from a file ends
+// with a newline, and no value holds any.
+func (c *Cloud) EnvironmentProvider(environment func(string) string) (Provider, error) {
+	getenv := func(name string) string { return strings.TrimSpace(environment(name)) }
 	static := Credentials{
 		AccessKeyID:     getenv(envAccessKeyID),
 		AccessKeySecret: getenv(envAccessKeySecret),

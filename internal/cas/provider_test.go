@@ -123,6 +123,44 @@ func TestEnvironmentProvider(t *testing.T) {
 	}
 }
 
+// Variables that were filled from a file end with its newline.
+func TestWhiteSpaceInTheEnvironmentIsDropped(t *testing.T) {
+	t.Parallel()
+	untidy := func(env func(string) string) func(string) string {
+		return func(name string) string { return " \t" + env(name) + "\r\n" }
+	}
+	clock := newFreeClock()
+	server := newSTS(t, clock, time.Hour)
+	c := newTestCloud(t, Config{STSEndpoint: server.URL, Clock: clock})
+	tidy, _ := rrsaEnv(t)
+	role, err := c.EnvironmentProvider(untidy(tidy))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := role.Retrieve(t.Context()); err != nil {
+		t.Error(err)
+	}
+	form := server.forms()[0]
+	for parameter, want := range map[string]string{
+		"RoleArn": tidy(envRoleARN), "OIDCProviderArn": tidy(envOIDCProviderARN), "OIDCToken": "oidc-token-one", "RoleSessionName": "cloudcert",
+	} {
+		if got := form.Get(parameter); got != want {
+			t.Errorf("%s is %q, want %q", parameter, got, want)
+		}
+	}
+	static := map[string]string{envAccessKeyID: testID, envAccessKeySecret: testSecret, envSecurityToken: testToken}
+	p, err := c.EnvironmentProvider(untidy(func(name string) string { return static[name] }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := p.Retrieve(t.Context()); err != nil || got != testCredentials() {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := c.EnvironmentProvider(untidy(func(string) string { return "" })); !errors.Is(err, ErrNoCredentials) {
+		t.Errorf("white space alone is taken for credentials: %v", err)
+	}
+}
+
 func TestRRSASendsTheTokenUnsignedInTheBody(t *testing.T) {
 	t.Parallel()
 	clock := newFreeClock()
