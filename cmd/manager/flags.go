@@ -58,7 +58,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none: "+cas.SiteChina+" or "+cas.SiteInternational)
 	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each site)")
 	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all sites; https, or http on loopback (default: the public endpoint)")
-	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints instead of the system's")
+	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints and a proxy, besides the system's")
 	fs.StringVar(&s.clusterID, "cluster-id", "", "`id` of this cluster in every certificate's name, 1 to 63 letters, digits, '.' and '-' (default: the UID of namespace kube-system)")
 	fs.Var((*list)(&s.watchNamespaces), "watch-namespaces", "`namespaces` to watch, separated by commas (default: all)")
 	fs.Var((*list)(&s.defaultCredentialsNamespaces), "default-credentials-namespaces", "`namespaces` whose objects may use the operator's own credentials, separated by commas; others must bring spec.credentialsSecretRef (default: all)")
@@ -137,7 +137,9 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	return s.readCAs(caFile)
 }
 
-// readCAs reads the file of --cas-ca-file.
+// readCAs adds the certificates of --cas-ca-file to those of the system. They do not
+// replace them: CAS, STS and a proxy may each be verified by another CA, and whoever
+// wants no other can set SSL_CERT_FILE.
 func (s *settings) readCAs(file string) error {
 	if file == "" {
 		return nil
@@ -146,7 +148,9 @@ func (s *settings) readCAs(file string) error {
 	if err != nil {
 		return fmt.Errorf("--cas-ca-file: %w", err)
 	}
-	s.rootCAs = x509.NewCertPool()
+	if s.rootCAs, err = x509.SystemCertPool(); err != nil {
+		return fmt.Errorf("--cas-ca-file: failed to read the system's certificates, to which the file adds: %w", err)
+	}
 	if !s.rootCAs.AppendCertsFromPEM(pem) {
 		return fmt.Errorf("--cas-ca-file: %s holds no PEM certificate", file)
 	}

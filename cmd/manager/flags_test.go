@@ -6,8 +6,11 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"flag"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,6 +56,29 @@ func TestFlagsAreChecked(t *testing.T) {
 				t.Errorf("got %v, want an error that says %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// CAS, STS and a proxy may each be verified by another CA.
+func TestACAFileAddsToTheCAsOfTheSystem(t *testing.T) {
+	server := httptest.NewTLSServer(nil)
+	defer server.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	block := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw})
+	if err := os.WriteFile(file, block, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s, err := parseFlags([]string{"--cas-ca-file=" + file}, &bytes.Buffer{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, err := x509.SystemCertPool()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.AddCert(server.Certificate())
+	if !s.rootCAs.Equal(want) {
+		t.Error("the file replaces what the system trusts")
 	}
 }
 
