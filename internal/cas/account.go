@@ -93,13 +93,17 @@ func (c *Cloud) startLearning(id *identity) (chan struct{}, error) {
 		remembered.RetryAfter = until.Sub(c.clock.Now())
 		return nil, &remembered
 	}
+	before := ""
+	if id.err != nil {
+		before = id.err.Summary()
+	}
 	done := make(chan struct{})
 	id.flight = done
 	// On a context of its own: a caller that gives up must not fail the others.
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), accountTimeout)
 		defer cancel()
-		account, err := c.callerIdentity(ctx, id.provider)
+		account, err := c.callerIdentity(ctx, id.provider, before)
 		if err == nil {
 			c.accountKnown(id, account)
 		}
@@ -112,7 +116,7 @@ func (c *Cloud) startLearning(id *identity) (chan struct{}, error) {
 }
 
 // callerIdentity calls GetCallerIdentity, which needs no permission [doc].
-func (c *Cloud) callerIdentity(ctx context.Context, p Provider) (string, *Error) {
+func (c *Cloud) callerIdentity(ctx context.Context, p Provider, before string) (string, *Error) {
 	credentials, err := retrieve(ctx, p)
 	if err != nil {
 		return "", err
@@ -123,7 +127,7 @@ func (c *Cloud) callerIdentity(ctx context.Context, p Provider) (string, *Error)
 		return "", &Error{Action: actionCallerIdentity, Message: "the request cannot be signed", cause: signErr}
 	}
 	answer, err := send[callerIdentityAnswer](ctx, c, exchange{
-		action: actionCallerIdentity, endpoint: c.stsEndpoint, form: form, secrets: credentials.secrets(),
+		action: actionCallerIdentity, endpoint: c.stsEndpoint, form: form, secrets: credentials.secrets(), before: before,
 	})
 	if err != nil {
 		noteRefusal(p, credentials, err)

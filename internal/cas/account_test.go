@@ -15,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // roundTripper is a cloud inside a synctest bubble, where no network can be.
@@ -43,6 +45,34 @@ func newBubbleClient(t *testing.T, send roundTripper, credentials ...Credentials
 		t.Fatal(err)
 	}
 	return client
+}
+
+// Nobody sees the failure otherwise; and nobody wants to see it each minute.
+func TestAFailureToLearnTheAccountIsToldOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		code := "NoPermission"
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+			answer := answerWith(`{"Code":"` + code + `","RequestId":"R"}`)
+			answer.StatusCode = 403
+			return answer, nil
+		})
+		var told []string
+		client.cloud.onCall = func(call CallInfo) { told = append(told, fmt.Sprint(call.Action, " ", call.Code, " ", call.Repeated)) }
+		for _, code = range []string{"NoPermission", "NoPermission", "NoPermission", "InternalError"} {
+			if _, err := client.Account(t.Context()); err == nil {
+				t.Error("no error")
+			}
+			time.Sleep(accountRetry)
+		}
+		want := []string{
+			"GetCallerIdentity NoPermission false", "GetCallerIdentity NoPermission true",
+			"GetCallerIdentity NoPermission true", "GetCallerIdentity InternalError false",
+		}
+		if diff := cmp.Diff(want, told); diff != "" {
+			t.Error(diff)
+		}
+	})
 }
 
 func TestAccountIsAskedForOnce(t *testing.T) {

@@ -460,7 +460,7 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 	server := newCloudServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		if code := codes[sent]; code != "" {
 			w.WriteHeader(400)
-			_, _ = fmt.Fprintf(w, `{"Code":%q}`, code)
+			_, _ = fmt.Fprintf(w, `{"Code":%q,"RequestId":"R-%d"}`, code, sent+1)
 		} else {
 			_, _ = io.WriteString(w, `{"CertId":1}`)
 		}
@@ -474,8 +474,8 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 	}
 	want := []CallInfo{
 		{Action: ActionUpload, Site: SiteChina, Outcome: "success"},
-		{Action: ActionUpload, Site: SiteChina, Outcome: "name_taken", Code: "NameRepeat"},
-		{Action: ActionUpload, Site: SiteChina, Outcome: "transient", Code: "other"},
+		{Action: ActionUpload, Site: SiteChina, Outcome: "name_taken", Code: "NameRepeat", HTTPStatus: 400, RequestID: "R-2", Summary: "NameRepeat"},
+		{Action: ActionUpload, Site: SiteChina, Outcome: "transient", Code: "Some.New.Code", HTTPStatus: 400, RequestID: "R-3", Summary: "Some.New.Code"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

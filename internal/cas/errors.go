@@ -86,6 +86,8 @@ type Error struct {
 	HTTPStatus int
 	// Class says what kind of failure this is.
 	Class Class
+	// Problem is what is wrong around the operator; empty where nothing is known.
+	Problem Problem
 	// RetryAfter is how long to wait before the call is worth repeating; 0 where
 	// nothing is known.
 	RetryAfter time.Duration

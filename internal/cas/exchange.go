@@ -39,6 +39,8 @@ type exchange struct {
 	endpoint string
 	form     url.Values
 	secrets  []string
+	// before is the summary of the last failure of the same call, where it is known.
+	before string
 	// written, if set, is told when the request has left.
 	written func()
 }
@@ -91,17 +93,11 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 			}
 		},
 	})
-	fail := func(err error) *Error {
-		message := "the cloud cannot be reached"
-		if reached.Load() {
-			message = "the cloud did not answer"
-		}
-		return &Error{Action: x.action, Message: message, MayHaveHappened: reached.Load(), cause: err}
-	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, x.endpoint+"/", strings.NewReader(x.form.Encode()))
 	if err != nil {
-		return nil, nil, fail(err)
+		return nil, nil, &Error{Action: x.action, Message: "the request cannot be made", cause: err}
 	}
+	fail := func(err error) *Error { return c.newTransportError(x, request, reached.Load(), err) }
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", c.userAgent)
@@ -115,7 +111,7 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 		return nil, nil, fail(fmt.Errorf("failed to read the answer: %w", err))
 	}
 	if len(body) > maxAnswer {
-		return nil, nil, fail(errors.New("the answer is too long"))
+		return nil, nil, &Error{Action: x.action, Message: "the answer is too long", HTTPStatus: response.StatusCode, MayHaveHappened: true}
 	}
 	return response, body, nil
 }
@@ -137,6 +133,9 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 		err := newAnswerError(x.action, response.StatusCode, code, scrub(string(failed.Message), x.secrets, maxMessage), requestID)
 		if err.Class == Throttled {
 			err.RetryAfter = timeLeft(response.Header)
+		}
+		if code == codeClock {
+			err.asClockError(response.Header)
 		}
 		return nil, err
 	}
@@ -179,7 +178,7 @@ func timeLeft(header http.Header) time.Duration {
 	return time.Duration(min(longest, maxHint.Milliseconds())) * time.Millisecond
 }
 
-// CallInfo describes one call that was sent, for metrics. It holds no secret.
+// CallInfo describes one call that was sent, for metrics and logs. It holds no secret.
 type CallInfo struct {
 	// Action is the call.
 	Action Action
@@ -187,9 +186,21 @@ type CallInfo struct {
 	Site string
 	// Outcome is "success" or the name of the error's class.
 	Outcome string
-	// Code is the cloud's error code where we know it, "other" for another one,
-	// so that the number of values stays small; else empty.
+	// Code is the cloud's error code; empty where none came. It can be anything: as a
+	// metric's label it would be too many.
 	Code string
+	// RequestID is the cloud's id of a call that failed, for its support.
+	RequestID string
+	// HTTPStatus is 0 where no answer came.
+	HTTPStatus int
+	// Problem is that of the error.
+	Problem Problem
+	// Summary is that of the error.
+	Summary string
+	// Repeated reports whether the call failed in the same way the last time that it was
+	// tried, which is noted for GetCallerIdentity alone: nobody waits for it, and it is
+	// tried each minute.
+	Repeated bool
 	// Duration is the time from sending to the end of the answer.
 	Duration time.Duration
 }
@@ -200,10 +211,9 @@ func (c *Cloud) observe(x exchange, failure *Error, took time.Duration) {
 	}
 	info := CallInfo{Action: x.action, Site: x.site, Outcome: "success", Duration: took}
 	if failure != nil {
-		info.Outcome, info.Code = failure.Class.String(), failure.Code
-		if _, known := classOfCode(failure.Code); !known && failure.Code != "" {
-			info.Code = "other"
-		}
+		info.Outcome, info.Problem, info.Summary = failure.Class.String(), failure.Problem, failure.Summary()
+		info.Code, info.RequestID, info.HTTPStatus = failure.Code, failure.RequestID, failure.HTTPStatus
+		info.Repeated = info.Summary == x.before
 	}
 	c.onCall(info)
 }
