@@ -4,7 +4,9 @@
 package controller
 
 import (
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -47,7 +49,24 @@ func SetInfo(version, clusterID string) {
 	info.WithLabelValues(version, clusterID).Set(1)
 }
 
-// ObserveCall counts a call to the cloud; it is meant for cas.Config.Observe.
+// ObserveCall counts a call to the cloud, and logs one that failed; it is meant for
+// cas.Config.Observe.
 func ObserveCall(call cas.CallInfo) {
+	logCall(ctrl.Log.WithName("cloud"), call)
 	requests.WithLabelValues(string(call.Action), call.Site, call.Outcome).Observe(call.Duration.Seconds())
+}
+
+// logCall writes a line for a call that failed, with what the cloud's support asks for.
+// Names that are taken and throttled calls are everyday business, and a failure to learn
+// the account is the same each minute: these are for whoever asks for more.
+func logCall(log logr.Logger, call cas.CallInfo) {
+	if call.Outcome == "success" {
+		return
+	}
+	everyday := call.Outcome == cas.NameTaken.String() || call.Outcome == cas.Throttled.String()
+	if everyday || call.Repeated {
+		log = log.V(1)
+	}
+	log.Info("Call to the cloud failed", "action", call.Action, "region", call.Site, "outcome", call.Outcome, "problem", call.Problem,
+		"code", call.Code, "status", call.HTTPStatus, "requestId", call.RequestID, "duration", call.Duration.String(), "error", call.Summary)
 }
