@@ -115,7 +115,7 @@ func (c *Cloud) startLearning(id *identity) (chan struct{}, error) {
 	return done, nil
 }
 
-// callerIdentity calls GetCallerIdentity, which needs no permission [doc].
+// callerIdentity calls GetCallerIdentity, which needs no permission (F34).
 func (c *Cloud) callerIdentity(ctx context.Context, p Provider, before string) (string, *Error) {
 	credentials, err := retrieve(ctx, p)
 	if err != nil {

@@ -12,11 +12,11 @@ type Action string
 
 // The calls to which limits apply.
 const (
-	// ActionUpload is limited to 100 a second and account [doc].
+	// ActionUpload is limited to 100 a second and account (F28).
 	ActionUpload Action = "UploadUserCertificate"
-	// ActionList is limited to 10 a second and account [doc].
+	// ActionList is limited to 10 a second and account (F28).
 	ActionList Action = "ListUserCertificateOrder"
-	// ActionDelete is limited to 100 a second and account [doc].
+	// ActionDelete is limited to 100 a second and account (F28).
 	ActionDelete Action = "DeleteUserCertificate"
 )
 
@@ -44,7 +44,7 @@ func (a Action) permission() string {
 }
 
 // The requests, for the SDK's signer. They are made per call and never used
-// again: a request keeps the parameters of the last one [exp]. Empty values are
+// again: a request keeps the parameters of the last one (F55). Empty values are
 // not sent.
 
 type uploadRequest struct {

@@ -82,7 +82,7 @@ type uploadAnswer struct {
 }
 
 // validate refuses the empty answer, which the SDK decodes to CertId 0 without
-// an error [exp].
+// an error (F56).
 func (a *uploadAnswer) validate() error {
 	if a.CertID.int64() <= 0 {
 		return answerError("the answer carries no CertId")

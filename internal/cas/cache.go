@@ -24,7 +24,7 @@ const (
 // cachedProvider keeps temporary credentials: one renewal at a time, begun
 // before they end and in the background, while the old ones are served until
 // they really expire. The SDK's providers do none of this: they do not lock, and
-// fail in the last 180 s although the old credentials still work [exp].
+// fail in the last 180 s although the old credentials still work (F57).
 type cachedProvider struct {
 	id    string
 	clock Clock

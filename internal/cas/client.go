@@ -98,7 +98,7 @@ type UploadRequest struct {
 	Name string
 	// Certificate and PrivateKey are PEM of a TLS certificate, leaf first.
 	Certificate, PrivateKey string
-	// The PEM of an SM2 pair. The cloud ignores them if the former are set [doc].
+	// The PEM of an SM2 pair. The cloud ignores them if the former are set (F5).
 	SignCertificate, SignPrivateKey       string
 	EncryptCertificate, EncryptPrivateKey string
 	// ResourceGroupID is empty for the default group.

@@ -484,7 +484,7 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 
 func TestSignatureOfTheSpecification(t *testing.T) {
 	t.Parallel()
-	// The example of the vendor's page on signature version 1 [doc].
+	// The example of the vendor's page on signature version 1 (F51).
 	form := url.Values{
 		"Timestamp": {"2016-02-23T12:46:24Z"}, "Format": {"XML"}, "AccessKeyId": {"testid"}, "Action": {"DescribeRegions"},
 		"SignatureMethod": {"HMAC-SHA1"}, "SignatureNonce": {"3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf"},

@@ -52,7 +52,7 @@ type Config struct {
 	// stay empty.
 	ParseName ParseName
 	// OwnWriteAge is how long what we wrote ourselves outweighs a list: an upload
-	// shows late in it, and a deleted certificate leaves it late [inf]; default
+	// shows late in it, and a deleted certificate leaves it late (F64); default
 	// DefaultOwnWriteAge.
 	OwnWriteAge time.Duration
 	// Transport replaces the connections to the cloud, for tests that put

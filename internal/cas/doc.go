@@ -7,12 +7,9 @@
 // credentials and learns which account they belong to. It knows nothing of
 // Kubernetes.
 //
-// Facts about the cloud are marked with how sure they are: [doc] an official
-// page says so, [exp] seen by running the vendor's SDK against a local server,
-// [src] read in a public client, [inf] inferred: the code survives it being
-// wrong.
+// Facts about the cloud have a number, such as F1, and their source in docs/cas.md.
 //
 // The vendor's SDK is used for its signer and request types alone. Its Client
 // is not safe for concurrent use, knows no context, and its own CAS requests
-// carry the private key in the URL [exp].
+// carry the private key in the URL (F53, F54).
 package cas

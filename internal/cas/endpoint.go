@@ -21,8 +21,8 @@ const (
 	SiteInternational = "ap-southeast-1"
 )
 
-// builtinEndpoints are the public endpoints [doc]. The SDK's own resolver knows
-// hosts that do not exist, and the host of China for regions elsewhere [exp].
+// builtinEndpoints are the public endpoints (F31). The SDK's own resolver knows
+// hosts that do not exist, and the host of China for regions elsewhere (F32).
 var builtinEndpoints = map[string]string{
 	SiteChina:         "https://cas.aliyuncs.com",
 	SiteInternational: "https://cas.ap-southeast-1.aliyuncs.com",

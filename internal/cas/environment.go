@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// The variables of static credentials [src], and those that the RRSA webhook
+// The variables of static credentials (F35), and those that the RRSA webhook
 // of ACK injects.
 const (
 	envAccessKeyID     = "ALIBABA_CLOUD_ACCESS_KEY_ID"
@@ -86,7 +86,7 @@ func requireEnv(getenv func(string) string, names ...string) error {
 // public roots alone, so that neither --cas-ca-file nor an emulator on loopback
 // works; it takes no context; it makes a transport per call and leaks its
 // connection; it reads an answer of any size; and it panics on a Code that is no
-// string and on an answer without Expiration [src]. The call is unsigned and
+// string and on an answer without Expiration (F58). The call is unsigned and
 // small.
 type oidcRole struct {
 	cloud                                        *Cloud

@@ -182,7 +182,7 @@ func MayHaveHappened(err error) bool {
 	return ok && e.MayHaveHappened
 }
 
-// classes maps the codes of the gateway, of CAS and of STS [doc]. The HTTP status says
+// classes maps the codes of the gateway, of CAS and of STS (F39 to F49). The HTTP status says
 // little: CAS answers 400 to most failures, also to NotFound and InternalError.
 var classes = map[string]Class{
 	"FlowControlError": Throttled,
@@ -212,7 +212,7 @@ var classes = map[string]Class{
 	"SignatureDoesNotMatch": Unauthenticated,
 	"IncompleteSignature":   Unauthenticated,
 
-	// [src] Seen for bought instances.
+	// Seen for bought instances (F26).
 	"InvalidStatus.DeleteProtection": DeleteProtected,
 
 	codeClock:                         Transient,
@@ -234,7 +234,7 @@ var families = map[string]Class{
 	"AuthenticationFail":   Unauthenticated,
 }
 
-// codeClock says that the time stamp of a request is more than 15 minutes off [doc].
+// codeClock says that the time stamp of a request is more than 15 minutes off (F47).
 const codeClock = "InvalidTimeStamp.Expired"
 
 // classOfCode returns the class of a code, if it is known.

@@ -46,7 +46,7 @@ type exchange struct {
 }
 
 // sign returns all parameters of a signed request as one form. The gateway
-// reads query and body as one map [src], so that nothing has to stand in the
+// reads query and body as one map (F52), so that nothing has to stand in the
 // URL, which transport errors print.
 func sign(request requests.AcsRequest, region string, c Credentials) (url.Values, error) {
 	if err := requests.InitParams(request); err != nil {
@@ -165,7 +165,7 @@ var timeLeftField = regexp.MustCompile(`TimeLeft:\s*(\d+)\b`)
 
 // timeLeft returns how long the account stays throttled, which the gateway
 // sometimes says for the action and for the user: x-ratelimit-user-api:
-// …,TimeLeft:<ms> [doc]. The larger counts [src], up to a minute: a hint that is wrong
+// …,TimeLeft:<ms> (F29). The larger counts (F30), up to a minute: a hint that is wrong
 // must not put a renewal off for hours. There is no Retry-After.
 func timeLeft(header http.Header) time.Duration {
 	longest := int64(0)

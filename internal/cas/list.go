@@ -25,13 +25,13 @@ const (
 	// StatusCurrent selects issued certificates and those that expire soon.
 	StatusCurrent = ""
 	// StatusExpired selects expired certificates. They still occupy their name
-	// [inf].
+	// (F16).
 	StatusExpired = "EXPIRED"
 )
 
 // listedStatuses are asked for one after the other, in which order a certificate moves,
 // so that none slips through. REVOKED is not one of them: an upload cannot be revoked,
-// and what the cloud answers when it is asked for revoked uploads is unknown [doc].
+// and what the cloud answers when it is asked for revoked uploads is unknown (F17).
 var listedStatuses = []string{StatusCurrent, StatusExpired}
 
 // Certificate is a certificate as the list shows it. For an SM2 pair it is not
@@ -69,7 +69,7 @@ type ListRequest struct {
 	// Status is one of the Status constants.
 	Status string
 	// Keyword matches domains and resource ids, fuzzily; it does not match names
-	// [doc].
+	// (F18).
 	Keyword string
 	// Page counts from 1; 0 is 1.
 	Page int
@@ -104,7 +104,7 @@ func (c *Client) listPage(ctx context.Context, slot *Slot, r ListRequest) (ListP
 	}
 	request := &listRequest{
 		RpcRequest: newRPC("cas", casVersion, ActionList),
-		// Without it the cloud lists orders instead of certificates [doc].
+		// Without it the cloud lists orders instead of certificates (F14).
 		OrderType:       "UPLOAD",
 		Status:          r.Status,
 		Keyword:         r.Keyword,

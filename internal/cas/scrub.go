@@ -23,7 +23,7 @@ const (
 
 var (
 	// SignatureDoesNotMatch and IncompleteSignature echo the string to sign,
-	// the private key included [src].
+	// the private key included (F50).
 	stringToSign = regexp.MustCompile(`(?i)(server\s*)?string[\s_-]*to[\s_-]*sign`)
 	pemKey       = regexp.MustCompile(`(?i)-----BEGIN[^-]{0,40}KEY`)
 	// No honest message has so long a run of base64, percent-encoded or not. The

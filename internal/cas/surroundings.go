@@ -172,7 +172,7 @@ func untrustedBecause(err error) string {
 	return "its chain does not verify; look at it with openssl s_client"
 }
 
-// clockTolerance is how far the cloud lets a time stamp be off [doc].
+// clockTolerance is how far the cloud lets a time stamp be off (F47).
 const clockTolerance = 15 * time.Minute
 
 // asClockError makes an answer say by how much the node's clock is off, as far as the
