@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 // Client calls CAS at one site with one credential. It is safe for concurrent
@@ -59,16 +61,16 @@ func (c *Client) Account(ctx context.Context) (string, error) {
 // its RetryAfter says when to come back. It does not block. The slot is used by
 // one call or released.
 func (c *Client) Reserve(ctx context.Context, action Action) (*Slot, error) {
-	return c.ReserveAs(ctx, action, Prompt)
+	return c.ReserveAs(ctx, action, ratelimit.Prompt)
 }
 
 // ReserveAs is Reserve for callers of any urgency: the less urgent reserve less
 // far ahead, and so leave places for the others.
-func (c *Client) ReserveAs(ctx context.Context, action Action, u Urgency) (*Slot, error) {
-	return c.reserve(ctx, action, u, u.horizon())
+func (c *Client) ReserveAs(ctx context.Context, action Action, u ratelimit.Urgency) (*Slot, error) {
+	return c.reserve(ctx, action, u, u.Horizon())
 }
 
-func (c *Client) reserve(ctx context.Context, action Action, u Urgency, horizon time.Duration) (*Slot, error) {
+func (c *Client) reserve(ctx context.Context, action Action, u ratelimit.Urgency, horizon time.Duration) (*Slot, error) {
 	if ctx.Err() != nil {
 		return nil, newContextError(ctx, action)
 	}
@@ -76,12 +78,11 @@ func (c *Client) reserve(ctx context.Context, action Action, u Urgency, horizon 
 	if limiter == nil {
 		return nil, &Error{Action: action, Message: "the action has no limiter"}
 	}
-	slot, retryAfter := limiter.reserve(u, horizon)
-	if slot == nil {
+	place, retryAfter := limiter.Reserve(u, horizon)
+	if place == nil {
 		return nil, &Error{Action: action, Class: Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}
-	slot.key = c.slotKey(action)
-	return slot, nil
+	return &Slot{place: place, key: c.slotKey(action)}, nil
 }
 
 func (c *Client) slotKey(action Action) slotKey {
@@ -192,17 +193,17 @@ func call[T any](ctx context.Context, c *Client, action Action, slot *Slot, requ
 	}
 	x, credentials, sent, err := prepare(ctx, c, slot, request)
 	if err != nil {
-		slot.limiter.giveBack(slot.at)
+		slot.place.GiveBack()
 		return nil, err
 	}
 	x.secrets = slices.Concat(secrets, credentials.secrets())
-	x.written = func() { slot.limiter.written(sent) }
+	x.written = func() { slot.place.Written(sent) }
 	answer, err := send[T](ctx, c.cloud, x)
 	if err == nil {
 		return answer, nil
 	}
 	if err.Class == Throttled {
-		err.RetryAfter = slot.limiter.throttled(sent, err.RetryAfter)
+		err.RetryAfter = slot.place.Throttled(sent, err.RetryAfter)
 	}
 	noteRefusal(c.identity.provider, credentials, err)
 	return nil, err

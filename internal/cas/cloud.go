@@ -14,6 +14,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 // Clock tells the time; a test brings its own.
@@ -156,7 +158,7 @@ func setRate(rate *float64, value float64, name string) error {
 	if value == 0 {
 		return nil
 	}
-	if !validRate(value) {
+	if !ratelimit.ValidRate(value) {
 		return fmt.Errorf("%s rate of %v a second: must be above 0 and at most 10000", name, value)
 	}
 	*rate = value

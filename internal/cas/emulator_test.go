@@ -30,6 +30,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 const (
@@ -76,7 +77,7 @@ func clientsOf(t *testing.T, server *emulator.Server) map[string]*Client {
 		}
 		cloud.limiterFor(clients[site].identity, site, ActionUpload)
 	}
-	clock.advance(2 * quietStart)
+	clock.advance(2 * ratelimit.QuietStart)
 	return clients
 }
 
@@ -483,7 +484,7 @@ func TestAStormOfThrottlingIsNotFed(t *testing.T) {
 		if held := len(server.Certificates(testAccount, SiteChina)); held != 200 {
 			t.Errorf("%d certificates", held)
 		}
-		if took := time.Since(cleared); took > maxHint+30*time.Second {
+		if took := time.Since(cleared); took > time.Minute+30*time.Second {
 			t.Errorf("took %v after the storm", took)
 		}
 		last := slices.Collect(func(yield func(string) bool) {

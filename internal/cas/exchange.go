@@ -163,6 +163,9 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 
 var timeLeftField = regexp.MustCompile(`TimeLeft:\s*(\d+)\b`)
 
+// maxHint is as much as is believed of what the gateway says.
+const maxHint = time.Minute
+
 // timeLeft returns how long the account stays throttled, which the gateway
 // sometimes says for the action and for the user: x-ratelimit-user-api:
 // …,TimeLeft:<ms> (F29). The larger counts (F30), up to a minute: a hint that is wrong

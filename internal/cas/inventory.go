@@ -351,3 +351,10 @@ func (v *Inventory) mark(identity string, e Entry) {
 		v.insert(identity, e)
 	}
 }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}

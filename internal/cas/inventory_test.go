@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 // parseTestName takes names like web_<identity>_<content>.
@@ -52,7 +53,7 @@ func inventoryClient(t *testing.T, o emulator.Options) (client *Client, server *
 	if _, err := client.Reserve(t.Context(), ActionList); !IsThrottled(err) {
 		t.Fatalf("a new limiter is not quiet at first: %v", err)
 	}
-	time.Sleep(2 * quietStart)
+	time.Sleep(2 * ratelimit.QuietStart)
 	return client, server, lists
 }
 
@@ -427,7 +428,7 @@ func TestEntriesThatCannotBeReadEndNoSweep(t *testing.T) {
 				})
 				client.cloud.parseName = parseTestName
 				_, _ = client.Reserve(t.Context(), ActionList)
-				time.Sleep(2 * quietStart)
+				time.Sleep(2 * ratelimit.QuietStart)
 				if err := client.Sweep(t.Context()); err != nil {
 					t.Fatal(err)
 				}
@@ -457,7 +458,7 @@ func TestRevokedUploadsAreNotAskedFor(t *testing.T) {
 			return answerWith(`{"TotalCount":0,"CertificateOrderList":[]}`), nil
 		})
 		_, _ = client.Reserve(t.Context(), ActionList)
-		time.Sleep(2 * quietStart)
+		time.Sleep(2 * ratelimit.QuietStart)
 		if err := client.Sweep(t.Context()); err != nil {
 			t.Error(err)
 		}

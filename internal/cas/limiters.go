@@ -6,6 +6,8 @@ package cas
 import (
 	"maps"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 // idleAfter is how long what is kept per credential or account outlives its
@@ -18,15 +20,15 @@ const idleAfter = time.Hour
 type budget struct{ account, provider, site string }
 
 // limiters are those of one budget.
-type limiters map[Action]*limiter
+type limiters map[Action]*ratelimit.Limiter
 
 // c.mu is held.
 func (c *Cloud) newLimiters() limiters {
-	first := c.begin().Add(quietStart)
+	first := c.begin().Add(ratelimit.QuietStart)
 	return limiters{
-		ActionUpload: newLimiter(c.clock, c.uploadQPS, first),
-		ActionDelete: newLimiter(c.clock, c.uploadQPS, first),
-		ActionList:   newLimiter(c.clock, c.listQPS, first),
+		ActionUpload: ratelimit.New(c.clock, c.uploadQPS, first),
+		ActionDelete: ratelimit.New(c.clock, c.uploadQPS, first),
+		ActionList:   ratelimit.New(c.clock, c.listQPS, first),
 	}
 }
 
@@ -48,7 +50,7 @@ func (c *Cloud) begin() time.Time {
 }
 
 // limiterFor returns the limiter for a call with the given identity.
-func (c *Cloud) limiterFor(id *identity, site string, action Action) *limiter {
+func (c *Cloud) limiterFor(id *identity, site string, action Action) *ratelimit.Limiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	key := id.budget(site)
@@ -83,7 +85,7 @@ func (c *Cloud) accountKnown(id *identity, account string) {
 		before, after := id.budget(site), budget{account: account, site: site}
 		move(c.limiters, before, after, func(from, to limiters) {
 			for action, l := range from {
-				l.mergeInto(to[action])
+				l.MergeInto(to[action])
 			}
 		})
 		move(c.inventories, before, after, func(from, to *Inventory) { to.merge(from) })
@@ -114,7 +116,7 @@ func (c *Cloud) dropIdle() {
 	maps.DeleteFunc(c.identities, func(_ string, id *identity) bool { return id.used.Before(past) })
 	maps.DeleteFunc(c.limiters, func(_ budget, group limiters) bool {
 		for _, l := range group {
-			if !l.idleSince().Before(past) {
+			if !l.IdleSince().Before(past) {
 				return false
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"errors"
 	"strconv"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 const (
@@ -187,9 +189,9 @@ func (c *Client) findWithStatus(ctx context.Context, calls *int, r ListRequest, 
 func (c *Client) nextPage(ctx context.Context, calls *int, r ListRequest) (ListPage, error) {
 	horizon := nextHorizon
 	if *calls == 0 {
-		horizon = Prompt.horizon()
+		horizon = ratelimit.Prompt.Horizon()
 	}
-	slot, err := c.reserve(ctx, ActionList, Prompt, horizon)
+	slot, err := c.reserve(ctx, ActionList, ratelimit.Prompt, horizon)
 	if err != nil {
 		return ListPage{}, err
 	}

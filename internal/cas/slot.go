@@ -5,18 +5,17 @@ package cas
 
 import (
 	"context"
-	"sync/atomic"
+	"errors"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
-// Slot is a place in the pace of an account, site and action. It is used by one
-// call, or given back.
+// Slot is a place in the pace of one action of one account and region, for calls with one
+// credential. It is used by one call, or given back.
 type Slot struct {
-	limiter *limiter
-	key     slotKey
-	at      time.Time // on the limiter's shifted line
-	due     time.Time // as it was promised
-	taken   atomic.Bool
+	place *ratelimit.Slot
+	key   slotKey
 }
 
 // slotKey says for which calls a slot is good.
@@ -28,33 +27,22 @@ type slotKey struct {
 // Release gives the slot back if no call has taken it. It may be called at any
 // time and more than once, and on a nil slot.
 func (s *Slot) Release() {
-	if s != nil && s.taken.CompareAndSwap(false, true) {
-		s.limiter.giveBack(s.at)
+	if s != nil {
+		s.place.Release()
 	}
 }
 
 // take makes the slot the caller's, unless it is spent or of another kind.
-func (s *Slot) take(key slotKey) bool {
-	return s != nil && s.key == key && s.taken.CompareAndSwap(false, true)
-}
+func (s *Slot) take(key slotKey) bool { return s != nil && s.key == key && s.place.Take() }
 
-// wait waits until the slot is due and returns when the call was let go. It
-// gives up once pauses have moved the slot too far.
+// wait waits until the slot is due and returns when the call was let go.
 func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
-	clock := s.limiter.clock
-	last := later(s.due, clock.Now()).Add(maxLag)
-	for {
-		sent, wait := s.limiter.admit(s.at)
-		if !sent.IsZero() {
-			return sent, nil
-		}
-		if clock.Now().Add(wait).After(last) {
-			return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: wait, Message: "the account is being throttled"}
-		}
-		select {
-		case <-ctx.Done():
-			return time.Time{}, newContextError(ctx, s.key.action)
-		case <-clock.After(wait):
-		}
+	sent, err := s.place.Wait(ctx)
+	if err == nil {
+		return sent, nil
 	}
+	if paused, ok := errors.AsType[*ratelimit.PausedError](err); ok {
+		return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: paused.RetryAfter, Message: paused.Error()}
+	}
+	return time.Time{}, newContextError(ctx, s.key.action)
 }

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"sync/atomic"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 const (
@@ -262,7 +264,7 @@ func (c *Client) keep(entries []Entry, certificate Certificate, seen time.Time) 
 // waits for the sweep it leaves most places to others.
 func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPage, *Error) {
 	for tries := 1; ; {
-		slot, err := c.ReserveAs(ctx, ActionList, Repair)
+		slot, err := c.ReserveAs(ctx, ActionList, ratelimit.Repair)
 		var page ListPage
 		if err == nil {
 			s.calls++

@@ -24,6 +24,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 // Options are the settings of the operator that decide how objects are reconciled.
@@ -224,14 +225,14 @@ func (r *Reconciler) reserve(ctx context.Context, next *v1alpha1.CloudCertificat
 // urgency orders uploads: renewals and new objects before what a start finds undone,
 // repairs last. Times of creation are whole seconds, rounded down: what is made in the
 // second of the start counts as found.
-func (r *Reconciler) urgency(next *v1alpha1.CloudCertificate, missing bool) cas.Urgency {
+func (r *Reconciler) urgency(next *v1alpha1.CloudCertificate, missing bool) ratelimit.Urgency {
 	switch {
 	case missing:
-		return cas.Repair
+		return ratelimit.Repair
 	case next.Status.CertID == 0 && next.CreationTimestamp.Time.Before(r.began()):
-		return cas.Backlog
+		return ratelimit.Backlog
 	}
-	return cas.Prompt
+	return ratelimit.Prompt
 }
 
 // account learns whose certificates these credentials reach. Where it cannot be

@@ -1,10 +1,11 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package ratelimit
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -12,6 +13,11 @@ import (
 	"testing/synctest"
 	"time"
 )
+
+type realClock struct{}
+
+func (realClock) Now() time.Time                         { return time.Now() }
+func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
 
 // mostInWindow returns the largest number of calls in any window of a second.
 func mostInWindow(calls []time.Time) int {
@@ -40,15 +46,15 @@ func (c *calls) add() {
 
 // run reserves and uses places of the limiter for as long as told, as a worker
 // that honours the hints; between reserving and use it takes its time.
-func run(l *limiter, u Urgency, until time.Time, think func() time.Duration, log *calls) {
+func run(l *Limiter, u Urgency, until time.Time, think func() time.Duration, log *calls) {
 	runOver(l, u, until, think, func(func()) {}, log)
 }
 
 // runOver is run over a network: transit says when the call is written, and ends when
 // the cloud counts it.
-func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration, transit func(written func()), log *calls) {
+func runOver(l *Limiter, u Urgency, until time.Time, think func() time.Duration, transit func(written func()), log *calls) {
 	for time.Now().Before(until) {
-		slot, hint := l.reserve(u, u.horizon())
+		slot, hint := l.Reserve(u, u.Horizon())
 		if slot == nil {
 			time.Sleep(hint)
 			continue
@@ -56,7 +62,7 @@ func runOver(l *limiter, u Urgency, until time.Time, think func() time.Duration,
 		if think != nil {
 			time.Sleep(think())
 		}
-		if sent, err := slot.wait(context.Background()); err == nil {
+		if sent, err := slot.Wait(context.Background()); err == nil {
 			transit(func() { l.written(sent) })
 			log.add()
 		}
@@ -83,7 +89,7 @@ func TestLimiterFillsTheRateAndNeverExceedsIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := newLimiter(realClock{}, tc.rate, time.Now().Add(quietStart))
+				l := New(realClock{}, tc.rate, time.Now().Add(QuietStart))
 				start := time.Now()
 				var log calls
 				var wg sync.WaitGroup
@@ -98,7 +104,7 @@ func TestLimiterFillsTheRateAndNeverExceedsIt(t *testing.T) {
 				if most := mostInWindow(log.at); float64(most) > tc.rate+1 {
 					t.Errorf("%d calls within a second at a rate of %v", most, tc.rate)
 				}
-				if first := log.at[0].Sub(start); first < quietStart {
+				if first := log.at[0].Sub(start); first < QuietStart {
 					t.Errorf("first call after %v", first)
 				}
 				if got := float64(len(log.at)) / 10; got < tc.least*tc.rate {
@@ -131,7 +137,7 @@ func TestLimiterLeavesRoomForJitter(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				const limit = 100
-				l := newLimiter(realClock{}, limit-1, time.Now())
+				l := New(realClock{}, limit-1, time.Now())
 				start := time.Now()
 				var log calls
 				var wg sync.WaitGroup
@@ -156,19 +162,19 @@ func TestLimiterLeavesRoomForJitter(t *testing.T) {
 func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
+		l := New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		places := map[Urgency]int{}
 		for _, u := range []Urgency{Repair, Backlog, Prompt} {
 			for {
-				slot, hint := l.reserve(u, u.horizon())
+				slot, hint := l.Reserve(u, u.Horizon())
 				if slot == nil {
 					if hint <= 0 {
 						t.Errorf("urgency %d: hint %v", u, hint)
 					}
 					break
 				}
-				if ahead := time.Until(slot.at); ahead > u.horizon() {
+				if ahead := time.Until(slot.at); ahead > u.Horizon() {
 					t.Errorf("urgency %d: a place %v ahead", u, ahead)
 				}
 				places[u]++
@@ -183,11 +189,11 @@ func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
 func TestLimiterHintsFormAQueue(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
+		l := New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		var last time.Duration
 		for i := range 100 {
-			slot, hint := l.reserve(Prompt, 0)
+			slot, hint := l.Reserve(Prompt, 0)
 			if slot != nil {
 				continue
 			}
@@ -201,7 +207,7 @@ func TestLimiterHintsFormAQueue(t *testing.T) {
 			t.Errorf("the last is told to come back in %v", last)
 		}
 		for range 1000 {
-			_, last = l.reserve(Prompt, 0)
+			_, last = l.Reserve(Prompt, 0)
 		}
 		if last != maxHint {
 			t.Errorf("hint of a long queue is %v", last)
@@ -212,11 +218,11 @@ func TestLimiterHintsFormAQueue(t *testing.T) {
 func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
+		l := New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		var slots []*Slot
 		for range 6 {
-			slot, _ := l.reserve(Prompt, time.Second)
+			slot, _ := l.Reserve(Prompt, time.Second)
 			slots = append(slots, slot)
 		}
 		want := []time.Time{slots[2].at, slots[4].at, slots[5].at, slots[5].at.Add(100 * time.Millisecond)}
@@ -224,7 +230,7 @@ func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 			slots[i].Release()
 		}
 		for i, at := range want {
-			slot, _ := l.reserve(Prompt, time.Second)
+			slot, _ := l.Reserve(Prompt, time.Second)
 			if slot == nil || !slot.at.Equal(at) {
 				t.Errorf("place %d: got %v, want %v", i, slot, at)
 			}
@@ -235,10 +241,10 @@ func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 func TestAReleasedPlaceDoesNotDelayTheNext(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 1, time.Now().Add(quietStart))
+		l := New(realClock{}, 1, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		for range 5 {
-			slot, _ := l.reserve(Prompt, 0)
+			slot, _ := l.Reserve(Prompt, 0)
 			if slot == nil {
 				t.Fatal("no place although none was used")
 			}
@@ -250,11 +256,11 @@ func TestAReleasedPlaceDoesNotDelayTheNext(t *testing.T) {
 func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 10, time.Now().Add(quietStart))
+		l := New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
-		first, _ := l.reserve(Prompt, time.Second)
-		second, _ := l.reserve(Prompt, time.Second)
-		sent, err := first.wait(t.Context())
+		first, _ := l.Reserve(Prompt, time.Second)
+		second, _ := l.Reserve(Prompt, time.Second)
+		sent, err := first.Wait(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,15 +268,15 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 		if hint < 5*time.Second {
 			t.Errorf("hint %v", hint)
 		}
-		_, err = second.wait(t.Context())
-		if err == nil || err.Class != Throttled || err.RetryAfter < 5*time.Second {
+		_, err = second.Wait(t.Context())
+		if paused, ok := errors.AsType[*PausedError](err); !ok || paused.RetryAfter < 5*time.Second {
 			t.Errorf("got %v", err)
 		}
-		if slot, _ := l.reserve(Prompt, Prompt.horizon()); slot != nil {
+		if slot, _ := l.Reserve(Prompt, Prompt.Horizon()); slot != nil {
 			t.Error("a place during the pause")
 		}
 		time.Sleep(5 * time.Second)
-		if slot, _ := l.reserve(Prompt, Prompt.horizon()); slot == nil {
+		if slot, _ := l.Reserve(Prompt, Prompt.Horizon()); slot == nil {
 			t.Error("no place after the pause")
 		}
 	})
@@ -279,7 +285,7 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 100, time.Now().Add(quietStart))
+		l := New(realClock{}, 100, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		sent := time.Now()
 		l.throttled(sent, 0)
@@ -313,13 +319,13 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 func TestMergedLimitersKeepTheLimitOfOne(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		one, two := newLimiter(realClock{}, 95, time.Now().Add(quietStart)), newLimiter(realClock{}, 95, time.Now().Add(quietStart))
+		one, two := New(realClock{}, 95, time.Now().Add(QuietStart)), New(realClock{}, 95, time.Now().Add(QuietStart))
 		start := time.Now()
 		var before, after calls
 		merged := start.Add(3 * time.Second)
 		var wg sync.WaitGroup
 		for i := range 60 {
-			l := []*limiter{one, two}[i%2]
+			l := []*Limiter{one, two}[i%2]
 			wg.Go(func() {
 				run(l, Prompt, merged, nil, &before)
 				run(one, Prompt, merged.Add(5*time.Second), nil, &after)
@@ -329,14 +335,14 @@ func TestMergedLimitersKeepTheLimitOfOne(t *testing.T) {
 		// What was reserved from the other one before is still out.
 		var late []*Slot
 		for range 10 {
-			if slot, _ := two.reserve(Prompt, 2*time.Second); slot != nil {
+			if slot, _ := two.Reserve(Prompt, 2*time.Second); slot != nil {
 				late = append(late, slot)
 			}
 		}
-		two.mergeInto(one)
+		two.MergeInto(one)
 		for _, slot := range late {
 			wg.Go(func() {
-				if _, err := slot.wait(t.Context()); err == nil {
+				if _, err := slot.Wait(t.Context()); err == nil {
 					after.add()
 				}
 			})
@@ -417,18 +423,18 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 				}
 				var wg sync.WaitGroup
 				for n := range tc.neighbours {
-					l := newLimiter(realClock{}, tc.rate, time.Now().Add(quietStart))
+					l := New(realClock{}, tc.rate, time.Now().Add(QuietStart))
 					for range 60 {
 						wg.Go(func() {
 							for time.Since(start) < seconds*time.Second {
-								slot, hint := l.reserve(Prompt, Prompt.horizon())
+								slot, hint := l.Reserve(Prompt, Prompt.Horizon())
 								if slot == nil {
 									time.Sleep(hint)
 									continue
 								}
-								sent, err := slot.wait(context.Background())
-								if err != nil {
-									time.Sleep(err.RetryAfter)
+								sent, err := slot.Wait(context.Background())
+								if paused, ok := errors.AsType[*PausedError](err); ok {
+									time.Sleep(paused.RetryAfter)
 									continue
 								}
 								time.Sleep(latency())
@@ -480,7 +486,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 func TestMergeHandsEverythingOver(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		one, two := newLimiter(realClock{}, 10, time.Now().Add(quietStart)), newLimiter(realClock{}, 10, time.Now().Add(quietStart))
+		one, two := New(realClock{}, 10, time.Now().Add(QuietStart)), New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		for range cap(two.sent) {
 			if sent, _ := two.admit(time.Now()); sent.IsZero() {
@@ -488,14 +494,14 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		last, _ := two.reserve(Prompt, 0)
-		for slot := last; slot != nil; slot, _ = two.reserve(Prompt, 800*time.Millisecond) {
+		last, _ := two.Reserve(Prompt, 0)
+		for slot := last; slot != nil; slot, _ = two.Reserve(Prompt, 800*time.Millisecond) {
 			last = slot
 		}
-		early, _ := one.reserve(Prompt, 0)
+		early, _ := one.Reserve(Prompt, 0)
 		two.throttled(time.Now(), 0)
 		two.throttled(time.Now(), 0)
-		two.mergeInto(one)
+		two.MergeInto(one)
 
 		if sent, wait := one.admit(early.at); !sent.IsZero() || wait < 800*time.Millisecond {
 			t.Errorf("a full window was lost: waits %v", wait)
@@ -503,7 +509,7 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 		if got := one.rate(time.Now()); got < 7.99 || got > 8.01 {
 			t.Errorf("rate %v, want the lower one", got)
 		}
-		next, _ := one.reserve(Prompt, 10*time.Second)
+		next, _ := one.Reserve(Prompt, 10*time.Second)
 		if next.at.Add(one.shift).Before(last.at.Add(two.shift)) {
 			t.Errorf("a place before those that are out")
 		}
@@ -513,20 +519,20 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 func TestPromptCallersPassABacklog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		l := newLimiter(realClock{}, 95, time.Now().Add(quietStart))
+		l := New(realClock{}, 95, time.Now().Add(QuietStart))
 		start := time.Now()
 		var log calls
 		var wg sync.WaitGroup
 		for range 3000 {
 			wg.Go(func() {
 				for {
-					slot, hint := l.reserve(Backlog, Backlog.horizon())
+					slot, hint := l.Reserve(Backlog, Backlog.Horizon())
 					if slot == nil {
 						// As a controller does, with jitter.
 						time.Sleep(hint + time.Duration(rand.Int64N(int64(hint/10)+1)))
 						continue
 					}
-					if _, err := slot.wait(context.Background()); err == nil {
+					if _, err := slot.Wait(context.Background()); err == nil {
 						log.add()
 						return
 					}
@@ -537,15 +543,15 @@ func TestPromptCallersPassABacklog(t *testing.T) {
 		for range 500 {
 			wg.Go(func() {
 				began := time.Now()
-				slot, hint := l.reserve(Prompt, Prompt.horizon())
+				slot, hint := l.Reserve(Prompt, Prompt.Horizon())
 				if slot == nil {
 					t.Errorf("a renewal has to come back in %v", hint)
 					return
 				}
-				if _, err := slot.wait(context.Background()); err != nil {
+				if _, err := slot.Wait(context.Background()); err != nil {
 					t.Error(err)
 				}
-				if took := time.Since(began); took > Prompt.horizon()+maxWindowLag {
+				if took := time.Since(began); took > Prompt.Horizon()+maxWindowLag {
 					t.Errorf("a renewal took %v", took)
 				}
 				log.add()
@@ -553,7 +559,7 @@ func TestPromptCallersPassABacklog(t *testing.T) {
 			time.Sleep(50 * time.Millisecond)
 		}
 		wg.Wait()
-		took := time.Since(start) - quietStart
+		took := time.Since(start) - QuietStart
 		if rate := 3500 / took.Seconds(); rate < 0.97*95 {
 			t.Errorf("%.1f calls a second", rate)
 		}

@@ -1,7 +1,10 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+// Package ratelimit keeps to the limits that a cloud sets for an account: each limiter
+// paces the calls of one action, adapts to throttled answers, and hands out places in
+// the order of urgency.
+package ratelimit
 
 import (
 	"math"
@@ -9,6 +12,12 @@ import (
 	"sync"
 	"time"
 )
+
+// Clock tells the time; a test brings its own.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
 
 // Urgency orders those who want a place of a limiter. Who is less urgent
 // reserves less far ahead, so that a place is always left for who is more so.
@@ -23,9 +32,9 @@ const (
 	Repair
 )
 
-// horizon is how far ahead a place may be reserved. A longer wait is not worth
+// Horizon is how far ahead a place may be reserved. A longer wait is not worth
 // a worker: the caller is told when to come back.
-func (u Urgency) horizon() time.Duration {
+func (u Urgency) Horizon() time.Duration {
 	switch u {
 	case Backlog:
 		return 300 * time.Millisecond
@@ -37,9 +46,9 @@ func (u Urgency) horizon() time.Duration {
 }
 
 const (
-	// quietStart is how long a process waits with its first calls: what one before
+	// QuietStart is how long a process waits with its first calls: what one before
 	// it sent may still count in the cloud's window of a second.
-	quietStart = time.Second
+	QuietStart = time.Second
 	// maxHint bounds the hint to come back: a queue may be gone by then.
 	maxHint = time.Minute
 	// maxLag is how much later than promised a place may become, by pauses,
@@ -59,7 +68,7 @@ const (
 	maxPause = 10 * time.Second
 )
 
-// limiter paces the calls of one account, site and action. The cloud counts in
+// Limiter paces the calls of one account, site and action. The cloud counts in
 // a sliding window of a second, over all who use the account, and answers
 // jitter: calls are therefore spread evenly (a burst of one), and two things
 // keep to the limit, the pace at which places are handed out and a window over
@@ -70,7 +79,7 @@ const (
 //
 // Places stand on a time line that pauses shift: the place at t is due at
 // t + shift.
-type limiter struct {
+type Limiter struct {
 	clock Clock
 	full  float64 // calls a second when nobody disturbs
 
@@ -84,33 +93,33 @@ type limiter struct {
 	sent     []time.Time // the last calls, oldest first, at most cap(sent)
 	hint     [Repair + 1]time.Time
 	used     time.Time // when it was last asked for anything
-	mergedTo *limiter
+	mergedTo *Limiter
 }
 
-// newLimiter makes a limiter whose first place is at the given time, at the
+// New makes a limiter whose first place is at the given time, at the
 // earliest.
-func newLimiter(clock Clock, rate float64, first time.Time) *limiter {
-	return &limiter{
+func New(clock Clock, rate float64, first time.Time) *Limiter {
+	return &Limiter{
 		clock: clock, full: rate, base: rate, next: first, used: clock.Now(),
 		sent: make([]time.Time, 0, int(rate)+1),
 	}
 }
 
 // rate is the present number of places a second.
-func (l *limiter) rate(now time.Time) float64 {
+func (l *Limiter) rate(now time.Time) float64 {
 	if l.base >= l.full {
 		return l.full
 	}
 	return min(l.full, l.base+l.full*recovery*max(0, now.Sub(l.slowed).Seconds()))
 }
 
-func (l *limiter) interval(now time.Time) time.Duration {
+func (l *Limiter) interval(now time.Time) time.Duration {
 	return time.Duration(float64(time.Second) / l.rate(now))
 }
 
-// reserve takes the first free place, if it is within the horizon; else it
+// Reserve takes the first free place, if it is within the horizon; else it
 // returns how long to wait before asking again.
-func (l *limiter) reserve(u Urgency, horizon time.Duration) (*Slot, time.Duration) {
+func (l *Limiter) Reserve(u Urgency, horizon time.Duration) (*Slot, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
@@ -137,7 +146,7 @@ func (l *limiter) reserve(u Urgency, horizon time.Duration) (*Slot, time.Duratio
 // comeBack hands out times to ask again, one after the other and a quarter
 // faster than places, so that the queue neither runs dry nor is asked by
 // everybody at once.
-func (l *limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Duration {
+func (l *Limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Duration {
 	first := now.Add(wait)
 	l.hint[u] = later(l.hint[u].Add(l.interval(now)*4/5), first)
 	if l.hint[u].Sub(now) > maxHint {
@@ -148,7 +157,7 @@ func (l *limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Du
 
 // admit lets the call of a place go if it is due and returns when that was; else
 // the time is zero and the call has to wait.
-func (l *limiter) admit(at time.Time) (sent time.Time, wait time.Duration) {
+func (l *Limiter) admit(at time.Time) (sent time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	due := at.Add(l.shift)
@@ -158,7 +167,7 @@ func (l *limiter) admit(at time.Time) (sent time.Time, wait time.Duration) {
 	return l.admitLocked(due)
 }
 
-func (l *limiter) admitAt(due time.Time) (sent time.Time, wait time.Duration) {
+func (l *Limiter) admitAt(due time.Time) (sent time.Time, wait time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
@@ -171,7 +180,7 @@ func (l *limiter) admitAt(due time.Time) (sent time.Time, wait time.Duration) {
 // window is longer than the cloud's second, by nine tenths of what the pace takes longer
 // for as many calls: calls may come one after the other faster than they were sent. The
 // last tenth lets the pace catch up with timers that fire late.
-func (l *limiter) windowFree() time.Time {
+func (l *Limiter) windowFree() time.Time {
 	if len(l.sent) < cap(l.sent) {
 		return time.Time{}
 	}
@@ -180,7 +189,7 @@ func (l *limiter) windowFree() time.Time {
 }
 
 // admitLocked lets no more calls go than the window takes.
-func (l *limiter) admitLocked(due time.Time) (sent time.Time, wait time.Duration) {
+func (l *Limiter) admitLocked(due time.Time) (sent time.Time, wait time.Duration) {
 	now := l.clock.Now()
 	due = later(due, l.windowFree())
 	if now.Before(due) {
@@ -192,7 +201,7 @@ func (l *limiter) admitLocked(due time.Time) (sent time.Time, wait time.Duration
 }
 
 // record enters a call into the window, which keeps the latest. l.mu is held.
-func (l *limiter) record(at time.Time) {
+func (l *Limiter) record(at time.Time) {
 	if len(l.sent) == cap(l.sent) {
 		l.sent = slices.Delete(l.sent, 0, 1)
 	}
@@ -203,7 +212,7 @@ func (l *limiter) record(at time.Time) {
 // written says that the call that was let go at sent has left only now. It had to be
 // signed, to get a connection and its share of the CPU: milliseconds, which are all the
 // room that there is close to the cloud's limit.
-func (l *limiter) written(sent time.Time) {
+func (l *Limiter) written(sent time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
@@ -217,7 +226,7 @@ func (l *limiter) written(sent time.Time) {
 }
 
 // giveBack makes a place that was not used free again.
-func (l *limiter) giveBack(at time.Time) {
+func (l *Limiter) giveBack(at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
@@ -236,7 +245,7 @@ func (l *limiter) giveBack(at time.Time) {
 // throttled slows down after a throttled answer to the call that was sent at
 // the given time. Answers to calls sent before the last slowing tell nothing
 // new. It returns when it is worth asking again.
-func (l *limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duration {
+func (l *Limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
@@ -260,11 +269,11 @@ func (l *limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duratio
 	return max(timeLeft, l.comeBack(now, Prompt, later(l.next.Add(l.shift), l.slowed).Sub(now)))
 }
 
-// mergeInto hands everything over to the limiter of the account, once it is
+// MergeInto hands everything over to the limiter of the account, once it is
 // known that both are of the same one: what was sent, the later queue and the
 // lower rate. Places that are still out keep their time, but are admitted by the
 // window of the other.
-func (l *limiter) mergeInto(to *limiter) {
+func (l *Limiter) MergeInto(to *Limiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	to.mu.Lock()
@@ -282,7 +291,7 @@ func (l *limiter) mergeInto(to *limiter) {
 	l.freed = nil
 }
 
-func (l *limiter) idleSince() time.Time {
+func (l *Limiter) IdleSince() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.used
@@ -295,7 +304,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// validRate reports whether a limiter can run at this rate.
-func validRate(rate float64) bool {
+// ValidRate reports whether a limiter can run at this rate.
+func ValidRate(rate float64) bool {
 	return rate > 0 && rate <= 10000 && !math.IsNaN(rate)
 }
