@@ -34,6 +34,7 @@ type config struct {
 // parse reads the flags.
 func parse(args []string, stderr io.Writer) (config, error) {
 	var c config
+	var revoked string
 	o := &c.options
 	flags := flag.NewFlagSet("cas-emulator", flag.ContinueOnError)
 	flags.SetOutput(stderr)
@@ -71,10 +72,20 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&o.LimitsSharedAcrossSites, "limits-shared-across-sites", false, "count the calls of both sites together")
 	flags.BoolVar(&o.AcceptPKCS8EC, "accept-pkcs8-ec", false, "accept elliptic-curve keys as PKCS#8")
 	flags.BoolVar(&o.NoDigests, "no-digests", false, "leave digests out of lists")
+	flags.StringVar(&revoked, "revoked-uploads", "empty", "answer to a list of uploads with Status=REVOKED: empty, ignored (as without a status) or refused")
+	flags.StringVar(&o.RevokedUploadsCode, "revoked-uploads-code", "InvalidParameter", "error `code` of --revoked-uploads=refused")
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
+	var ok bool
+	if o.RevokedUploads, ok = revokedAnswers[revoked]; !ok {
+		return c, fmt.Errorf("--revoked-uploads is %q, want empty, ignored or refused", revoked)
+	}
 	return c, c.complete(flags.Args())
+}
+
+var revokedAnswers = map[string]emulator.RevokedAnswer{
+	"empty": emulator.RevokedEmpty, "ignored": emulator.RevokedIgnored, "refused": emulator.RevokedRefused,
 }
 
 // collect only stores: an error from here would be printed with the value, which

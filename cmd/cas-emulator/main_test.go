@@ -168,6 +168,7 @@ func TestBadFlagsAreRefusedWithoutShowingSecrets(t *testing.T) {
 		"a certificate without its key":    {[]string{"--tls-cert-file=x"}, "belong together"},
 		"a limit of nothing":               {[]string{"--upload-limit=0"}, "limit of 0"},
 		"a negative latency":               {[]string{"--latency-before=-1s"}, "negative"},
+		"an unknown answer to revoked":     {[]string{"--revoked-uploads=none"}, "--revoked-uploads"},
 		"an argument that is no flag":      {[]string{"serve"}, "unexpected argument"},
 		"plain HTTP beyond loopback":       {[]string{"--listen=0.0.0.0:0"}, "not loopback"},
 		"an admin address beyond loopback": {[]string{"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=0.0.0.0:0"}, "not loopback"},

@@ -75,7 +75,6 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("POST /faults", change(s.adminInject))
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); writeJSON(w, s.faultList()) })
 	mux.HandleFunc("POST /certificates/delete", change(s.adminDelete))
-	mux.HandleFunc("POST /certificates/revoke", change(s.adminRevoke))
 	mux.HandleFunc("POST /certificates/foreign", change(s.adminForeign))
 	mux.HandleFunc("POST /reset", change(func(struct{}) (any, error) { s.Reset(); return struct{}{}, nil }))
 	return mux
@@ -203,13 +202,6 @@ type place struct {
 
 func (s *Server) adminDelete(p place) (any, error) {
 	if !s.DeleteOutOfBand(p.Account, p.Site, p.CertID) {
-		return nil, fmt.Errorf("no certificate %d in account %q on site %q", p.CertID, p.Account, p.Site)
-	}
-	return struct{}{}, nil
-}
-
-func (s *Server) adminRevoke(p place) (any, error) {
-	if !s.Revoke(p.Account, p.Site, p.CertID) {
 		return nil, fmt.Errorf("no certificate %d in account %q on site %q", p.CertID, p.Account, p.Site)
 	}
 	return struct{}{}, nil

@@ -218,11 +218,9 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 		method, target, body string
 		status               int
 	}{
-		{"POST", "/certificates/revoke", at, 200},
 		{"POST", "/certificates/foreign", foreign, 400},
 		{"POST", "/certificates/delete", at, 200},
 		{"POST", "/certificates/delete", at, 400},
-		{"POST", "/certificates/revoke", at, 400},
 		{"POST", "/faults", `{"kind":"throttle","timeLeft":"2s","count":1}`, 200},
 		{"POST", "/faults", `{"kind":"throttle","delay":"soon"}`, 400},
 		{"POST", "/faults", `{"kind":"explode"}`, 400},

@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,8 +42,6 @@ type listEntry struct {
 // statusOf is a certificate's state in a list.
 func statusOf(r *record, now time.Time) string {
 	switch {
-	case r.Revoked:
-		return "REVOKED"
 	case now.After(r.NotAfter):
 		return "EXPIRED"
 	case now.After(r.NotAfter.Add(-expiresSoon)):
@@ -52,7 +51,7 @@ func statusOf(r *record, now time.Time) string {
 }
 
 // orderStatuses belong to orders, which this cloud has none of.
-var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "NOTACTIVATED"} //nolint:misspell // the cloud spells it so
+var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "REVOKED", "NOTACTIVATED"} //nolint:misspell // the cloud spells it so
 
 // listQuery is a list's request, read.
 type listQuery struct {
@@ -63,12 +62,18 @@ type listQuery struct {
 	withUploads bool
 }
 
-func readList(p map[string]string) (q listQuery, failed *failure) {
+func (s *Server) readList(p map[string]string) (q listQuery, failed *failure) {
 	q = listQuery{keyword: strings.ToLower(p["Keyword"]), group: p["ResourceGroupId"], page: 1, size: defaultShowSize}
-	switch status := p["Status"]; {
+	status := p["Status"]
+	if status == "REVOKED" && p["OrderType"] == "UPLOAD" {
+		if status, failed = s.revokedUploads(); failed != nil {
+			return q, failed
+		}
+	}
+	switch {
 	case status == "":
 		q.statuses = []string{"ISSUED", "WILLEXPIRED"}
-	case slices.Contains([]string{"ISSUED", "WILLEXPIRED", "EXPIRED", "REVOKED"}, status):
+	case slices.Contains([]string{"ISSUED", "WILLEXPIRED", "EXPIRED"}, status):
 		q.statuses = []string{status}
 	case !slices.Contains(orderStatuses, status):
 		return q, fail("InvalidParameter", "Status is invalid.")
@@ -97,6 +102,19 @@ func readList(p map[string]string) (q listQuery, failed *failure) {
 	return q, nil
 }
 
+// revokedUploads returns the status that a list of uploads shows that was asked for
+// revoked ones: an upload cannot be revoked, and what the cloud answers is unknown.
+func (s *Server) revokedUploads() (status string, failed *failure) {
+	switch s.options.RevokedUploads {
+	case RevokedIgnored:
+		return "", nil
+	case RevokedRefused:
+		return "", fail(cmp.Or(s.options.RevokedUploadsCode, "InvalidParameter"))
+	default:
+		return "REVOKED", nil
+	}
+}
+
 // selects reports whether a certificate belongs into the list.
 func (q listQuery) selects(r *record, now time.Time) bool {
 	if r.Hidden || now.Before(r.Visible) || q.group != "" && q.group != r.ResourceGroupID {
@@ -107,7 +125,7 @@ func (q listQuery) selects(r *record, now time.Time) bool {
 
 // list is ListUserCertificateOrder. The newest come first [inf].
 func (s *Server) list(i *invocation) (any, *failure) {
-	q, failed := readList(i.parameters)
+	q, failed := s.readList(i.parameters)
 	if failed != nil {
 		return nil, failed
 	}

@@ -25,7 +25,6 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 	soon := leafFor("soon.example.com")
 	soon.NotAfter = epoch.AddDate(0, 0, 45)
 	c.upload("soon", issue(soon))
-	s.Revoke(testAccount, SiteChina, c.upload("gone", issue(long)))
 	if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: "hidden", PEM: issue(long).cert, Hidden: true}); err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +42,7 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		"issued ones":                           {map[string]string{"Status": "ISSUED"}, []string{"grouped", "long"}},
 		"those that expire soon":                {map[string]string{"Status": "WILLEXPIRED"}, []string{"soon"}},
 		"expired ones":                          {map[string]string{"Status": "EXPIRED"}, []string{"old"}},
-		"revoked ones":                          {map[string]string{"Status": "REVOKED"}, []string{"gone"}},
+		"no revoked ones":                       {map[string]string{"Status": "REVOKED"}, []string{}},
 		"a status of orders":                    {map[string]string{"Status": "PAYED"}, []string{}}, //nolint:misspell // the cloud spells it so
 		"a part of a domain, in any case":       {map[string]string{"Keyword": "LONG.EXAMPLE"}, []string{"grouped", "long"}},
 		"an alternative name":                   {map[string]string{"Keyword": "www.soon"}, []string{"soon"}},
@@ -71,6 +70,40 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		if r := c.call("ListUserCertificateOrder", parameters); r.status != http.StatusBadRequest || r.code() != "InvalidParameter" {
 			t.Errorf("%s: %d %s", name, r.status, r.code())
 		}
+	}
+}
+
+func TestAListOfRevokedUploads(t *testing.T) {
+	t.Parallel()
+	tests := map[string]struct {
+		unknowns  Unknowns
+		orderType string
+		code      string
+		want      []string
+	}{
+		"is empty by default":                  {Unknowns{}, "UPLOAD", "", []string{}},
+		"shows current ones where it is none":  {Unknowns{RevokedUploads: RevokedIgnored}, "UPLOAD", "", []string{"web"}},
+		"is refused where it is":               {Unknowns{RevokedUploads: RevokedRefused}, "UPLOAD", "InvalidParameter", []string{}},
+		"is refused with any code":             {Unknowns{RevokedUploads: RevokedRefused, RevokedUploadsCode: "Never.Seen"}, "UPLOAD", "Never.Seen", []string{}},
+		"is refused for uploads alone":         {Unknowns{RevokedUploads: RevokedRefused}, "CPACK", "", []string{}},
+		"has no uploads among the other types": {Unknowns{RevokedUploads: RevokedIgnored}, "CERT", "", []string{}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, c, _ := newTestServer(t, Options{Unknowns: test.unknowns})
+			c.upload("web", issueFor("a.example.com"))
+			r := c.call("ListUserCertificateOrder", map[string]string{"OrderType": test.orderType, "Status": "REVOKED"})
+			if r.code() != test.code || r.code() != "" && r.status != http.StatusBadRequest {
+				t.Fatalf("answer %d %q, want %q", r.status, r.code(), test.code)
+			}
+			if diff := cmp.Diff(test.want, names(r.entries())); diff != "" {
+				t.Error(diff)
+			}
+			if got := names(c.list(map[string]string{"Status": "EXPIRED"})); len(got) != 0 {
+				t.Errorf("expired ones: %v", got)
+			}
+		})
 	}
 }
 

@@ -80,7 +80,25 @@ type Unknowns struct {
 	AcceptPKCS8EC bool
 	// NoDigests leaves Sha2 and Fingerprint empty in every list.
 	NoDigests bool
+	// RevokedUploads is the answer to a list of uploads with the status REVOKED,
+	// which is documented for orders alone. By default it is empty.
+	RevokedUploads RevokedAnswer
+	// RevokedUploadsCode is the error code of RevokedRefused, InvalidParameter when
+	// empty.
+	RevokedUploadsCode string
 }
+
+// RevokedAnswer is an answer to a list of revoked uploads.
+type RevokedAnswer string
+
+const (
+	// RevokedEmpty shows no certificate.
+	RevokedEmpty RevokedAnswer = ""
+	// RevokedIgnored shows what a list without a status shows.
+	RevokedIgnored RevokedAnswer = "ignored"
+	// RevokedRefused is an error.
+	RevokedRefused RevokedAnswer = "refused"
+)
 
 // Account is one access key of one account.
 type Account struct {

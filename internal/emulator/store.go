@@ -40,7 +40,6 @@ type Certificate struct {
 	// Foreign certificates came by AddForeign, Hidden ones show in no list.
 	Foreign bool `json:"foreign,omitempty"`
 	Hidden  bool `json:"hidden,omitempty"`
-	Revoked bool `json:"revoked,omitempty"`
 	// Uploaded is when it was committed, Visible when lists begin to show it.
 	Uploaded time.Time `json:"uploaded"`
 	Visible  time.Time `json:"visible"`
@@ -157,7 +156,7 @@ func resourceID(seed, n int64) string {
 }
 
 // Certificates returns the certificates of an account on a site by CertID, the
-// expired, revoked and hidden ones included.
+// expired and hidden ones included.
 func (s *Server) Certificates(accountID, site string) []Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -183,21 +182,6 @@ func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
 	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
 }
 
-// Revoke marks a certificate as revoked, and reports whether it was there.
-func (s *Server) Revoke(accountID, site string, certID int64) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.accounts[accountID]
-	if a == nil || a.shelves[site] == nil {
-		return false
-	}
-	r := a.shelves[site].find(certID)
-	if r != nil {
-		r.Revoked = true
-	}
-	return r != nil
-}
-
 // Foreign is a certificate that somebody else put into the account.
 type Foreign struct {
 	Name string `json:"name"`
@@ -206,9 +190,7 @@ type Foreign struct {
 	PEM string `json:"pem"`
 	// Hidden makes it occupy its name without showing in any list, as one of a
 	// resource group that the caller may not see.
-	Hidden bool `json:"hidden"`
-	// Revoked sets its status.
-	Revoked         bool   `json:"revoked"`
+	Hidden          bool   `json:"hidden"`
 	ResourceGroupID string `json:"resourceGroupId"`
 }
 
@@ -229,7 +211,7 @@ func (s *Server) AddForeign(accountID, site string, f Foreign) (Certificate, err
 	}
 	r := describe(chain[0])
 	r.Name, r.Site, r.ResourceGroupID = f.Name, site, f.ResourceGroupID
-	r.Foreign, r.Hidden, r.Revoked = true, f.Hidden, f.Revoked
+	r.Foreign, r.Hidden = true, f.Hidden
 	r.material.cert = f.PEM
 	s.mu.Lock()
 	defer s.mu.Unlock()

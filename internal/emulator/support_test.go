@@ -219,6 +219,11 @@ func (c *client) list(parameters map[string]string) []map[string]any {
 	if r.status != http.StatusOK {
 		c.t.Fatalf("list: status %d, code %q", r.status, r.code())
 	}
+	return r.entries()
+}
+
+// entries are the certificates of a list.
+func (r result) entries() []map[string]any {
 	var entries []map[string]any
 	list, _ := r.fields["CertificateOrderList"].([]any)
 	for _, entry := range list {
