@@ -38,6 +38,11 @@ type Options struct {
 	// ListLag passes before an upload shows in lists.
 	ListLag time.Duration
 
+	// SameCertIDs makes both sites count their CertIds from the same number, so that
+	// one CertId is a certificate at each. By default the ids of the sites are far
+	// apart.
+	SameCertIDs bool
+
 	// Seed makes ids, latencies and faults by probability reproducible.
 	Seed int64
 	// Clock is the machine's when nil.
@@ -64,8 +69,6 @@ type Unknowns struct {
 	// NameHeldAfterDelete keeps the name of a deleted certificate taken. By
 	// default it is free at once; negative is for ever.
 	NameHeldAfterDelete time.Duration
-	// CertIDsUnordered makes CertIds random. By default they grow, with gaps.
-	CertIDsUnordered bool
 	// RefuseSameContent refuses a leaf that the account and site already hold
 	// under another name. By default it becomes another certificate.
 	RefuseSameContent bool

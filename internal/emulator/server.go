@@ -34,7 +34,7 @@ type Server struct {
 	faultIDs int
 	journal  []*Call
 	received int64
-	lastID   int64
+	lastIDs  map[string]int64 // by site
 	uploads  int64
 }
 
@@ -63,6 +63,7 @@ func New(options Options) *Server {
 		accounts: map[string]*account{},
 		keys:     map[string]*accessKey{},
 		roles:    map[string]roleOf{},
+		lastIDs:  firstIDs(options.SameCertIDs),
 	}
 	if s.clock == nil {
 		s.clock = systemClock{}

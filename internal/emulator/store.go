@@ -107,7 +107,7 @@ func (h *shelf) insert(r *record) {
 // the lock and has seen that the name is free.
 func (s *Server) store(a *account, r *record, now time.Time) {
 	s.uploads++
-	r.CertID, r.ResourceID = s.newCertID(), resourceID(s.options.Seed, s.uploads)
+	r.CertID, r.ResourceID = s.newCertID(r.Site), resourceID(s.options.Seed, s.uploads)
 	r.searched = strings.ToLower(strings.Join(append([]string{r.ResourceID, r.CommonName}, r.SANs...), "\n"))
 	r.AccountID = a.id
 	r.Uploaded = now
@@ -133,17 +133,21 @@ func (s *Server) remove(a *account, site string, id int64, now time.Time) bool {
 	return true
 }
 
-// newCertID returns an id of its own. Ids grow with gaps [inf].
-func (s *Server) newCertID() int64 {
-	if s.lastID == 0 {
-		s.lastID = 11_000_000
+// firstIDs are the CertIds before the first, by site: about those of September 2026
+// [real].
+func firstIDs(same bool) map[string]int64 {
+	first := map[string]int64{SiteChina: 27_100_000, SiteInternational: 585_000}
+	if same {
+		first[SiteInternational] = first[SiteChina]
 	}
-	s.lastID += 1 + s.random.Int64N(9)
-	if !s.options.CertIDsUnordered {
-		return s.lastID
-	}
-	// Multiplying by an odd number permutes the ids below a power of two.
-	return (s.lastID*0x9E3779B97F)&(1<<40-1) | 1<<40
+	return first
+}
+
+// newCertID returns the next id of a site: each site counts for itself, all accounts
+// together, without gaps [real].
+func (s *Server) newCertID(site string) int64 {
+	s.lastIDs[site]++
+	return s.lastIDs[site]
 }
 
 // resourceID permutes the numbers of six base-36 digits, so that no two are the

@@ -12,6 +12,7 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -259,47 +260,53 @@ func TestNamesOfDeletedCertificates(t *testing.T) {
 	}
 }
 
-func TestIDs(t *testing.T) {
+func TestCertIDsAreCountedBySite(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
-		unordered bool
+		same          bool
+		china, abroad int64 // the first of each
 	}{
-		"grow with gaps":             {false},
-		"do not grow where it is so": {true},
+		"from numbers of its own":             {false, 27_100_001, 585_001},
+		"from the same number where it is so": {true, 27_100_001, 27_100_001},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, c, _ := newTestServer(t, Options{UploadLimit: -1, Unknowns: Unknowns{CertIDsUnordered: test.unordered}})
-			p := issueFor("a.example.com")
-			seen, last, grew, gaps := map[any]bool{}, int64(0), 0, 0
-			for n := range 50 {
-				id := c.upload(fmt.Sprint("web", n), p)
-				if id > last {
-					grew++
-				}
-				if id > last+1 {
-					gaps++
-				}
-				seen[id], last = true, id
-			}
-			if grew == 50 == test.unordered || gaps < 10 {
-				t.Errorf("%d of 50 ids grew, %d gaps", grew, gaps)
-			}
-			held := s.Certificates(testAccount, SiteChina)
-			for n, h := range held {
-				if !regexp.MustCompile(`^cas-upload-[0-9a-z]{6}$`).MatchString(h.ResourceID) || seen[h.ResourceID] {
-					t.Errorf("resource id %q", h.ResourceID)
-				}
-				seen[h.ResourceID] = true
-				if n > 0 && held[n-1].CertID >= h.CertID {
-					t.Error("certificates are not held by CertID")
+			s, c, _ := newTestServer(t, Options{SameCertIDs: test.same})
+			abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+			got := []int64{c.upload("a", p)}
+			for _, name := range []string{"a", "a-b"} { // a name that is taken, one that is invalid
+				if r := c.call("UploadUserCertificate", map[string]string{"Name": name, "Cert": p.cert, "Key": p.key}); r.code() == "" {
+					t.Errorf("%s is taken", name)
 				}
 			}
-			if len(seen) != 100 {
-				t.Errorf("%d ids are distinct, want 100", len(seen))
+			got = append(got, c.upload("b", p), abroad.upload("a", p), abroad.upload("b", p), c.upload("c", p))
+			if diff := cmp.Diff([]int64{test.china, test.china + 1, test.abroad, test.abroad + 1, test.china + 2}, got); diff != "" {
+				t.Error(diff)
+			}
+			if r := c.call("DeleteUserCertificate", map[string]string{"CertId": formatID(test.abroad)}); test.same != (r.code() == "") {
+				t.Errorf("the id of the other site: %s", r.body)
+			}
+			if held := s.Certificates(testAccount, SiteInternational); len(held) != 2 {
+				t.Errorf("%d certificates at the other site, want 2", len(held))
 			}
 		})
+	}
+}
+
+func TestResourceIDsAreDistinct(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{UploadLimit: -1})
+	abroad, p, seen := c.at(s, SiteInternational), issueFor("a.example.com"), map[string]bool{}
+	for n := range 25 {
+		c.upload(fmt.Sprint("web", n), p)
+		abroad.upload(fmt.Sprint("web", n), p)
+	}
+	for _, h := range slices.Concat(s.Certificates(testAccount, SiteChina), s.Certificates(testAccount, SiteInternational)) {
+		if !regexp.MustCompile(`^cas-upload-[0-9a-z]{6}$`).MatchString(h.ResourceID) || seen[h.ResourceID] {
+			t.Errorf("resource id %q", h.ResourceID)
+		}
+		seen[h.ResourceID] = true
 	}
 }
 
