@@ -67,7 +67,6 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&o.NamesCaseSensitive, "names-case-sensitive", false, "let names differ only in case")
 	flags.DurationVar(&o.NameHeldAfterDelete, "name-held-after-delete", 0, "time that the name of a deleted certificate stays taken; negative is for ever")
 	flags.BoolVar(&o.SameCertIDs, "same-cert-ids", false, "let both sites count their CertIds from the same number")
-	flags.BoolVar(&o.RefuseSameContent, "refuse-same-content", false, "refuse a certificate that is there under another name")
 	flags.BoolVar(&o.CountThrottled, "count-throttled", false, "count throttled calls against the limit too")
 	flags.BoolVar(&o.LimitsSharedAcrossSites, "limits-shared-across-sites", false, "count the calls of both sites together")
 	flags.BoolVar(&o.AcceptPKCS8EC, "accept-pkcs8-ec", false, "accept elliptic-curve keys as PKCS#8")

@@ -65,7 +65,6 @@ var known = map[string]struct {
 	// Answers of the emulator to what the interface does not describe [inf].
 	"EntityNotExist.Role":                {404, "The role does not exist."},
 	"AuthenticationFail.OIDCToken.Error": {400, "The OIDC token is not trusted by the role."},
-	"CertificateRepeat":                  {400, "The certificate already exists."},
 }
 
 // fail returns the error of a known code; a message replaces the usual one.

@@ -69,9 +69,6 @@ type Unknowns struct {
 	// NameHeldAfterDelete keeps the name of a deleted certificate taken. By
 	// default it is free at once; negative is for ever.
 	NameHeldAfterDelete time.Duration
-	// RefuseSameContent refuses a leaf that the account and site already hold
-	// under another name. By default it becomes another certificate.
-	RefuseSameContent bool
 	// CountThrottled makes throttled calls count against the limit too, so that
 	// a client that does not slow down is never served. By default only calls
 	// that were let through count.

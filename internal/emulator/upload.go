@@ -41,22 +41,10 @@ func (s *Server) upload(i *invocation) (any, *failure) {
 	if s.taken(i.account(), i.site, r.Name, now) {
 		return nil, fail("NameRepeat")
 	}
-	if s.options.RefuseSameContent && i.shelf().holds(r.SHA256) {
-		return nil, fail("CertificateRepeat")
-	}
 	r.Visible = now.Add(s.listLag(i))
 	s.store(i.account(), r, now)
 	i.commit(now, r)
 	return uploadAnswer{CertID: r.CertID, RequestID: i.requestID, ResourceID: r.ResourceID}, nil
-}
-
-func (h *shelf) holds(sha256 string) bool {
-	for _, r := range h.records {
-		if r.SHA256 == sha256 {
-			return true
-		}
-	}
-	return false
 }
 
 func (s *Server) readUpload(p map[string]string) (*record, *failure) {

@@ -199,9 +199,6 @@ func TestNamesAreUnique(t *testing.T) {
 		"by default ignoring case and per site": {Unknowns{}, "NameRepeat", "NameRepeat", ""},
 		"with case where that counts":           {Unknowns{NamesCaseSensitive: true}, "NameRepeat", "", ""},
 		"over both sites where they share them": {Unknowns{NamesSharedAcrossSites: true}, "NameRepeat", "NameRepeat", "NameRepeat"},
-		"content too where it has to be": {
-			Unknowns{NamesCaseSensitive: true, RefuseSameContent: true}, "NameRepeat", "CertificateRepeat", "",
-		},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
