@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/sha1" //nolint:gosec // the list's Fingerprint is SHA-1
@@ -11,6 +12,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +32,7 @@ const (
 // readPEM reads blocks of the given types out of text that holds nothing else:
 // no text between blocks, no headers, no carriage returns, no blank lines and
 // lines of 64 characters [src]. A block is compared with its own encoding, which
-// settles all of these.
+// settles all of these. Text that is not clean gives the blocks before the fault.
 func readPEM(text string, types ...string) ([]*pem.Block, bool) {
 	rest := []byte(text)
 	if len(rest) > 0 && rest[len(rest)-1] != '\n' {
@@ -41,122 +43,154 @@ func readPEM(text string, types ...string) ([]*pem.Block, bool) {
 		block, after := pem.Decode(rest)
 		if block == nil || len(block.Headers) > 0 || !slices.Contains(types, block.Type) ||
 			string(pem.EncodeToMemory(block)) != string(rest[:len(rest)-len(after)]) {
-			return nil, false
+			return blocks, false
 		}
 		blocks, rest = append(blocks, block), after
 	}
 	return blocks, len(blocks) > 0
 }
 
-// parseChain reads certificates, TLS or SM2.
+// parseChain reads certificates, TLS or SM2. With a failure it returns those before
+// the first that cannot be read.
 func parseChain(text string) ([]*smx509.Certificate, *failure) {
 	if len(text) > maxChain {
 		return nil, fail("DataTooLongException")
 	}
-	blocks, ok := readPEM(text, "CERTIFICATE")
-	if !ok {
-		return nil, fail("CertificateFormatException", "The certificate is not clean PEM.")
-	}
+	blocks, clean := readPEM(text, "CERTIFICATE")
 	var chain []*smx509.Certificate
 	for _, block := range blocks {
 		c, err := smx509.ParseCertificate(block.Bytes)
 		if err != nil {
-			return nil, fail("ParseCertificateFailed")
+			return chain, fail("ParseCertificateFailed")
 		}
 		chain = append(chain, c)
+	}
+	if !clean {
+		return chain, fail("CertificateFormatException", "The certificate is not clean PEM.")
 	}
 	return chain, nil
 }
 
-// checkChain verifies order and signatures: leaf first, each certificate issued
-// by the next, and no root behind a leaf [src]. A lone self-signed one passes.
+// checkChain verifies validity, order and signatures: leaf first, each certificate
+// issued by the next. A root may stand at the end [real].
 func checkChain(chain []*smx509.Certificate, now time.Time) *failure {
 	for n, c := range chain {
 		if now.After(c.NotAfter) {
 			return fail("CertificateExpired")
 		}
-		if n == 0 {
-			continue
-		}
-		if string(c.RawIssuer) == string(c.RawSubject) {
-			return fail("CertificateChainNotMatch", "The chain holds a root certificate.")
-		}
-		child := chain[n-1]
-		if string(child.RawIssuer) != string(c.RawSubject) || child.CheckSignatureFrom(c) != nil {
+		if n > 0 && !issued(c, chain[n-1]) {
 			return fail("CertificateChainNotMatch")
 		}
 	}
 	return nil
 }
 
-var errNotKey = fail("CertificateFormatException", "The private key is not a clean PEM block of a supported form.")
+// issued reports whether a certificate issued a child. Signatures over SHA-1 are
+// taken, which the cloud took until 2024 at least [real].
+func issued(c, child *smx509.Certificate) bool {
+	if string(child.RawIssuer) != string(c.RawSubject) || string(child.Raw) == string(c.Raw) {
+		return false
+	}
+	err := child.CheckSignatureFrom(c)
+	if _, insecure := errors.AsType[x509.InsecureAlgorithmError](err); insecure {
+		err = c.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
+	}
+	return err == nil
+}
 
-// checkTLSKey verifies that a private key belongs to a leaf. RSA is taken as
-// PKCS#1 or PKCS#8, elliptic curves as SEC1 [src]; PKCS#8 for these is
-// unconfirmed and refused unless an option says otherwise.
-func checkTLSKey(leaf *smx509.Certificate, text string, acceptPKCS8EC bool) *failure {
+// publicKey is the public half of a private key.
+type publicKey interface {
+	Equal(other crypto.PublicKey) bool
+}
+
+// readPair verifies a chain and the private key of its leaf, in the order that was
+// recorded [real]: the form of the key, the key against the first certificate, then
+// all the others. An issuer before the leaf is thus a key that does not match.
+func readPair(certificate, key string, readKey func(string) (publicKey, *failure), sm bool, now time.Time) (*smx509.Certificate, *failure) {
+	public, failed := readKey(key)
+	if failed != nil {
+		return nil, failed
+	}
+	chain, failed := parseChain(certificate)
+	if len(chain) == 0 {
+		return nil, failed
+	}
+	leaf := chain[0]
+	if sm2.IsSM2PublicKey(leaf.PublicKey) != sm {
+		return nil, fail("ParseCertificateFailed", "SM2 certificates have parameters of their own.")
+	}
+	if !public.Equal(leaf.PublicKey) {
+		return nil, fail("NotMatch.CertificateAndPrivateKey")
+	}
+	if failed != nil {
+		return nil, failed
+	}
+	return leaf, checkChain(chain, now)
+}
+
+// readKeyBlock reads the one block of a private key. An encrypted one is refused,
+// also where its headers say so [real].
+func readKeyBlock(text string, types ...string) (*pem.Block, *failure) {
 	if len(text) > maxKey {
-		return fail("DataTooLongException")
+		return nil, fail("DataTooLongException")
 	}
-	blocks, ok := readPEM(text, "RSA PRIVATE KEY", "EC PRIVATE KEY", "PRIVATE KEY")
-	if !ok || len(blocks) != 1 {
-		return errNotKey
+	blocks, clean := readPEM(text, types...)
+	if !clean || len(blocks) != 1 {
+		return nil, fail("PrivateKeyFormatException")
 	}
-	switch block := blocks[0]; block.Type {
+	return blocks[0], nil
+}
+
+// readTLSKey reads a private key. RSA is taken as PKCS#1 or PKCS#8, P-256 as SEC1
+// [real]; PKCS#8 for elliptic curves is unconfirmed and refused unless an option says
+// otherwise.
+func (s *Server) readTLSKey(text string) (publicKey, *failure) {
+	block, failed := readKeyBlock(text, "RSA PRIVATE KEY", "EC PRIVATE KEY", "PRIVATE KEY")
+	if failed != nil {
+		return nil, failed
+	}
+	var key any
+	var err error
+	switch block.Type {
 	case "RSA PRIVATE KEY":
-		key, err := x509.ParsePKCS1PrivateKey(block.Bytes)
-		return matchRSA(leaf, key, err)
+		key, err = x509.ParsePKCS1PrivateKey(block.Bytes)
 	case "EC PRIVATE KEY":
-		key, err := x509.ParseECPrivateKey(block.Bytes)
-		return matchEC(leaf, key, err)
+		key, err = x509.ParseECPrivateKey(block.Bytes)
 	default:
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if k, ok := key.(*rsa.PrivateKey); ok {
-			return matchRSA(leaf, k, err)
+		key, err = x509.ParsePKCS8PrivateKey(block.Bytes)
+	}
+	if err != nil {
+		return nil, fail("PrivateKeyFormatException")
+	}
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		return &key.PublicKey, nil
+	case *ecdsa.PrivateKey:
+		if block.Type == "EC PRIVATE KEY" || s.options.AcceptPKCS8EC {
+			return &key.PublicKey, nil
 		}
-		if k, ok := key.(*ecdsa.PrivateKey); ok && acceptPKCS8EC {
-			return matchEC(leaf, k, err)
-		}
-		return errNotKey
 	}
+	return nil, fail("PrivateKeyFormatException")
 }
 
-func matchRSA(leaf *smx509.Certificate, key *rsa.PrivateKey, err error) *failure {
-	if err != nil {
-		return errNotKey
+// readSMKey reads an SM2 key as SEC1 [doc] or PKCS#8 [real].
+func readSMKey(text string) (publicKey, *failure) {
+	block, failed := readKeyBlock(text, "EC PRIVATE KEY", "PRIVATE KEY")
+	if failed != nil {
+		return nil, failed
 	}
-	return match(key.PublicKey.Equal(leaf.PublicKey))
-}
-
-func matchEC(leaf *smx509.Certificate, key *ecdsa.PrivateKey, err error) *failure {
-	if err != nil {
-		return errNotKey
+	var key any
+	var err error
+	if block.Type == "PRIVATE KEY" {
+		key, err = smx509.ParsePKCS8PrivateKey(block.Bytes)
+	} else {
+		key, err = smx509.ParseSM2PrivateKey(block.Bytes)
 	}
-	return match(key.PublicKey.Equal(leaf.PublicKey))
-}
-
-// match uses the code for a bad certificate: no documented one is nearer [inf].
-func match(same bool) *failure {
-	if !same {
-		return fail("CertificateFormatException", "The private key does not match the certificate.")
+	private, ok := key.(*sm2.PrivateKey)
+	if err != nil || !ok {
+		return nil, fail("PrivateKeyFormatException")
 	}
-	return nil
-}
-
-// checkSMKey verifies that an SM2 key in SEC1 form [doc] belongs to a leaf.
-func checkSMKey(leaf *smx509.Certificate, text string) *failure {
-	if len(text) > maxKey {
-		return fail("DataTooLongException")
-	}
-	blocks, ok := readPEM(text, "EC PRIVATE KEY")
-	if !ok || len(blocks) != 1 {
-		return errNotKey
-	}
-	key, err := smx509.ParseSM2PrivateKey(blocks[0].Bytes)
-	if err != nil {
-		return errNotKey
-	}
-	return match(key.PublicKey.Equal(leaf.PublicKey))
+	return &private.PublicKey, nil
 }
 
 // usable reports whether the leaf of an SM pair may be used for one of the

@@ -343,3 +343,22 @@ func issueSM(domain string) smPair {
 	p.encryptCert, p.encryptKey = half(x509.KeyUsageKeyEncipherment | x509.KeyUsageDataEncipherment)
 	return p
 }
+
+// smPKCS8 returns an SM2 key in the other form.
+func smPKCS8(sec1 string) string {
+	block, _ := pem.Decode([]byte(sec1))
+	return pemOf("PRIVATE KEY", must(smx509.MarshalPKCS8PrivateKey(must(smx509.ParseSM2PrivateKey(block.Bytes)))))
+}
+
+// issueSMUnderRoot returns a sign certificate with its root behind it.
+func issueSMUnderRoot(domain string) smPair {
+	rootKey, key := must(sm2.GenerateKey(rand.Reader)), must(sm2.GenerateKey(rand.Reader))
+	ca := leafFor("sm-root")
+	ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = true, true, x509.KeyUsageCertSign
+	root := must(smx509.CreateCertificate(rand.Reader, ca, ca, &rootKey.PublicKey, rootKey))
+	leaf := must(smx509.CreateCertificate(rand.Reader, leafFor(domain), ca, &key.PublicKey, rootKey))
+	return smPair{
+		signCert: pemOf("CERTIFICATE", leaf) + pemOf("CERTIFICATE", root),
+		signKey:  pemOf("EC PRIVATE KEY", must(smx509.MarshalSM2PrivateKey(key))),
+	}
+}

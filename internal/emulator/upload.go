@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
 )
 
@@ -79,20 +78,11 @@ func (s *Server) readUpload(p map[string]string) (*record, *failure) {
 var groupPattern = regexp.MustCompile(`^rg-[a-z0-9]{1,61}$`)
 
 func (s *Server) readTLS(p map[string]string) (*record, *failure) {
-	chain, failed := parseChain(p["Cert"])
+	leaf, failed := readPair(p["Cert"], p["Key"], s.readTLSKey, false, s.clock.Now())
 	if failed != nil {
 		return nil, failed
 	}
-	if sm2.IsSM2PublicKey(chain[0].PublicKey) {
-		return nil, fail("ParseCertificateFailed", "Cert takes no SM certificate.")
-	}
-	if failed := checkChain(chain, s.clock.Now()); failed != nil {
-		return nil, failed
-	}
-	if failed := checkTLSKey(chain[0], p["Key"], s.options.AcceptPKCS8EC); failed != nil {
-		return nil, failed
-	}
-	r := describe(chain[0])
+	r := describe(leaf)
 	r.material.cert, r.material.key = p["Cert"], seal(p["Key"])
 	return r, nil
 }
@@ -125,18 +115,14 @@ func (s *Server) readSM(p map[string]string) (*record, *failure) {
 // readHalf verifies one certificate of an SM pair: of SM2, valid, with its key,
 // and for its purpose [inf].
 func readHalf(certificate, key string, purposes x509.KeyUsage, now time.Time) (*smx509.Certificate, *failure) {
-	chain, failed := parseChain(certificate)
+	leaf, failed := readPair(certificate, key, readSMKey, true, now)
 	if failed != nil {
 		return nil, failed
 	}
-	leaf := chain[0]
-	if !sm2.IsSM2PublicKey(leaf.PublicKey) || !usable(leaf, purposes) {
-		return nil, fail("ParseCertificateFailed", "The certificate is not an SM2 certificate for its purpose.")
+	if !usable(leaf, purposes) {
+		return nil, fail("ParseCertificateFailed", "The certificate is not for its purpose in the pair.")
 	}
-	if failed := checkChain(chain, now); failed != nil {
-		return nil, failed
-	}
-	return leaf, checkSMKey(leaf, key)
+	return leaf, nil
 }
 
 // readTags reads Tags.N.Key and Tags.N.Value, N from 1 without gaps [inf].

@@ -98,7 +98,7 @@ func TestPEMThatIsNotClean(t *testing.T) {
 	key := func(text string) map[string]string {
 		return map[string]string{"Name": "web", "Cert": p.cert, "Key": text}
 	}
-	const bad = "CertificateFormatException"
+	const bad, badKey = "CertificateFormatException", "PrivateKeyFormatException"
 	second := strings.LastIndex(p.cert, "-----BEGIN")
 	checkUploads(t, Options{}, map[string]refusal{
 		"no newline at the end":           {cert(strings.TrimSuffix(p.cert, "\n")), ""},
@@ -112,14 +112,14 @@ func TestPEMThatIsNotClean(t *testing.T) {
 		"text that is no PEM":             {cert("certificate"), bad},
 		"a block that is no certificate":  {cert(pemOf("CERTIFICATE", []byte("none"))), "ParseCertificateFailed"},
 		"a chain of 64 KiB and more":      {cert(strings.Repeat(p.cert, 100)), "DataTooLongException"},
-		"carriage returns in the key":     {key(strings.ReplaceAll(p.key, "\n", "\r\n")), bad},
-		"curve parameters before the key": {key(pemOf("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}) + p.key), bad},
-		"two keys":                        {key(p.key + p.key), bad},
-		"an encrypted key":                {key(pemOf("ENCRYPTED PRIVATE KEY", []byte("none"))), bad},
+		"carriage returns in the key":     {key(strings.ReplaceAll(p.key, "\n", "\r\n")), badKey},
+		"curve parameters before the key": {key(pemOf("EC PARAMETERS", []byte{6, 8, 42, 134, 72, 206, 61, 3, 1, 7}) + p.key), badKey},
+		"two keys":                        {key(p.key + p.key), badKey},
+		"an encrypted key":                {key(pemOf("ENCRYPTED PRIVATE KEY", []byte("none"))), badKey},
 		"a key with headers": {
-			key(strings.Replace(p.key, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1)), bad,
+			key(strings.Replace(p.key, "-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n", 1)), badKey,
 		},
-		"a key that cannot be parsed": {key(pemOf("EC PRIVATE KEY", []byte("none"))), bad},
+		"a key that cannot be parsed": {key(pemOf("EC PRIVATE KEY", []byte("none"))), badKey},
 	})
 }
 
@@ -141,26 +141,84 @@ func TestChainsAndKeys(t *testing.T) {
 		return map[string]string{"Name": "web", "Cert": cert, "Key": key}
 	}
 	pkcs8 := func(key any) string { return pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key))) }
+	pkcs1 := func(key *rsa.PrivateKey) string { return pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)) }
+	underRoot := pemOf("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, leafFor("a.example.com"), a.root, &key.PublicKey, a.rootKey)))
+	oldLeaf, oldRoot := issueWithSHA1(rsaKey)
+	_, otherRoot := issueWithSHA1(must(rsa.GenerateKey(rand.Reader, 1024)))
 	checkUploads(t, Options{}, map[string]refusal{
 		"a leaf alone":                  {of(leaf, ecPEM(key)), ""},
 		"a leaf and its issuer":         {of(leaf+intermediate, ecPEM(key)), ""},
 		"a self-signed leaf alone":      {of(pemOf("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, selfSigned, selfSigned, &key.PublicKey, key))), ecPEM(key)), ""},
-		"the issuer first":              {of(intermediate+leaf, ecPEM(key)), "CertificateChainNotMatch"},
+		"the issuer first":              {of(intermediate+leaf, ecPEM(key)), "NotMatch.CertificateAndPrivateKey"},
 		"the issuer twice":              {of(leaf+intermediate+intermediate, ecPEM(key)), "CertificateChainNotMatch"},
 		"a certificate of another path": {of(leaf+leaf, ecPEM(key)), "CertificateChainNotMatch"},
-		"the root behind":               {of(leaf+intermediate+root, ecPEM(key)), "CertificateChainNotMatch"},
+		"the root behind":               {of(leaf+intermediate+root, ecPEM(key)), ""},
+		"the root alone behind":         {of(leaf+root, ecPEM(key)), "CertificateChainNotMatch"},
+		"the root twice":                {of(leaf+intermediate+root+root, ecPEM(key)), "CertificateChainNotMatch"},
+		"a leaf under a root":           {of(underRoot+root, ecPEM(key)), ""},
+		"a signature over SHA-1":        {of(oldLeaf+oldRoot, pkcs1(rsaKey)), ""},
+		"a root of another key":         {of(oldLeaf+otherRoot, pkcs1(rsaKey)), "CertificateChainNotMatch"},
 		"an expired leaf":               {of(pemOf("CERTIFICATE", a.sign(expired, &key.PublicKey))+intermediate, ecPEM(key)), "CertificateExpired"},
-		"a key of another leaf":         {of(leaf+intermediate, ecPEM(a.rootKey)), "CertificateFormatException"},
-		"a key of another kind":         {of(leaf+intermediate, pkcs8(rsaKey)), "CertificateFormatException"},
-		"RSA as PKCS#1":                 {of(rsaLeaf, pemOf("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey))), ""},
+		"a key of another leaf":         {of(leaf+intermediate, ecPEM(a.rootKey)), "NotMatch.CertificateAndPrivateKey"},
+		"a key of another kind":         {of(leaf+intermediate, pkcs8(rsaKey)), "NotMatch.CertificateAndPrivateKey"},
+		"RSA as PKCS#1":                 {of(rsaLeaf, pkcs1(rsaKey)), ""},
 		"RSA as PKCS#8":                 {of(rsaLeaf, pkcs8(rsaKey)), ""},
-		"an elliptic curve as PKCS#8":   {of(leaf, pkcs8(key)), "CertificateFormatException"},
-		"an Ed25519 key":                {of(pemOf("CERTIFICATE", a.sign(leafFor("a.example.com"), edPublic)), pkcs8(edKey)), "CertificateFormatException"},
+		"an elliptic curve as PKCS#8":   {of(leaf, pkcs8(key)), "PrivateKeyFormatException"},
+		"an Ed25519 key":                {of(pemOf("CERTIFICATE", a.sign(leafFor("a.example.com"), edPublic)), pkcs8(edKey)), "PrivateKeyFormatException"},
 		"an SM certificate":             {of(issueSM("a.example.com").signCert, ecPEM(key)), "ParseCertificateFailed"},
 	})
 	checkUploads(t, Options{Unknowns: Unknowns{AcceptPKCS8EC: true}}, map[string]refusal{
 		"an elliptic curve as PKCS#8 where it is accepted": {of(leaf, pkcs8(key)), ""},
 	})
+}
+
+// issueWithSHA1 returns a leaf and its root of one RSA key, signed as certificates were
+// until 2015.
+func issueWithSHA1(key *rsa.PrivateKey) (leaf, root string) {
+	ca := leafFor("old.example.com")
+	ca.Subject.CommonName, ca.IsCA, ca.BasicConstraintsValid, ca.KeyUsage = "Old Root", true, true, x509.KeyUsageCertSign
+	child := leafFor("a.example.com")
+	ca.SignatureAlgorithm, child.SignatureAlgorithm = x509.SHA1WithRSA, x509.SHA1WithRSA
+	sign := func(child *x509.Certificate) string {
+		return pemOf("CERTIFICATE", must(x509.CreateCertificate(rand.Reader, child, ca, &key.PublicKey, key)))
+	}
+	return sign(child), sign(ca)
+}
+
+// TestTheOrderOfTheChecks sends what is wrong in two ways at once: the recorded order
+// decides which is named.
+func TestTheOrderOfTheChecks(t *testing.T) {
+	t.Parallel()
+	a, p, other := testCA(), issueFor("a.example.com"), ecPEM(testCA().rootKey)
+	expired := leafFor("a.example.com")
+	expired.NotAfter = epoch.Add(-time.Second)
+	old := issue(expired)
+	leaf := p.cert[:strings.LastIndex(p.cert, "-----BEGIN")]
+	intermediate := pemOf("CERTIFICATE", a.intermediate.Raw)
+	garbage := pemOf("CERTIFICATE", []byte("none"))
+	of := func(cert, key string) map[string]string {
+		return map[string]string{"Name": "web", "Cert": cert, "Key": key}
+	}
+	const form, match = "PrivateKeyFormatException", "NotMatch.CertificateAndPrivateKey"
+	checkUploads(t, Options{}, map[string]refusal{
+		"a bad key before a bad certificate":              {of("none", "none"), form},
+		"a bad key before a chain in the wrong order":     {of(intermediate+leaf, "none"), form},
+		"a bad key before an expired leaf":                {of(old.cert, "none"), form},
+		"another key before an expired leaf":              {of(old.cert, other), match},
+		"another key before a chain that does not match":  {of(leaf+leaf, other), match},
+		"another key before a second block of garbage":    {of(leaf+garbage, other), match},
+		"another key before text behind the first block":  {of(leaf+"text\n"+intermediate, other), match},
+		"a first block of garbage before any other key":   {of(garbage+leaf, other), "ParseCertificateFailed"},
+		"the key of the second block":                     {of(intermediate+leaf, p.key), match},
+		"garbage behind a leaf with its key":              {of(leaf+garbage, p.key), "ParseCertificateFailed"},
+		"text behind a leaf with its key":                 {of(leaf+"text\n"+intermediate, p.key), "CertificateFormatException"},
+		"a name that is invalid before a key that is bad": {map[string]string{"Name": "a-b", "Cert": p.cert, "Key": "none"}, "InvalidParameter"},
+	})
+	_, c, _ := newTestServer(t, Options{})
+	c.upload("web", p)
+	if r := c.call("UploadUserCertificate", of(leaf, other)); r.code() != match {
+		t.Errorf("another key under a name that is taken: %s", r.body)
+	}
 }
 
 func TestSMPairs(t *testing.T) {
@@ -172,17 +230,23 @@ func TestSMPairs(t *testing.T) {
 		change(&q)
 		return q.parameters("web")
 	}
+	nist := pemOf("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(leafKey())))
+	chained := issueSMUnderRoot("a.example.com")
 	ignored := with(func(*smPair) {})
 	ignored["Cert"], ignored["Key"], ignored["SignCert"] = tls.cert, tls.key, "ignored"
 	checkUploads(t, Options{}, map[string]refusal{
 		"a pair":                               {with(func(*smPair) {}), ""},
 		"a pair beside a TLS certificate":      {ignored, ""},
 		"no encryption key":                    {with(func(p *smPair) { p.encryptKey = "" }), "MissingParameter"},
-		"the key of another sign certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "CertificateFormatException"},
-		"keys exchanged":                       {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "CertificateFormatException"},
+		"the key of another sign certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "NotMatch.CertificateAndPrivateKey"},
+		"keys exchanged":                       {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "NotMatch.CertificateAndPrivateKey"},
 		"certificates exchanged":               {with(func(p *smPair) { *p = smPair{p.encryptCert, p.encryptKey, p.signCert, p.signKey} }), "ParseCertificateFailed"},
-		"a TLS certificate in an SM parameter": {with(func(p *smPair) { p.signCert, p.signKey = tls.cert, tls.key }), "ParseCertificateFailed"},
-		"a NIST key in an SM parameter":        {with(func(p *smPair) { p.signKey = tls.key }), "CertificateFormatException"},
+		"a TLS certificate in an SM parameter": {with(func(p *smPair) { p.signCert = tls.cert }), "ParseCertificateFailed"},
+		"a NIST key in an SM parameter":        {with(func(p *smPair) { p.signKey = tls.key }), "PrivateKeyFormatException"},
+		"keys as PKCS#8":                       {with(func(p *smPair) { p.signKey, p.encryptKey = smPKCS8(p.signKey), smPKCS8(p.encryptKey) }), ""},
+		"a NIST key as PKCS#8":                 {with(func(p *smPair) { p.signKey = nist }), "PrivateKeyFormatException"},
+		"garbage as PKCS#8":                    {with(func(p *smPair) { p.signKey = pemOf("PRIVATE KEY", []byte("none")) }), "PrivateKeyFormatException"},
+		"a chain with a root":                  {with(func(p *smPair) { p.signCert, p.signKey = chained.signCert, chained.signKey }), ""},
 	})
 }
 

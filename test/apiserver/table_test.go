@@ -36,7 +36,7 @@ import (
 var refusedByTheCloud = map[string]string{
 	"an intermediate that has expired": "CertificateExpired",
 	"a chain of more than 100 KiB":     "DataTooLongException",
-	"Ed25519":                          "CertificateFormatException",
+	"Ed25519":                          "PrivateKeyFormatException",
 }
 
 // tableCase is a row of the table as a Secret and a CloudCertificate of one name,
