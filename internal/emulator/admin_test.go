@@ -283,13 +283,28 @@ func TestForeignCertificatesThatAreRefused(t *testing.T) {
 	}{
 		"an unknown account": {"1", SiteChina, Foreign{Name: "a", PEM: p.cert}},
 		"an unknown site":    {testAccount, "cn-beijing", Foreign{Name: "a", PEM: p.cert}},
-		"a bad name":         {testAccount, SiteChina, Foreign{Name: "a-b", PEM: p.cert}},
+		"no name":            {testAccount, SiteChina, Foreign{PEM: p.cert}},
+		"too long a name":    {testAccount, SiteChina, Foreign{Name: strings.Repeat("名", 64), PEM: p.cert}},
 		"a taken name":       {testAccount, SiteChina, Foreign{Name: "WEB", PEM: p.cert}},
 		"no certificate":     {testAccount, SiteChina, Foreign{Name: "a", PEM: p.key}},
 	} {
 		if _, err := s.AddForeign(test.account, test.site, test.foreign); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
+	}
+}
+
+func TestForeignNamesAreStoredAsTheyAre(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{})
+	want := []string{strings.Repeat("名", 63), "*.example.com (2026/05) \"old\"", "a-b.c"}
+	for _, name := range slices.Backward(want) {
+		if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: name, PEM: issueFor("a.example.com").cert}); err != nil {
+			t.Error(err)
+		}
+	}
+	if diff := cmp.Diff(want, names(c.list(nil))); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -61,7 +61,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, site string) {
 	send(w, r, answer)
 }
 
-var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]{1,64}$`)
+// namePattern is what the documentation allows; the shortest limit of its pages [doc].
+var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]{1,63}$`)
 
 // validName keeps what may be a misplaced secret out of the journal.
 func validName(name string) string {

@@ -66,6 +66,7 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		"a page without number": {"CurrentPage": "x"},
 		"too large a page":      {"ShowSize": "101"},
 		"an empty page":         {"ShowSize": "0"},
+		"an unknown parameter":  {"PageSize": "50"},
 	} {
 		if r := c.call("ListUserCertificateOrder", parameters); r.status != http.StatusBadRequest || r.code() != "InvalidParameter" {
 			t.Errorf("%s: %d %s", name, r.status, r.code())

@@ -133,6 +133,21 @@ type action struct {
 	unsigned bool
 	limit    func(Options) int
 	run      func(*Server, *invocation) (any, *failure)
+	// parameters are those beside the common ones.
+	parameters []string
+}
+
+// commonParameters may come with every call [exp].
+var commonParameters = []string{
+	"Action", "Version", "Format", "AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureType",
+	"SignatureNonce", "Timestamp", "RegionId", "SecurityToken",
+}
+
+// knows reports whether a call may carry a parameter. The cloud may ignore others; here
+// they are refused, so that a misspelt one does not go unnoticed [inf].
+func (a action) knows(parameter string) bool {
+	return slices.Contains(commonParameters, parameter) || slices.Contains(a.parameters, parameter) ||
+		strings.HasPrefix(parameter, "Tags.") && slices.Contains(a.parameters, "Tags")
 }
 
 const (
@@ -152,13 +167,35 @@ func detailLimit(o Options) int { return limit(o.DetailLimit, 100) }
 
 // actions holds the limits that the documentation gives per second [doc].
 var actions = map[string]action{
-	"UploadUserCertificate":    {version: casVersion, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload},
-	"ListUserCertificateOrder": {version: casVersion, limit: func(o Options) int { return limit(o.ListLimit, 10) }, run: (*Server).list},
-	"DeleteUserCertificate":    {version: casVersion, limit: func(o Options) int { return limit(o.DeleteLimit, 100) }, run: (*Server).delete},
-	"GetUserCertificateDetail": {version: casVersion, limit: detailLimit, run: (*Server).userCertificateDetail},
-	"GetCertificateDetail":     {version: casVersion, limit: detailLimit, run: (*Server).certificateDetail},
-	"GetCallerIdentity":        {version: stsVersion, limit: noLimit, run: (*Server).callerIdentity},
-	"AssumeRoleWithOIDC":       {version: stsVersion, limit: noLimit, unsigned: true, run: (*Server).assumeRoleWithOIDC},
+	"UploadUserCertificate": {
+		version: casVersion, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload,
+		// ClientToken makes nothing idempotent [real].
+		parameters: []string{
+			"Name", "Cert", "Key", "EncryptCert", "EncryptPrivateKey", "SignCert", "SignPrivateKey",
+			"ResourceGroupId", "Tags", "ClientToken",
+		},
+	},
+	"ListUserCertificateOrder": {
+		version: casVersion, limit: func(o Options) int { return limit(o.ListLimit, 10) }, run: (*Server).list,
+		parameters: []string{"OrderType", "Status", "Keyword", "CurrentPage", "ShowSize", "ResourceGroupId"},
+	},
+	"DeleteUserCertificate": {
+		version: casVersion, limit: func(o Options) int { return limit(o.DeleteLimit, 100) }, run: (*Server).delete,
+		parameters: []string{"CertId"},
+	},
+	"GetUserCertificateDetail": {
+		version: casVersion, limit: detailLimit, run: (*Server).userCertificateDetail,
+		parameters: []string{"CertId", "CertFilter"},
+	},
+	"GetCertificateDetail": {
+		version: casVersion, limit: detailLimit, run: (*Server).certificateDetail,
+		parameters: []string{"CertificateId"},
+	},
+	"GetCallerIdentity": {version: stsVersion, limit: noLimit, run: (*Server).callerIdentity},
+	"AssumeRoleWithOIDC": {
+		version: stsVersion, limit: noLimit, unsigned: true, run: (*Server).assumeRoleWithOIDC,
+		parameters: []string{"DurationSeconds", "OIDCProviderArn", "OIDCToken", "Policy", "RoleArn", "RoleSessionName"},
+	},
 }
 
 // invocation is one call on its way.
@@ -216,7 +253,7 @@ func (s *Server) accept(i *invocation) (action, *failure) {
 		return a, fail("InvalidParameter", "Only Format=JSON is served here.")
 	}
 	if a.unsigned {
-		return a, nil
+		return a, a.refuseUnknown(p)
 	}
 	who, failed := s.authenticate(i.method, p)
 	if failed != nil {
@@ -228,7 +265,16 @@ func (s *Server) accept(i *invocation) (action, *failure) {
 	if a.version == casVersion && p["RegionId"] != i.site {
 		return a, fail("InvalidRegionId")
 	}
-	return a, nil
+	return a, a.refuseUnknown(p)
+}
+
+func (a action) refuseUnknown(p map[string]string) *failure {
+	for name := range p {
+		if !a.knows(name) {
+			return fail("InvalidParameter", "A parameter is unknown to this action.")
+		}
+	}
+	return nil
 }
 
 // admit counts the call, throttles it, and picks the faults that it meets.

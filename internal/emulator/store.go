@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Certificate is what the cloud knows of a certificate, without bodies and keys.
@@ -186,8 +187,13 @@ func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
 	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
 }
 
+// maxForeignName bounds a name in characters.
+const maxForeignName = 63
+
 // Foreign is a certificate that somebody else put into the account.
 type Foreign struct {
+	// Name may hold any characters, up to 63: what others call their certificates is
+	// stored as it is [real].
 	Name string `json:"name"`
 	// PEM is the certificate, leaf first; it may have expired. It need not be
 	// TLS: an SM2 certificate is taken too.
@@ -200,14 +206,14 @@ type Foreign struct {
 
 // AddForeign puts a certificate into an account without a call: no limit, no
 // list lag, no journal. It fails for an unknown account or site, a name that is
-// invalid or taken, and a certificate that cannot be parsed.
+// empty, too long or taken, and a certificate that cannot be parsed.
 func (s *Server) AddForeign(accountID, site string, f Foreign) (Certificate, error) {
 	a := s.accounts[accountID]
 	if a == nil || !slices.Contains(Sites, site) {
 		return Certificate{}, fmt.Errorf("no account %q on site %q", accountID, site)
 	}
-	if !namePattern.MatchString(f.Name) {
-		return Certificate{}, fmt.Errorf("invalid name %q", f.Name)
+	if n := utf8.RuneCountInString(f.Name); n < 1 || n > maxForeignName {
+		return Certificate{}, fmt.Errorf("the name has %d characters, want 1 to %d", n, maxForeignName)
 	}
 	chain, failed := parseChain(f.PEM)
 	if failed != nil {

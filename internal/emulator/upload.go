@@ -52,7 +52,7 @@ func (s *Server) readUpload(p map[string]string) (*record, *failure) {
 		return nil, fail("MissingParameter", "Name is mandatory for this action.")
 	}
 	if !namePattern.MatchString(name) {
-		return nil, fail("InvalidParameter", "Name may have up to 64 letters, digits and underscores.")
+		return nil, fail("InvalidParameter", "Name may have up to 63 letters, digits and underscores.")
 	}
 	group := p["ResourceGroupId"]
 	if group != "" && !groupPattern.MatchString(group) {

@@ -66,11 +66,13 @@ func TestParametersOfUploads(t *testing.T) {
 	}
 	checkUploads(t, Options{}, map[string]refusal{
 		"a plain upload":                     {with(nil), ""},
-		"a name of 64 characters":            {with(map[string]string{"Name": strings.Repeat("aZ_9", 16)}), ""},
-		"a name of 65 characters":            {with(map[string]string{"Name": strings.Repeat("a", 65)}), "InvalidParameter"},
+		"a name of 63 characters":            {with(map[string]string{"Name": strings.Repeat("aZ_", 21)}), ""},
+		"a name of 64 characters":            {with(map[string]string{"Name": strings.Repeat("a", 64)}), "InvalidParameter"},
 		"a hyphen in the name":               {with(map[string]string{"Name": "a-b"}), "InvalidParameter"},
 		"a letter beyond ASCII in the name":  {with(map[string]string{"Name": "名"}), "InvalidParameter"},
 		"no name":                            {with(map[string]string{"Name": ""}), "MissingParameter"},
+		"a parameter that is unknown":        {with(map[string]string{"ResourceGroupID": "rg-acfm4"}), "InvalidParameter"},
+		"a client token":                     {with(map[string]string{"ClientToken": "token"}), ""},
 		"a resource group":                   {with(map[string]string{"ResourceGroupId": "rg-acfm4"}), ""},
 		"a resource group that is none":      {with(map[string]string{"ResourceGroupId": "group"}), "InvalidParameter"},
 		"twenty tags":                        {with(tags(20)), ""},
@@ -87,6 +89,17 @@ func TestParametersOfUploads(t *testing.T) {
 		"neither certificate nor SM pair":    {map[string]string{"Name": "web"}, "MissingParameter"},
 		"a certificate without a key":        {map[string]string{"Name": "web", "Cert": p.cert}, "MissingParameter"},
 	})
+}
+
+func TestAClientTokenMakesNothingIdempotent(t *testing.T) {
+	t.Parallel()
+	_, c, _ := newTestServer(t, Options{})
+	p := issueFor("a.example.com")
+	upload := map[string]string{"Name": "web", "Cert": p.cert, "Key": p.key, "ClientToken": "token"}
+	got := []string{c.call("UploadUserCertificate", upload).code(), c.call("UploadUserCertificate", upload).code()}
+	if diff := cmp.Diff([]string{"", "NameRepeat"}, got); diff != "" {
+		t.Error(diff)
+	}
 }
 
 func TestPEMThatIsNotClean(t *testing.T) {
