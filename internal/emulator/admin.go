@@ -49,8 +49,9 @@ func (s *Server) Counters() []Counter {
 type faultJSON struct {
 	ID int `json:"id,omitempty"`
 	Fault
-	TimeLeft string `json:"timeLeft,omitempty"`
-	Delay    string `json:"delay,omitempty"`
+	TimeLeft     string `json:"timeLeft,omitempty"`
+	UserTimeLeft string `json:"userTimeLeft,omitempty"`
+	Delay        string `json:"delay,omitempty"`
 }
 
 // accountJSON is an account without its secrets.
@@ -169,24 +170,28 @@ func (s *Server) faultList() []faultJSON {
 	defer s.mu.Unlock()
 	all := []faultJSON{}
 	for _, f := range s.faults {
-		entry := faultJSON{ID: f.id, Fault: f.Fault}
-		if f.Delay > 0 {
-			entry.Delay = f.Delay.String()
-		}
-		if f.TimeLeft > 0 {
-			entry.TimeLeft = f.TimeLeft.String()
-		}
-		all = append(all, entry)
+		all = append(all, faultJSON{
+			ID: f.id, Fault: f.Fault, Delay: positive(f.Delay), TimeLeft: positive(f.TimeLeft), UserTimeLeft: positive(f.UserTimeLeft),
+		})
 	}
 	return all
 }
 
+// positive writes a duration, and nothing for 0.
+func positive(d time.Duration) string {
+	if d == 0 {
+		return ""
+	}
+	return d.String()
+}
+
 func (s *Server) adminInject(input faultJSON) (any, error) {
 	f := input.Fault
-	var errs [2]error
+	var errs [3]error
 	f.TimeLeft, errs[0] = time.ParseDuration(cmp.Or(input.TimeLeft, "0"))
 	f.Delay, errs[1] = time.ParseDuration(cmp.Or(input.Delay, "0"))
-	if err := errors.Join(errs[0], errs[1], f.validate()); err != nil {
+	f.UserTimeLeft, errs[2] = time.ParseDuration(cmp.Or(input.UserTimeLeft, "0"))
+	if err := errors.Join(errs[0], errs[1], errs[2], f.validate()); err != nil {
 		return nil, err
 	}
 	s.Inject(f)

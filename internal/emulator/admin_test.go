@@ -79,9 +79,88 @@ func TestASessionOfARoleWorksUntilItExpires(t *testing.T) {
 	clock.advance(25 * time.Hour)
 	c.assume(nil)
 	got = append(got, session.call("GetCallerIdentity", nil).code())
-	want := []string{"", "InvalidSecurityToken.Malformed", "InvalidSecurityToken.Malformed", "InvalidSecurityToken.Expired", "InvalidAccessKeyId.NotFound"}
+	want := []string{"", "InvalidSecurityToken.Malformed", "MissingSecurityToken", "InvalidSecurityToken.Expired", "InvalidAccessKeyId.NotFound"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTokensThatDoNotBelongToTheirKey(t *testing.T) {
+	t.Parallel()
+	_, c, _ := newTestServer(t, roleOptions())
+	session := func() *client {
+		credentials := c.assume(nil).fields["Credentials"].(map[string]any)
+		own := *c
+		own.id, own.secret, own.token = credentials["AccessKeyId"].(string), credentials["AccessKeySecret"].(string), credentials["SecurityToken"].(string)
+		return &own
+	}
+	first, second := session(), session()
+	tests := map[string]struct {
+		client *client
+		token  string
+		want   string
+	}{
+		"the token of another session":             {first, second.token, "InvalidSecurityToken.MismatchWithAccessKey"},
+		"the token of a session for a key":         {c, first.token, "InvalidSecurityToken.MismatchWithAccessKey"},
+		"a token that is none":                     {first, "none", "InvalidSecurityToken.Malformed"},
+		"a token that is none for a key":           {c, "none", "InvalidSecurityToken.Malformed"},
+		"no token with the key of a session":       {first, "", "MissingSecurityToken"},
+		"the token of the session":                 {first, first.token, ""},
+		"no token with a key that has none anyway": {c, "", ""},
+	}
+	for name, test := range tests {
+		own := *test.client
+		own.token, own.nonce = test.token, len(name)<<8
+		if r := own.call("GetCallerIdentity", nil); r.code() != test.want || r.status != http.StatusOK && r.status != http.StatusBadRequest {
+			t.Errorf("%s: %d %q, want %q", name, r.status, r.code(), test.want)
+		}
+	}
+}
+
+func TestEvery403SaysWhoMayNotDoWhat(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, roleOptions())
+	credentials := c.assume(nil).fields["Credentials"].(map[string]any)
+	session := *c
+	session.id, session.secret, session.token = credentials["AccessKeyId"].(string), credentials["AccessKeySecret"].(string), credentials["SecurityToken"].(string)
+	detail := func(action, kind, name, owner string) map[string]any {
+		return map[string]any{
+			"AuthAction": action, "AuthPrincipalType": kind, "AuthPrincipalDisplayName": name, "AuthPrincipalOwnerId": owner,
+			"NoPermissionType": "ImplicitDeny", "PolicyType": "AccountLevelIdentityBasedPolicy",
+		}
+	}
+	user := detail("yundun-cert:DeleteUserCertificate", "SubUser", "200000000000000001", testAccount)
+	tests := map[string]struct {
+		client *client
+		fault  Fault
+		want   map[string]any
+	}{
+		"a user that is denied":    {c, Fault{Kind: FaultDenied}, user},
+		"a code of RAM":            {c, Fault{Kind: FaultFail, Code: "Forbidden.RAM"}, user},
+		"a code of no known class": {c, Fault{Kind: FaultFail, Code: "Never.Seen", Status: 403}, user},
+		"a code that is a number":  {c, Fault{Kind: FaultNumericCode, Status: 403}, user},
+		"a session of a role":      {&session, Fault{Kind: FaultDenied}, detail("yundun-cert:DeleteUserCertificate", "AssumedRoleUser", "web:pod-1", testAccount)},
+	}
+	check := func(name string, r result, want map[string]any) {
+		got, _ := r.fields["AccessDeniedDetail"].(map[string]any)
+		if encoded, _ := got["EncodedDiagnosticMessage"].(string); r.status != http.StatusForbidden || encoded == "" {
+			t.Errorf("%s: %d %s", name, r.status, r.body)
+		}
+		delete(got, "EncodedDiagnosticMessage")
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+	for name, test := range tests {
+		fault := s.Inject(test.fault)
+		own := *test.client
+		own.nonce = len(name) << 8
+		check(name, own.call("DeleteUserCertificate", map[string]string{"CertId": "1"}), test.want)
+		s.ClearFault(fault)
+	}
+	check("a role that does not trust", c.assume(map[string]string{"OIDCProviderArn": "x"}), detail("sts:AssumeRoleWithOIDC", "SubUser", "200000000000000001", ""))
+	if r := c.call("DeleteUserCertificate", map[string]string{"CertId": "1"}); strings.Contains(r.body, "AccessDeniedDetail") {
+		t.Errorf("a 400 has it too: %s", r.body)
 	}
 }
 
@@ -101,9 +180,9 @@ func TestSessionsThatAreRefused(t *testing.T) {
 		code   string
 	}{
 		"no token":            {map[string]string{"OIDCToken": ""}, "MissingParameter"},
-		"another token":       {map[string]string{"OIDCToken": "x"}, "AuthenticationFail.OIDCToken.Error"},
-		"another provider":    {map[string]string{"OIDCProviderArn": "x"}, "AuthenticationFail.OIDCToken.Error"},
-		"another role":        {map[string]string{"RoleArn": roleARN + "x"}, "EntityNotExist.Role"},
+		"another token":       {map[string]string{"OIDCToken": "x"}, "AuthenticationFail.OIDCToken.AudienceNotMatch"},
+		"another provider":    {map[string]string{"OIDCProviderArn": "x"}, "AuthenticationFail.NoPermission"},
+		"another role":        {map[string]string{"RoleArn": roleARN + "x"}, "AuthenticationFail.NoPermission"},
 		"no session name":     {map[string]string{"RoleSessionName": ""}, "MissingParameter"},
 		"a bad session name":  {map[string]string{"RoleSessionName": "a b"}, "InvalidParameter"},
 		"too short a session": {map[string]string{"DurationSeconds": "899"}, "InvalidParameter"},
@@ -221,7 +300,8 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 		{"POST", "/certificates/foreign", foreign, 400},
 		{"POST", "/certificates/delete", at, 200},
 		{"POST", "/certificates/delete", at, 400},
-		{"POST", "/faults", `{"kind":"throttle","timeLeft":"2s","count":1}`, 200},
+		{"POST", "/faults", `{"kind":"throttle","timeLeft":"2s","userTimeLeft":"3s","count":1}`, 200},
+		{"POST", "/faults", `{"kind":"throttle","userTimeLeft":"soon"}`, 400},
 		{"POST", "/faults", `{"kind":"throttle","delay":"soon"}`, 400},
 		{"POST", "/faults", `{"kind":"explode"}`, 400},
 		{"POST", "/faults", `{"kind":"throttle","typo":1}`, 400},
@@ -234,7 +314,8 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 			t.Errorf("%s %s %s: %d %s, want %d", step.method, step.target, step.body, status, body, step.status)
 		}
 	}
-	if r := c.call("GetCallerIdentity", nil); r.code() != "Throttling.User" || !strings.HasSuffix(r.header.Get("x-ratelimit-user-api"), "TimeLeft:2000") {
+	if r := c.call("GetCallerIdentity", nil); r.code() != "Throttling.User" || !strings.Contains(r.header.Get("x-ratelimit-user-api"), ",TimeLeft:2000,") ||
+		!strings.Contains(r.header.Get("x-ratelimit-user"), ",TimeLeft:3000,") {
 		t.Errorf("the injected fault did not strike: %s", r.body)
 	}
 	s.Inject(Fault{Kind: FaultFail})

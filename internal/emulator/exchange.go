@@ -16,6 +16,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // maxRequest bounds a request's body in bytes, far above any chain.
@@ -58,6 +59,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, site string) {
 		answer = s.answer(r.Context(), i)
 	}
 	s.finish(i, answer)
+	// The cloud's time, not the machine's: clients tell from it that their clock is off.
+	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	send(w, r, answer)
 }
 
@@ -162,12 +165,35 @@ type errorBody struct {
 	AccessDeniedDetail *accessDenied `json:",omitempty"`
 }
 
-// accessDenied comes with every 403 [doc].
+// accessDenied comes with every 403 [real].
 type accessDenied struct {
-	AuthPrincipalDisplayName string
-	AuthPrincipalOwnerID     string `json:"AuthPrincipalOwnerId"`
-	AuthPrincipalType        string
-	EncodedDiagnosticMessage string
+	AuthAction, AuthPrincipalDisplayName string
+	AuthPrincipalOwnerID                 string `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalType                    string
+	EncodedDiagnosticMessage             string
+	NoPermissionType, PolicyType         string
+}
+
+// accessDeniedFor says who may not do what. A user is shown by its id, a role with its
+// session [doc].
+func accessDeniedFor(i *invocation) *accessDenied {
+	d := &accessDenied{
+		AuthAction: "yundun-cert:" + knownAction(i.action), AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,
+		EncodedDiagnosticMessage: "AQEAAAAAZBgxr0U1MjA1NTM1LUM4BBktMzE5RS1CODgxLUU1QTI0RDNFQTM1",
+		NoPermissionType:         "ImplicitDeny", PolicyType: "AccountLevelIdentityBasedPolicy",
+	}
+	if actions[i.action].version == stsVersion {
+		d.AuthAction = "sts:" + knownAction(i.action)
+	}
+	key := i.principal.key
+	if key == nil {
+		return d
+	}
+	d.AuthPrincipalOwnerID = key.account.id
+	if key.role != "" {
+		d.AuthPrincipalType, d.AuthPrincipalDisplayName = "AssumedRoleUser", roleName(key.role)+":"+key.session
+	}
+	return d
 }
 
 func hostAndProduct(i *invocation) (host, product string) {
@@ -189,15 +215,8 @@ func errorFor(i *invocation, f *failure) errorBody {
 		HostID:    host,
 		Code:      f.code,
 	}
-	if f.denied {
-		body.AccessDeniedDetail = &accessDenied{
-			AuthPrincipalDisplayName: "emulated-user",
-			AuthPrincipalType:        "SubUser",
-			EncodedDiagnosticMessage: "AQEAAAAA",
-		}
-		if i.principal.account != nil {
-			body.AccessDeniedDetail.AuthPrincipalOwnerID = i.principal.account.id
-		}
+	if f.status == http.StatusForbidden {
+		body.AccessDeniedDetail = accessDeniedFor(i)
 	}
 	return body
 }
@@ -205,9 +224,11 @@ func errorFor(i *invocation, f *failure) errorBody {
 func (s *Server) refuse(i *invocation, f *failure) reply {
 	r := succeed(errorFor(i, f))
 	r.status, r.failed, r.code = f.status, f, f.code
-	if f.timeLeft > 0 {
-		r.header = map[string]string{
-			"X-Ratelimit-User-Api": fmt.Sprintf("TimeWindow:1s,Remain:0,TimeLeft:%d", f.timeLeft.Milliseconds()),
+	r.header = map[string]string{}
+	for name, left := range map[string]time.Duration{"X-Ratelimit-User-Api": f.timeLeft, "X-Ratelimit-User": f.userTimeLeft} {
+		if left > 0 {
+			reset := s.clock.Now().Add(left).UnixMilli()
+			r.header[name] = fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d,Reset:%d", max(0, f.limit), left.Milliseconds(), reset)
 		}
 	}
 	s.note(i.entry, func(c *Call) {

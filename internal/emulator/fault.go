@@ -40,10 +40,10 @@ const (
 	// FaultZeroCertID answers an upload with CertId 0.
 	FaultZeroCertID FaultKind = "zero-cert-id"
 	// FaultThrottle answers Code, Throttling.User if not set; a positive TimeLeft
-	// is announced in x-ratelimit-user-api.
+	// is announced in x-ratelimit-user-api, a positive UserTimeLeft in x-ratelimit-user.
 	FaultThrottle FaultKind = "throttle"
-	// FaultDenied answers 403 with AccessDeniedDetail and Code, NoPermission if
-	// not set.
+	// FaultDenied answers 403 with Code, NoPermission if not set. Every 403 holds
+	// AccessDeniedDetail.
 	FaultDenied FaultKind = "denied"
 	// FaultNameTaken answers NameRepeat to uploads although no list shows the
 	// name. AddForeign with Hidden does so for one name for good.
@@ -103,13 +103,14 @@ type Fault struct {
 
 	// AfterCommit lets the call take effect first.
 	AfterCommit bool `json:"afterCommit,omitempty"`
-	// Code, Status, Message, TimeLeft, Delay and Size are the kind's.
-	Code     string        `json:"code,omitempty"`
-	Status   int           `json:"status,omitempty"`
-	Message  string        `json:"message,omitempty"`
-	TimeLeft time.Duration `json:"-"`
-	Delay    time.Duration `json:"-"`
-	Size     int           `json:"size,omitempty"`
+	// Code, Status, Message, TimeLeft, UserTimeLeft, Delay and Size are the kind's.
+	Code         string        `json:"code,omitempty"`
+	Status       int           `json:"status,omitempty"`
+	Message      string        `json:"message,omitempty"`
+	TimeLeft     time.Duration `json:"-"`
+	UserTimeLeft time.Duration `json:"-"`
+	Delay        time.Duration `json:"-"`
+	Size         int           `json:"size,omitempty"`
 }
 
 // activeFault is a fault and what is left of it.
@@ -158,7 +159,7 @@ func (f Fault) validate() error {
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status %d is none of an answer", f.Status)
 	}
-	if f.Skip < 0 || f.Count < 0 || f.Delay < 0 || f.TimeLeft < 0 || f.Probability < 0 || f.Probability >= 1 {
+	if f.Skip < 0 || f.Count < 0 || f.Delay < 0 || f.TimeLeft < 0 || f.UserTimeLeft < 0 || f.Probability < 0 || f.Probability >= 1 {
 		return fmt.Errorf("a number of fault %q is out of range", f.Kind)
 	}
 	return nil
@@ -280,10 +281,12 @@ func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply
 			body: []byte("<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n"),
 		}
 	case FaultNumericCode:
-		body := errorFor(i, fail("InternalError"))
-		body.Code = cmp.Or(f.Status, http.StatusInternalServerError)
+		failed := fail("InternalError")
+		failed.status = cmp.Or(f.Status, failed.status)
+		body := errorFor(i, failed)
+		body.Code = failed.status
 		r := succeed(body)
-		r.status, r.code = cmp.Or(f.Status, http.StatusInternalServerError), fmt.Sprint(body.Code)
+		r.status, r.code = failed.status, fmt.Sprint(failed.status)
 		return r
 	case FaultEmpty:
 		return reply{status: http.StatusOK, contentType: jsonType}
@@ -293,12 +296,12 @@ func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply
 	case FaultZeroCertID:
 		return succeed(uploadAnswer{RequestID: i.requestID})
 	default:
-		return s.refuse(i, f.failure(i))
+		return s.refuse(i, s.failureOf(f, i))
 	}
 }
 
-// failure is the error that a fault answers with.
-func (f Fault) failure(i *invocation) *failure {
+// failureOf is the error that a fault answers with.
+func (s *Server) failureOf(f Fault, i *invocation) *failure {
 	usual := map[FaultKind]string{
 		FaultFail: "ServiceUnavailable", FaultThrottle: "Throttling.User", FaultDenied: "NoPermission",
 		FaultNameTaken: "NameRepeat", FaultEchoSignature: "SignatureDoesNotMatch",
@@ -310,9 +313,9 @@ func (f Fault) failure(i *invocation) *failure {
 		result.message += " server string to sign is:" + stringToSign(i.method, i.parameters)
 	}
 	if f.Kind == FaultDenied {
-		result.status, result.denied = cmp.Or(f.Status, http.StatusForbidden), true
+		result.status = cmp.Or(f.Status, http.StatusForbidden)
 	}
-	result.timeLeft = f.TimeLeft
+	result.timeLeft, result.userTimeLeft, result.limit = f.TimeLeft, f.UserTimeLeft, actions[i.action].limit(s.options)
 	return result
 }
 

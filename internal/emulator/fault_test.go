@@ -6,6 +6,7 @@ package emulator
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -48,6 +49,10 @@ func TestFaultsThatReplaceAnAnswer(t *testing.T) {
 		"a throttle storm of a gateway":   {Fault{Kind: FaultThrottle, Code: "FlowControlError", Status: 429}, 429, "FlowControlError", "", false},
 		"a denial":                        {Fault{Kind: FaultDenied}, 403, "NoPermission", `"EncodedDiagnosticMessage"`, false},
 		"a denial of another code":        {Fault{Kind: FaultDenied, Code: "Forbidden.RAM"}, 403, "Forbidden.RAM", `"AuthPrincipalOwnerId":"` + testAccount + `"`, false},
+		"a denial of no known code":       {Fault{Kind: FaultFail, Code: "Never.Seen", Status: 403}, 403, "Never.Seen", `"AccessDeniedDetail":{`, false},
+		"a token that is missing":         {Fault{Kind: FaultFail, Code: "MissingSecurityToken"}, 400, "MissingSecurityToken", "", false},
+		"a key that is switched off":      {Fault{Kind: FaultFail, Code: "InvalidAccessKeyId.Inactive"}, 400, "InvalidAccessKeyId.Inactive", "", false},
+		"a token that is not known":       {Fault{Kind: FaultFail, Code: "InvalidSecurityToken.NotFound"}, 404, "InvalidSecurityToken.NotFound", "", false},
 		"a name taken invisibly":          {Fault{Kind: FaultNameTaken}, 400, "NameRepeat", "", false},
 		"the string to sign echoed":       {Fault{Kind: FaultEchoSignature}, 400, "SignatureDoesNotMatch", "server string to sign is:POST&%2F&", false},
 		"a page of HTML":                  {Fault{Kind: FaultHTML}, 502, "", "<html>", false},
@@ -103,13 +108,62 @@ func TestErrorBodiesHaveTheDocumentedShape(t *testing.T) {
 
 func TestAThrottleStormSaysHowLong(t *testing.T) {
 	t.Parallel()
-	_, _, r := uploadWith(t, Fault{Kind: FaultThrottle, TimeLeft: 1500 * time.Millisecond})
-	if got := r.header.Get("x-ratelimit-user-api"); got != "TimeWindow:1s,Remain:0,TimeLeft:1500" {
-		t.Errorf("header is %q", got)
+	header := func(left time.Duration) string {
+		return fmt.Sprintf("Limit:100,Remain:0,TimeLeft:%d,Reset:%d", left.Milliseconds(), epoch.Add(left).UnixMilli())
 	}
-	_, _, r = uploadWith(t, Fault{Kind: FaultThrottle})
-	if got := r.header.Get("x-ratelimit-user-api"); got != "" {
-		t.Errorf("header without TimeLeft is %q", got)
+	const short, long = 1500 * time.Millisecond, time.Minute
+	tests := map[string]struct {
+		fault     Fault
+		api, user string
+	}{
+		"in no header":                   {Fault{}, "", ""},
+		"of the action":                  {Fault{TimeLeft: short}, header(short), ""},
+		"of the account":                 {Fault{UserTimeLeft: long}, "", header(long)},
+		"of both, the action's shorter":  {Fault{TimeLeft: short, UserTimeLeft: long}, header(short), header(long)},
+		"of both, the account's shorter": {Fault{TimeLeft: long, UserTimeLeft: short}, header(long), header(short)},
+	}
+	for name, test := range tests {
+		test.fault.Kind = FaultThrottle
+		_, _, r := uploadWith(t, test.fault)
+		if diff := cmp.Diff([]string{test.api, test.user}, []string{r.header.Get("x-ratelimit-user-api"), r.header.Get("x-ratelimit-user")}); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// TestEveryAnswerHasTheDateOfTheCloud lets the cloud's clock be another than the
+// machine's, on the wire.
+func TestEveryAnswerHasTheDateOfTheCloud(t *testing.T) {
+	t.Parallel()
+	s, c, clock := newTestServer(t, Options{})
+	clock.advance(20 * time.Minute)
+	server := httptest.NewServer(s.Handler(SiteChina))
+	defer server.Close()
+	send := func(p map[string]string) string {
+		response, err := server.Client().PostForm(server.URL, form(p))
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		if len(response.Header["Date"]) != 1 {
+			t.Errorf("%v headers Date", response.Header["Date"])
+		}
+		return response.Header.Get("Date")
+	}
+	signed := func() map[string]string {
+		p := c.common("GetCallerIdentity")
+		p["Signature"] = testSign(http.MethodPost, testSecret, p)
+		return p
+	}
+	late := c.common("GetCallerIdentity")
+	late["Timestamp"] = epoch.Format(timestampLayout)
+	got := map[string]string{"a success": send(signed()), "no call at all": send(nil), "a clock that is late": send(late)}
+	s.Inject(Fault{Kind: FaultHTML})
+	got["a page of HTML"] = send(signed())
+	for name, date := range got {
+		if date != "Wed, 06 May 2026 07:28:09 GMT" {
+			t.Errorf("%s: Date is %q", name, date)
+		}
 	}
 }
 

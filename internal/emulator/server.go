@@ -285,7 +285,7 @@ func (s *Server) admit(i *invocation, a action) *failure {
 	g := s.gauge(i)
 	if !g.admit(now, a.limit(s.options), s.options.CountThrottled) {
 		f := fail("Throttling.User")
-		f.timeLeft = g.timeLeft(now)
+		f.timeLeft, f.limit = g.timeLeft(now), a.limit(s.options)
 		return f
 	}
 	i.faults = s.matchFaults(i)

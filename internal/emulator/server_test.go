@@ -4,6 +4,7 @@
 package emulator
 
 import (
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestTheLimitHoldsInEverySlidingSecond(t *testing.T) {
 	if r.status != http.StatusBadRequest || r.code() != "Throttling.User" {
 		t.Fatalf("the eleventh call after 0.999 s: %d %s", r.status, r.code())
 	}
-	if got := r.header.Get("X-Ratelimit-User-Api"); got != "TimeWindow:1s,Remain:0,TimeLeft:1" {
+	if got := r.header.Get("X-Ratelimit-User-Api"); got != fmt.Sprintf("Limit:10,Remain:0,TimeLeft:1,Reset:%d", epoch.Add(time.Second).UnixMilli()) {
 		t.Errorf("x-ratelimit-user-api is %q", got)
 	}
 	clock.advance(time.Millisecond)

@@ -76,11 +76,11 @@ type principal struct {
 func (s *Server) authenticate(method string, p map[string]string) (principal, *failure) {
 	for _, name := range []string{"AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureNonce", "Timestamp"} {
 		if p[name] == "" {
-			return principal{}, fail("IncompleteSignature", name+" is mandatory for this action.")
+			return principal{}, echoing("IncompleteSignature", stringToSign(method, p))
 		}
 	}
 	if p["SignatureMethod"] != "HMAC-SHA1" || p["SignatureVersion"] != "1.0" || p["SignatureType"] != "" {
-		return principal{}, fail("IncompleteSignature", "Only HMAC-SHA1 of version 1.0 is supported.")
+		return principal{}, echoing("IncompleteSignature", stringToSign(method, p))
 	}
 	at, err := time.Parse(timestampLayout, p["Timestamp"])
 	if err != nil {
@@ -96,7 +96,7 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	}
 	text := stringToSign(method, p)
 	if !hmac.Equal([]byte(sign(key.secret.open(), text)), []byte(p["Signature"])) {
-		return principal{}, signatureMismatch(text)
+		return principal{}, echoing("SignatureDoesNotMatch", text)
 	}
 	// Last: a nonce is used up by a signed call alone.
 	s.mu.Lock()
@@ -107,10 +107,10 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	return principal{account: key.account, key: key}, nil
 }
 
-// signatureMismatch echoes the string to sign and all it holds, a private key
+// echoing returns an error with the string to sign and all it holds, a private key
 // included, as the gateway does [src]: clients have to cut it off.
-func signatureMismatch(text string) *failure {
-	f := fail("SignatureDoesNotMatch")
+func echoing(code, text string) *failure {
+	f := fail(code)
 	f.message += " server string to sign is:" + text
 	return f
 }
@@ -130,16 +130,31 @@ func (s *Server) findKey(p map[string]string, now time.Time) (*accessKey, *failu
 	s.mu.Lock()
 	key := s.keys[p["AccessKeyId"]]
 	s.mu.Unlock()
-	token := p["SecurityToken"]
-	switch {
+	switch token := p["SecurityToken"]; {
 	case key == nil:
 		return nil, fail("InvalidAccessKeyId.NotFound")
-	case !hmac.Equal([]byte(token), []byte(key.token.open())):
+	case token == "" && key.role != "":
+		return nil, fail("MissingSecurityToken")
+	case token != key.token.open() && s.issued(token):
+		return nil, fail("InvalidSecurityToken.MismatchWithAccessKey")
+	case token != key.token.open():
 		return nil, fail("InvalidSecurityToken.Malformed")
 	case !key.expires.IsZero() && !now.Before(key.expires):
 		return nil, fail("InvalidSecurityToken.Expired")
 	}
 	return key, nil
+}
+
+// issued reports whether a token belongs to some session.
+func (s *Server) issued(token string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range s.keys {
+		if key.role != "" && key.token.open() == token {
+			return true
+		}
+	}
+	return false
 }
 
 // nonces remembers each nonce for as long as its timestamp can be valid, in two

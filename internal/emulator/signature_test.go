@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +122,31 @@ func set(name, value string) func(map[string]string) {
 
 func unset(name string) func(map[string]string) {
 	return func(p map[string]string) { delete(p, name) }
+}
+
+func TestASignatureThatIsWrongOrMissingEchoesThePrivateKey(t *testing.T) {
+	t.Parallel()
+	p := issueFor("a.example.com")
+	for name, test := range map[string]struct {
+		signature string
+		code      string
+	}{
+		"wrong":   {"AAAA", "SignatureDoesNotMatch"},
+		"missing": {"", "IncompleteSignature"},
+	} {
+		_, c, _ := newTestServer(t, Options{})
+		upload := c.common("UploadUserCertificate")
+		upload["Name"], upload["Cert"], upload["Key"], upload["Signature"] = "web", p.cert, p.key, test.signature
+		r := c.post(form(upload))
+		message, _ := r.fields["Message"].(string)
+		_, echo, _ := strings.Cut(message, "server string to sign is:")
+		for range 2 {
+			echo, _ = url.PathUnescape(echo)
+		}
+		if r.status != http.StatusBadRequest || r.code() != test.code || !strings.Contains(echo, "-----BEGIN EC PRIVATE KEY-----") {
+			t.Errorf("%s: %d %q, echoes %d bytes", name, r.status, r.code(), len(echo))
+		}
+	}
 }
 
 func TestAReplayIsRefused(t *testing.T) {

@@ -30,12 +30,15 @@ type identityAnswer struct {
 	PrincipalID  string `json:"PrincipalId"`
 }
 
+// userID is the RAM user behind every access key.
+const userID = "200000000000000001"
+
 // callerIdentity is GetCallerIdentity, which needs no permission [doc].
 func (s *Server) callerIdentity(i *invocation) (any, *failure) {
 	id, key := i.account().id, i.principal.key
 	answer := identityAnswer{RequestID: i.requestID, AccountID: id}
 	if key.role == "" {
-		answer.IdentityType, answer.UserID, answer.PrincipalID = "RAMUser", "200000000000000001", "200000000000000001"
+		answer.IdentityType, answer.UserID, answer.PrincipalID = "RAMUser", userID, userID
 		answer.Arn = "acs:ram::" + id + ":user/emulated-user"
 		return answer, nil
 	}
@@ -46,8 +49,13 @@ func (s *Server) callerIdentity(i *invocation) (any, *failure) {
 }
 
 func assumedARN(key *accessKey) string {
-	_, role, _ := strings.Cut(key.role, ":role/")
-	return "acs:ram::" + key.account.id + ":assumed-role/" + role + "/" + key.session
+	return "acs:ram::" + key.account.id + ":assumed-role/" + roleName(key.role) + "/" + key.session
+}
+
+// roleName is the name in the ARN of a role.
+func roleName(arn string) string {
+	_, name, _ := strings.Cut(arn, ":role/")
+	return name
 }
 
 // assumeAnswer is the answer of AssumeRoleWithOIDC [doc].
@@ -85,13 +93,13 @@ func (s *Server) assumeRoleWithOIDC(i *invocation) (any, *failure) {
 			return nil, fail("InvalidParameter", "DurationSeconds is invalid.")
 		}
 	}
+	// An unknown role is not told apart from one that trusts another provider [inf].
 	role, ok := s.roles[p["RoleArn"]]
-	if !ok {
-		return nil, fail("EntityNotExist.Role")
+	if !ok || role.OIDCProviderARN != p["OIDCProviderArn"] {
+		return nil, fail("AuthenticationFail.NoPermission")
 	}
-	if role.OIDCProviderARN != p["OIDCProviderArn"] ||
-		role.Token != "" && !hmac.Equal([]byte(role.Token), []byte(p["OIDCToken"])) {
-		return nil, fail("AuthenticationFail.OIDCToken.Error")
+	if role.Token != "" && !hmac.Equal([]byte(role.Token), []byte(p["OIDCToken"])) {
+		return nil, fail("AuthenticationFail.OIDCToken.AudienceNotMatch")
 	}
 	key := &accessKey{
 		id: "STS." + rand.Text(), secret: seal(rand.Text()), token: seal(rand.Text() + rand.Text()),
