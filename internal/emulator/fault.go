@@ -60,6 +60,9 @@ const (
 	// FaultOtherDigests shows for SM pairs the digests of the certificate that
 	// encrypts.
 	FaultOtherDigests FaultKind = "other-digests"
+	// FaultUnreadableID leaves CertificateId out of entries with NameContains, or puts
+	// Message in its place.
+	FaultUnreadableID FaultKind = "unreadable-id"
 	// FaultShortPage drops the last Size entries of a page, 1 if not set.
 	FaultShortPage FaultKind = "short-page"
 	// FaultTotalCount adds Size to TotalCount, -1 if not set.
@@ -67,7 +70,7 @@ const (
 )
 
 // inLists are the faults of list answers: NameContains selects entries.
-var inLists = []FaultKind{FaultHide, FaultNoDigests, FaultOtherDigests, FaultShortPage, FaultTotalCount}
+var inLists = []FaultKind{FaultHide, FaultNoDigests, FaultOtherDigests, FaultUnreadableID, FaultShortPage, FaultTotalCount}
 
 // atUploads are the faults that make sense for uploads only.
 var atUploads = []FaultKind{FaultZeroCertID, FaultNameTaken, FaultListLag}
@@ -80,6 +83,10 @@ var answers = []FaultKind{
 
 // FaultKinds returns every kind of fault.
 func FaultKinds() []FaultKind { return slices.Concat(answers, inLists, []FaultKind{FaultListLag}) }
+
+// OfLists reports whether the fault is one of list answers, whose NameContains selects
+// entries instead of calls.
+func (k FaultKind) OfLists() bool { return slices.Contains(inLists, k) }
 
 // Fault is something that goes wrong for the calls that it matches. It meets only
 // calls that were authenticated and within the limit. Of several that replace
@@ -192,7 +199,7 @@ func (f Fault) selects(i *invocation) bool {
 	if f.Account != "" && (i.principal.account == nil || f.Account != i.principal.account.id) {
 		return false
 	}
-	if slices.Contains(inLists, f.Kind) {
+	if f.Kind.OfLists() {
 		return i.action == "ListUserCertificateOrder"
 	}
 	if slices.Contains(atUploads, f.Kind) && i.action != "UploadUserCertificate" {

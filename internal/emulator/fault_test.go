@@ -293,6 +293,32 @@ func TestFaultsOfLists(t *testing.T) {
 	}
 }
 
+func TestEntriesWithoutAReadableID(t *testing.T) {
+	t.Parallel()
+	const id = 27_100_001.0
+	for name, test := range map[string]struct {
+		fault Fault
+		want  []any
+	}{
+		"one of two": {Fault{NameContains: "b"}, []any{nil, id}},
+		"all":        {Fault{}, []any{nil, nil}},
+		"a text":     {Fault{NameContains: "a", Message: "many"}, []any{id + 1, "many"}},
+	} {
+		s, c, _ := newTestServer(t, Options{})
+		c.upload("a", issueFor("a.example.com"))
+		c.upload("b", issueFor("b.example.com"))
+		test.fault.Kind = FaultUnreadableID
+		s.Inject(test.fault)
+		var got []any
+		for _, entry := range c.list(nil) {
+			got = append(got, entry["CertificateId"])
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
 func TestAListLagOfSomeNames(t *testing.T) {
 	t.Parallel()
 	s, c, clock := newTestServer(t, Options{})

@@ -13,7 +13,7 @@ import (
 
 const (
 	defaultShowSize = 50  // [doc]
-	maxShowSize     = 100 // [inf]
+	maxShowSize     = 500 // the largest that is seen in use [src]
 	// expiresSoon is how long before its end a certificate is WILLEXPIRED [inf].
 	expiresSoon = 30 * 24 * time.Hour
 )
@@ -25,18 +25,19 @@ type listAnswer struct {
 	CertificateOrderList              []listEntry
 }
 
-// listEntry is an uploaded certificate in a list.
+// listEntry is an uploaded certificate in a list. Status, Algorithm, CertStartTime and
+// CertEndTime are not there [doc].
 type listEntry struct {
-	CertificateID               int64 `json:"CertificateId"`
-	Name                        string
-	InstanceID                  string `json:"InstanceId"`
-	CommonName, Sans, OrgName   string
-	Fingerprint, Sha2           string
-	SerialNo, Issuer, Algorithm string
-	StartDate, EndDate, Status  string
-	ResourceGroupID             string `json:"ResourceGroupId"`
-	CertStartTime, CertEndTime  int64
-	Expired, Upload             bool
+	// CertificateID is a number, unless a fault makes it unreadable.
+	CertificateID             any `json:"CertificateId,omitempty"`
+	Name                      string
+	InstanceID                string `json:"InstanceId"`
+	CommonName, Sans, OrgName string
+	Fingerprint, Sha2         string
+	SerialNo, Issuer          string
+	StartDate, EndDate        string
+	ResourceGroupID           string `json:"ResourceGroupId"`
+	Expired, Upload           bool
 }
 
 // statusOf is a certificate's state in a list.
@@ -60,10 +61,13 @@ type listQuery struct {
 	group       string
 	page, size  int
 	withUploads bool
+	// nothing is set for a keyword that cannot find any certificate.
+	nothing bool
 }
 
 func (s *Server) readList(p map[string]string) (q listQuery, failed *failure) {
 	q = listQuery{keyword: strings.ToLower(p["Keyword"]), group: p["ResourceGroupId"], page: 1, size: defaultShowSize}
+	q.nothing = s.options.KeywordWithoutWildcards && strings.Contains(q.keyword, "*")
 	status := p["Status"]
 	if status == "REVOKED" && p["OrderType"] == "UPLOAD" {
 		if status, failed = s.revokedUploads(); failed != nil {
@@ -120,7 +124,7 @@ func (q listQuery) selects(r *record, now time.Time) bool {
 	if r.Hidden || now.Before(r.Visible) || q.group != "" && q.group != r.ResourceGroupID {
 		return false
 	}
-	return strings.Contains(r.searched, q.keyword) && slices.Contains(q.statuses, statusOf(r, now))
+	return !q.nothing && strings.Contains(r.searched, q.keyword) && slices.Contains(q.statuses, statusOf(r, now))
 }
 
 // list is ListUserCertificateOrder. The newest come first [inf].
@@ -155,11 +159,17 @@ func (s *Server) entry(i *invocation, r *record, now time.Time) listEntry {
 		CertificateID: r.CertID, Name: r.Name, InstanceID: r.ResourceID,
 		CommonName: r.CommonName, Sans: strings.Join(r.SANs, ","), OrgName: r.Organization,
 		Fingerprint: r.SHA1, Sha2: r.SHA256,
-		SerialNo: r.SerialNumber, Issuer: r.Issuer, Algorithm: r.Algorithm,
+		SerialNo: r.SerialNumber, Issuer: r.Issuer,
 		StartDate: r.NotBefore.Format(time.DateOnly), EndDate: r.NotAfter.Format(time.DateOnly),
-		CertStartTime: r.NotBefore.UnixMilli(), CertEndTime: r.NotAfter.UnixMilli(),
-		Status: statusOf(r, now), ResourceGroupID: r.ResourceGroupID,
-		Expired: now.After(r.NotAfter), Upload: true,
+		ResourceGroupID: r.ResourceGroupID, Expired: now.After(r.NotAfter), Upload: true,
+	}
+	for _, f := range i.faults {
+		if f.Kind == FaultUnreadableID && strings.Contains(r.Name, f.NameContains) {
+			e.CertificateID = nil
+			if f.Message != "" {
+				e.CertificateID = f.Message
+			}
+		}
 	}
 	if i.meets(FaultOtherDigests, r.Name) && r.otherSHA256 != "" {
 		e.Sha2, e.Fingerprint = r.otherSHA256, r.otherSHA1

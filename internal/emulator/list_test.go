@@ -47,6 +47,9 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		"a part of a domain, in any case":       {map[string]string{"Keyword": "LONG.EXAMPLE"}, []string{"grouped", "long"}},
 		"an alternative name":                   {map[string]string{"Keyword": "www.soon"}, []string{"soon"}},
 		"a resource id":                         {map[string]string{"Keyword": resource}, []string{"long"}},
+		"all of a resource id's kind, in pages": {map[string]string{"Keyword": "cas-upload-", "ShowSize": "500"}, []string{"grouped", "soon", "long"}},
+		"organizations are not searched":        {map[string]string{"Keyword": "Example Org"}, []string{}},
+		"issuers are not searched":              {map[string]string{"Keyword": "Intermediate"}, []string{}},
 		"names are not searched":                {map[string]string{"Keyword": "grouped"}, []string{}},
 		"one resource group":                    {map[string]string{"ResourceGroupId": "rg-a"}, []string{"grouped"}},
 		"no certificates without an order type": {map[string]string{"OrderType": ""}, []string{}},
@@ -64,7 +67,7 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 		"an unknown order type": {"OrderType": "upload"},
 		"page 0":                {"CurrentPage": "0"},
 		"a page without number": {"CurrentPage": "x"},
-		"too large a page":      {"ShowSize": "101"},
+		"too large a page":      {"ShowSize": "501"},
 		"an empty page":         {"ShowSize": "0"},
 		"an unknown parameter":  {"PageSize": "50"},
 	} {
@@ -128,6 +131,32 @@ func TestPagesHoldEveryCertificateOnce(t *testing.T) {
 	slices.Sort(all)
 	if len(all) != 120 || len(slices.Compact(all)) != 120 {
 		t.Errorf("%d names on three pages", len(all))
+	}
+}
+
+func TestKeywordsWithWildcards(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		without bool
+		keyword string
+		want    []string
+	}{
+		"the * of a domain":                            {false, "*.example.com", []string{"wild"}},
+		"the rest of a domain":                         {false, ".example.com", []string{"web", "wild"}},
+		"a * stands for no other name":                 {false, "web.*", []string{}},
+		"a name under a * does not find it":            {false, "probe.example.com", []string{}},
+		"a * where it finds nothing":                   {true, "*.example.com", []string{}},
+		"a * beside a resource id where it is so too":  {true, "cas-upload-*", []string{}},
+		"the rest of a domain where a * finds nothing": {true, ".example.com", []string{"web", "wild"}},
+	} {
+		_, c, _ := newTestServer(t, Options{Unknowns: Unknowns{KeywordWithoutWildcards: test.without}})
+		wild := leafFor("example.com")
+		wild.Subject.CommonName, wild.DNSNames = "", []string{"*.example.com"}
+		c.upload("wild", issue(wild))
+		c.upload("web", issueFor("web.example.com"))
+		if diff := cmp.Diff(test.want, names(c.list(map[string]string{"Keyword": test.keyword}))); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ type Unknowns struct {
 	AcceptPKCS8EC bool
 	// NoDigests leaves Sha2 and Fingerprint empty in every list.
 	NoDigests bool
+	// KeywordWithoutWildcards lets a Keyword that holds * find nothing. By default it
+	// finds the domains that hold it as well.
+	KeywordWithoutWildcards bool
 	// RevokedUploads is the answer to a list of uploads with the status REVOKED,
 	// which is documented for orders alone. By default it is empty.
 	RevokedUploads RevokedAnswer

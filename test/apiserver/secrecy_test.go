@@ -12,7 +12,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -111,18 +110,12 @@ func (w *world) injectFor(prefix string, fault emulator.Fault) {
 	if fault.Kind == emulator.FaultShortPage || fault.Kind == emulator.FaultTotalCount {
 		fault.NameContains, fault.Count = "", 3 // these are of pages, not of entries
 	}
-	if isOfLists(fault.Kind) {
+	if fault.Kind.OfLists() {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset, AfterCommit: true, NameContains: prefix, Action: "UploadUserCertificate", Count: 1})
 	} else {
 		fault.Action = "UploadUserCertificate"
 	}
 	w.cloud.Inject(fault)
-}
-
-func isOfLists(kind emulator.FaultKind) bool {
-	return slices.Contains([]emulator.FaultKind{
-		emulator.FaultHide, emulator.FaultNoDigests, emulator.FaultOtherDigests, emulator.FaultShortPage, emulator.FaultTotalCount,
-	}, kind)
 }
 
 // unmet names a kind of fault that no call has met and finished yet.
