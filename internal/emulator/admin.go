@@ -76,6 +76,8 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("POST /faults", change(s.adminInject))
 	mux.HandleFunc("DELETE /faults", func(w http.ResponseWriter, _ *http.Request) { s.ClearFaults(); writeJSON(w, s.faultList()) })
 	mux.HandleFunc("POST /certificates/delete", change(s.adminDelete))
+	mux.HandleFunc("POST /certificates/in-use", change(s.adminInUse))
+	mux.HandleFunc("POST /access-keys", change(s.adminAccessKey))
 	mux.HandleFunc("POST /certificates/foreign", change(s.adminForeign))
 	mux.HandleFunc("POST /reset", change(func(struct{}) (any, error) { s.Reset(); return struct{}{}, nil }))
 	return mux
@@ -208,6 +210,30 @@ type place struct {
 func (s *Server) adminDelete(p place) (any, error) {
 	if !s.DeleteOutOfBand(p.Account, p.Site, p.CertID) {
 		return nil, fmt.Errorf("no certificate %d in account %q on site %q", p.CertID, p.Account, p.Site)
+	}
+	return struct{}{}, nil
+}
+
+type inUseJSON struct {
+	place
+	Code string `json:"code"`
+}
+
+func (s *Server) adminInUse(u inUseJSON) (any, error) {
+	if !s.SetInUse(u.Account, u.Site, u.CertID, u.Code) {
+		return nil, fmt.Errorf("no certificate %d in account %q on site %q", u.CertID, u.Account, u.Site)
+	}
+	return struct{}{}, nil
+}
+
+type accessKeyJSON struct {
+	AccessKeyID string `json:"accessKeyId"`
+	Active      bool   `json:"active"`
+}
+
+func (s *Server) adminAccessKey(k accessKeyJSON) (any, error) {
+	if !s.SetAccessKeyActive(k.AccessKeyID, k.Active) {
+		return nil, errors.New("no such access key")
 	}
 	return struct{}{}, nil
 }

@@ -117,6 +117,24 @@ func TestTokensThatDoNotBelongToTheirKey(t *testing.T) {
 	}
 }
 
+func TestAnAccessKeyIsSwitchedOffAndOn(t *testing.T) {
+	t.Parallel()
+	s, c, _ := newTestServer(t, Options{})
+	var got []string
+	for _, active := range []bool{false, true} {
+		if !s.SetAccessKeyActive(testKeyID, active) {
+			t.Fatal("no such key")
+		}
+		got = append(got, c.call("GetCallerIdentity", nil).code())
+	}
+	if diff := cmp.Diff([]string{"InvalidAccessKeyId.Inactive", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+	if s.SetAccessKeyActive("LTAInobody", false) {
+		t.Error("a key that is not there is switched off")
+	}
+}
+
 func TestEvery403SaysWhoMayNotDoWhat(t *testing.T) {
 	t.Parallel()
 	s, c, _ := newTestServer(t, roleOptions())
@@ -293,12 +311,18 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 		t.Fatalf("foreign: %d %s", status, body)
 	}
 	at := fmt.Sprintf(`{"account":%q,"site":%q,"certId":%d}`, testAccount, SiteChina, made.CertID)
+	inUse := strings.Replace(at, "}", `,"code":"Never.Seen"}`, 1)
 	steps := []struct {
 		method, target, body string
 		status               int
 	}{
 		{"POST", "/certificates/foreign", foreign, 400},
+		{"POST", "/certificates/in-use", inUse, 200},
 		{"POST", "/certificates/delete", at, 200},
+		{"POST", "/certificates/in-use", inUse, 400},
+		{"POST", "/access-keys", `{"accessKeyId":"LTAInobody","active":false}`, 400},
+		{"POST", "/access-keys", `{"accessKeyId":"` + testKeyID + `","active":false}`, 200},
+		{"POST", "/access-keys", `{"accessKeyId":"` + testKeyID + `","active":true}`, 200},
 		{"POST", "/certificates/delete", at, 400},
 		{"POST", "/faults", `{"kind":"throttle","timeLeft":"2s","userTimeLeft":"3s","count":1}`, 200},
 		{"POST", "/faults", `{"kind":"throttle","userTimeLeft":"soon"}`, 400},

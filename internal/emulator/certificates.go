@@ -27,7 +27,7 @@ func readID(p map[string]string, name string) (int64, *failure) {
 }
 
 // delete is DeleteUserCertificate. A certificate that is not there is NotFound
-// with 400 [doc]; one in use is deleted all the same [inf].
+// with 400 [real].
 func (s *Server) delete(i *invocation) (any, *failure) {
 	id, failed := readID(i.parameters, "CertId")
 	if failed != nil {
@@ -39,6 +39,9 @@ func (s *Server) delete(i *invocation) (any, *failure) {
 	r := i.shelf().find(id)
 	if r == nil {
 		return nil, fail("NotFound")
+	}
+	if r.InUse != "" {
+		return nil, fail(r.InUse)
 	}
 	s.remove(i.account(), i.site, id, now)
 	i.commit(now, r)

@@ -122,6 +122,7 @@ type accessKey struct {
 	account *account
 	// token, role, session and expires are set for temporary credentials.
 	token         sealed
+	inactive      bool
 	role, session string
 	expires       time.Time
 }
@@ -129,10 +130,13 @@ type accessKey struct {
 func (s *Server) findKey(p map[string]string, now time.Time) (*accessKey, *failure) {
 	s.mu.Lock()
 	key := s.keys[p["AccessKeyId"]]
+	inactive := key != nil && key.inactive
 	s.mu.Unlock()
 	switch token := p["SecurityToken"]; {
 	case key == nil:
 		return nil, fail("InvalidAccessKeyId.NotFound")
+	case inactive:
+		return nil, fail("InvalidAccessKeyId.Inactive")
 	case token == "" && key.role != "":
 		return nil, fail("MissingSecurityToken")
 	case token != key.token.open() && s.issued(token):
@@ -155,6 +159,18 @@ func (s *Server) issued(token string) bool {
 		}
 	}
 	return false
+}
+
+// SetAccessKeyActive switches an access key on or off, as a person in the console would,
+// and reports whether there is one.
+func (s *Server) SetAccessKeyActive(accessKeyID string, active bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := s.keys[accessKeyID]
+	if key != nil {
+		key.inactive = !active
+	}
+	return key != nil
 }
 
 // nonces remembers each nonce for as long as its timestamp can be valid, in two

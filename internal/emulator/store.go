@@ -41,6 +41,8 @@ type Certificate struct {
 	// Foreign certificates came by AddForeign, Hidden ones show in no list.
 	Foreign bool `json:"foreign,omitempty"`
 	Hidden  bool `json:"hidden,omitempty"`
+	// InUse is the error code of calls that delete it; empty where they succeed.
+	InUse string `json:"inUse,omitempty"`
 	// Uploaded is when it was committed, Visible when lists begin to show it.
 	Uploaded time.Time `json:"uploaded"`
 	Visible  time.Time `json:"visible"`
@@ -185,6 +187,24 @@ func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
 	defer s.mu.Unlock()
 	a := s.accounts[accountID]
 	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
+}
+
+// SetInUse lets another product use a certificate: calls that delete it are refused with
+// a code, which need not be known, for instance InvalidStatus.DeleteProtection. An empty
+// code ends that. It reports whether the certificate was there. Whether the cloud refuses
+// such calls, and with which code, is unknown; by default nothing is in use.
+func (s *Server) SetInUse(accountID, site string, certID int64, code string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[accountID]
+	if a == nil || a.shelves[site] == nil {
+		return false
+	}
+	r := a.shelves[site].find(certID)
+	if r != nil {
+		r.InUse = code
+	}
+	return r != nil
 }
 
 // maxForeignName bounds a name in characters.

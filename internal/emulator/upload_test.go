@@ -384,6 +384,59 @@ func TestResourceIDsAreDistinct(t *testing.T) {
 	}
 }
 
+func TestACertificateInUseIsNotDeleted(t *testing.T) {
+	t.Parallel()
+	for code, status := range map[string]int{"InvalidStatus.DeleteProtection": 400, "Never.Seen": 400, "NoPermission": 403} {
+		s, c, _ := newTestServer(t, Options{SameCertIDs: true})
+		abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+		used, other := c.upload("used", p), c.upload("other", p)
+		if twin := abroad.upload("twin", p); twin != used || !s.SetInUse(testAccount, SiteChina, used, code) {
+			t.Fatalf("certificate %d of the other site, want %d", twin, used)
+		}
+		remove := func(c *client, id int64) result {
+			return c.call("DeleteUserCertificate", map[string]string{"CertId": formatID(id)})
+		}
+		if r := remove(c, used); r.code() != code || r.status != status {
+			t.Errorf("%s: %d %s", code, r.status, r.body)
+		}
+		if call := s.Journal()[len(s.Journal())-1]; call.Committed || call.Code != code {
+			t.Errorf("%s: journal %+v", code, call)
+		}
+		if a, b := remove(c, other), remove(abroad, used); a.code() != "" || b.code() != "" {
+			t.Errorf("%s: the others are not deleted: %q, %q", code, a.code(), b.code())
+		}
+		if r := c.call("UploadUserCertificate", map[string]string{"Name": "used", "Cert": p.cert, "Key": p.key}); r.code() != "NameRepeat" {
+			t.Errorf("%s: the name of one in use: %s", code, r.body)
+		}
+		if !s.SetInUse(testAccount, SiteChina, used, "") || remove(c, used).code() != "" {
+			t.Errorf("%s: no longer in use, but not deleted", code)
+		}
+		if s.SetInUse(testAccount, SiteChina, used, code) || s.SetInUse(otherID, SiteChina, used, code) || s.SetInUse(testAccount, "none", used, code) {
+			t.Errorf("%s: what is not there is in use", code)
+		}
+	}
+}
+
+func TestNamesHeldOverBothSites(t *testing.T) {
+	t.Parallel()
+	s, c, clock := newTestServer(t, Options{Unknowns: Unknowns{NamesSharedAcrossSites: true, NameHeldAfterDelete: time.Minute}})
+	abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+	id := c.upload("web", p)
+	again := func() string {
+		return abroad.call("UploadUserCertificate", map[string]string{"Name": "web", "Cert": p.cert, "Key": p.key}).code()
+	}
+	got := []string{again()}
+	if r := c.call("DeleteUserCertificate", map[string]string{"CertId": formatID(id)}); r.status != http.StatusOK {
+		t.Fatal(r.body)
+	}
+	got = append(got, again())
+	clock.advance(time.Minute)
+	got = append(got, again())
+	if diff := cmp.Diff([]string{"NameRepeat", "NameRepeat", ""}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestDeletesAndDetailsCheckTheirParameter(t *testing.T) {
 	t.Parallel()
 	_, c, _ := newTestServer(t, Options{})
