@@ -16,7 +16,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/tools/events"
 	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
@@ -98,12 +97,8 @@ func TestReferrers(t *testing.T) {
 			},
 		}
 	}
-	scheme := runtime.NewScheme()
-	if err := v1alpha1.AddToScheme(scheme); err != nil {
-		t.Fatal(err)
-	}
 	r := testReconciler()
-	r.Client = fake.NewClientBuilder().WithScheme(scheme).WithIndex(&v1alpha1.CloudCertificate{}, bySecret, secretBuckets).WithObjects(
+	r.Client = fake.NewClientBuilder().WithScheme(testScheme).WithIndex(&v1alpha1.CloudCertificate{}, bySecret, secretBuckets).WithObjects(
 		object("shop", "certificate", name, ""), object("shop", "credentials", "x", name), object("shop", "both", name, name),
 		object("shop", "neighbour", neighbour, ""), object("blog", "elsewhere", name, ""),
 	).Build()

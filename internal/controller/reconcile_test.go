@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/tools/events"
 	testingclock "k8s.io/utils/clock/testing"
@@ -34,6 +35,14 @@ const (
 	testSite    = cas.SiteChina
 )
 
+// testScheme has every kind that the operator reads or writes.
+var testScheme = func() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	return scheme
+}()
+
 // harness is a reconciler between a fake API server and an emulator over HTTP. Its
 // clock stands still until a test moves it; the client's own does not.
 type harness struct {
@@ -47,13 +56,7 @@ type harness struct {
 
 func newHarness(t *testing.T) *harness {
 	t.Helper()
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{clientgoscheme.AddToScheme, v1alpha1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	kube := fake.NewClientBuilder().WithScheme(scheme).WithStatusSubresource(&v1alpha1.CloudCertificate{}).Build()
+	kube := fake.NewClientBuilder().WithScheme(testScheme).WithStatusSubresource(&v1alpha1.CloudCertificate{}).Build()
 	server := emulator.New(emulator.Options{Accounts: []emulator.Account{{
 		ID: testAccount, AccessKeyID: "LTAItest", AccessKeySecret: "test-secret",
 	}}})

@@ -23,23 +23,39 @@ import (
 )
 
 // simAPI is an API server for one goroutine: resource versions, generations,
-// optimistic locks, a status apart, finalizers, and a log of what happened. What it
-// hands out is never changed afterwards.
+// optimistic locks, a status apart, finalizers, and a log of what happened to each
+// kind. What it hands out is never changed afterwards.
 type simAPI struct {
-	version int64
-	uids    int64
-	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
-	secrets map[types.NamespacedName]*corev1.Secret
-	log     []simEvent
-	stored  func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
+	version   int64
+	uids      int64
+	objects   map[types.NamespacedName]*v1alpha1.CloudCertificate
+	secrets   map[types.NamespacedName]*corev1.Secret
+	objectLog simLogbook
+	secretLog simLogbook
+	stored    func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
 
-// simEvent is a change of one object; one of the pairs is set, and a nil new one is a
-// deletion.
+// simLogbook is what watches of a kind show: what is there, and what happened.
+type simLogbook struct {
+	present  map[types.NamespacedName]client.Object
+	events   []simEvent
+	restored int // watches that have not come so far have to list again
+}
+
+// simEvent is a change of one object; nil is its deletion.
 type simEvent struct {
-	key                  types.NamespacedName
-	oldObject, newObject *v1alpha1.CloudCertificate
-	oldSecret, newSecret *metav1.PartialObjectMetadata
+	key    types.NamespacedName
+	object client.Object
+}
+
+// enter notes what became of an object.
+func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
+	l.events = append(l.events, simEvent{key: key, object: object})
+	if object == nil {
+		delete(l.present, key)
+		return
+	}
+	l.present[key] = object
 }
 
 func newSimAPI() *simAPI {
@@ -47,6 +63,9 @@ func newSimAPI() *simAPI {
 		version: 100,
 		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 		secrets: map[types.NamespacedName]*corev1.Secret{},
+
+		objectLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
+		secretLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
 	}
 }
 
@@ -65,11 +84,12 @@ func (a *simAPI) store(key types.NamespacedName, object *v1alpha1.CloudCertifica
 	old := a.objects[key]
 	if object == nil {
 		delete(a.objects, key)
+		a.objectLog.enter(key, nil)
 	} else {
 		object.ResourceVersion = a.nextVersion()
 		a.objects[key] = object
+		a.objectLog.enter(key, object)
 	}
-	a.log = append(a.log, simEvent{key: key, oldObject: old, newObject: object})
 	if a.stored != nil {
 		a.stored(key, old, object)
 	}
@@ -131,7 +151,7 @@ func (a *simAPI) putSecret(key types.NamespacedName, data map[string][]byte) {
 	if data == nil {
 		if old != nil {
 			delete(a.secrets, key)
-			a.log = append(a.log, simEvent{key: key, oldSecret: secretMeta(old)})
+			a.secretLog.enter(key, nil)
 		}
 		return
 	}
@@ -141,19 +161,7 @@ func (a *simAPI) putSecret(key types.NamespacedName, data map[string][]byte) {
 	}
 	secret.ResourceVersion = a.nextVersion()
 	a.secrets[key] = secret
-	event := simEvent{key: key, newSecret: secretMeta(secret)}
-	if old != nil {
-		event.oldSecret = secretMeta(old)
-	}
-	a.log = append(a.log, event)
-}
-
-func secretMeta(secret *corev1.Secret) *metav1.PartialObjectMetadata {
-	stripped, err := stripSecret(secret)
-	if err != nil {
-		panic(err)
-	}
-	return stripped.(*metav1.PartialObjectMetadata)
+	a.secretLog.enter(key, secret)
 }
 
 func encode(value any) []byte {
@@ -218,13 +226,13 @@ type simClient struct {
 func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	switch into := into.(type) {
 	case *v1alpha1.CloudCertificate:
-		if object := c.op.objects[key]; object != nil {
+		if object := c.op.object(key); object != nil {
 			object.DeepCopyInto(into)
 			return nil
 		}
 	case *metav1.PartialObjectMetadata:
-		if secret := c.op.secrets[key]; secret != nil {
-			secret.DeepCopyInto(into)
+		if secret := c.op.secrets.seen[key]; secret != nil {
+			secret.(*metav1.PartialObjectMetadata).DeepCopyInto(into)
 			return nil
 		}
 	default:
@@ -237,14 +245,14 @@ func (c simClient) List(_ context.Context, into client.ObjectList, options ...cl
 	o := &client.ListOptions{}
 	o.ApplyOptions(options)
 	list := into.(*v1alpha1.CloudCertificateList)
-	for _, key := range sortedKeys(c.op.objects) {
-		object := c.op.objects[key]
+	for _, key := range sortedKeys(c.op.objects.seen) {
+		object := c.op.object(key)
 		if o.Namespace != "" && o.Namespace != key.Namespace {
 			continue
 		}
 		if o.FieldSelector != nil {
 			name, _ := o.FieldSelector.RequiresExactMatch(bySecret)
-			if !slices.Contains(secretBuckets(object), name) {
+			if !slices.Contains(c.op.indexes[bySecret](object), name) {
 				continue
 			}
 		}

@@ -24,6 +24,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -45,11 +46,15 @@ func (w *simWorld) act() {
 			op.relist()
 			return
 		}
-		op.deliver(1 + w.random.IntN(3))
+		watch := []*simInformer{op.objects, op.secrets}[w.random.IntN(2)]
+		for range 1 + w.random.IntN(3) {
+			watch.next()
+		}
+		watch.resyncDue()
 	case dice < 78:
 		op := w.someOperator()
-		if keys := sortedKeys(op.objects); len(keys) > 0 {
-			op.enqueue(keys[w.random.IntN(len(keys))], 0) // an event comes twice
+		if keys := sortedKeys(op.objects.seen); len(keys) > 0 {
+			op.queue.Add(reconcile.Request{NamespacedName: keys[w.random.IntN(len(keys))]}) // an event comes twice
 		}
 	default:
 		w.events++
@@ -63,7 +68,7 @@ func (w *simWorld) someOperator() *simOperator {
 
 func (w *simWorld) runSomething() {
 	op := w.someOperator()
-	if due := op.due(); len(due) > 0 {
+	if due := op.queue.due(); len(due) > 0 {
 		op.run(due[w.random.IntN(len(due))])
 	}
 }
@@ -278,9 +283,9 @@ func (w *simWorld) edit(key types.NamespacedName) {
 // of another account.
 func (w *simWorld) restore(key types.NamespacedName) {
 	var old []*v1alpha1.CloudCertificate
-	for _, e := range w.api.log {
-		if e.newObject != nil && e.key == key && e.newObject.Status.CertID != 0 {
-			old = append(old, e.newObject)
+	for _, e := range w.api.objectLog.events {
+		if object, _ := e.object.(*v1alpha1.CloudCertificate); object != nil && e.key == key && object.Status.CertID != 0 {
+			old = append(old, object)
 		}
 	}
 	if len(old) == 0 {
@@ -428,7 +433,7 @@ var mutants = map[string]func(*simWorld){
 	"names from the status instead of the content": func(w *simWorld) {
 		w.rename = func(op *simOperator, name string) string {
 			status := int64(0)
-			if object := op.objects[w.identities[name[len(name)-30:len(name)-14]]]; object != nil {
+			if object := op.object(w.identities[name[len(name)-30:len(name)-14]]); object != nil {
 				status = object.Status.CertID
 			}
 			return fmt.Sprintf("%s%013d", name[:len(name)-13], status)
@@ -452,7 +457,7 @@ var mutants = map[string]func(*simWorld){
 	},
 	"deletes without proof": func(w *simWorld) {
 		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
-			object := op.objects[key]
+			object := op.object(key)
 			if object == nil || object.DeletionTimestamp.IsZero() || len(object.Finalizers) == 0 || object.Status.CertID == 0 {
 				return false
 			}
@@ -464,6 +469,7 @@ var mutants = map[string]func(*simWorld){
 		}
 	},
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
+	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
 	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },
 	"superseded versions are pruned immediately": func(w *simWorld) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
 }

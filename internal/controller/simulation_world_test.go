@@ -16,16 +16,18 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-logr/logr"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/clock"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -52,6 +54,8 @@ var (
 // may be killed, or others may act in between.
 type simWorld struct {
 	t          testing.TB
+	ctx        context.Context // ends with the world
+	cancel     context.CancelFunc
 	random     *rand.Rand
 	api        *simAPI
 	cloud      *emulator.Server
@@ -84,6 +88,7 @@ type simWorld struct {
 // simMutant breaks the protocol on purpose.
 type simMutant struct {
 	unlocked     bool                                      // writes without optimistic lock
+	deaf         bool                                      // Secrets wake nobody
 	rename       func(op *simOperator, name string) string // another name for an upload
 	lostAnswer   func(op *simOperator)                     // an upload's answer was lost
 	ownWriteAge  time.Duration
@@ -157,6 +162,7 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		announced: map[string]bool{}, foreign: map[int64]bool{}, uploaded: map[int64]string{},
 		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
+	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.settleDelay = 30 * time.Second
 	w.api.stored = w.observe
 	for _, site := range cas.Sites() {
@@ -165,7 +171,11 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 	return w
 }
 
-func (w *simWorld) close() { w.cloud.Close() }
+// close ends every operator, and the cloud.
+func (w *simWorld) close() {
+	w.cancel()
+	w.cloud.Close()
+}
 
 func (w *simWorld) violatef(format string, args ...any) {
 	w.report(fmt.Sprintf(format, args...))
@@ -177,27 +187,26 @@ func (w *simWorld) notef(format string, args ...any) {
 
 // simOperator is one process of the operator, with its own view of the API server.
 type simOperator struct {
-	world    *simWorld
-	name     string
-	r        *Reconciler
-	drift    *drift
-	cloud    *cas.Cloud
-	objects  map[types.NamespacedName]*v1alpha1.CloudCertificate
-	secrets  map[types.NamespacedName]*metav1.PartialObjectMetadata
-	cursor   int
-	queue    map[types.NamespacedName]time.Time
-	failures map[types.NamespacedName]int
-	busy     map[types.NamespacedName]bool
-	dead     bool
+	world   *simWorld
+	name    string
+	r       *Reconciler
+	drift   *drift
+	cloud   *cas.Cloud
+	objects *simInformer
+	secrets *simInformer
+	indexes map[string]client.IndexerFunc
+	queue   *simQueue
+	cancel  context.CancelFunc
+	dead    bool
 }
 
 // start starts an operator, as a new process does: with a fresh list of everything.
 func (w *simWorld) start() *simOperator {
 	w.started++
 	op := &simOperator{
-		world: w, name: fmt.Sprintf("op%d", w.started),
-		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{}, secrets: map[types.NamespacedName]*metav1.PartialObjectMetadata{},
-		queue: map[types.NamespacedName]time.Time{}, failures: map[types.NamespacedName]int{}, busy: map[types.NamespacedName]bool{},
+		world: w, name: fmt.Sprintf("op%d", w.started), indexes: map[string]client.IndexerFunc{},
+		objects: newSimInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
+		secrets: newSimInformer(&w.api.secretLog, &corev1.Secret{}),
 	}
 	cloud, err := cas.New(cas.Config{
 		Endpoints:   map[string]string{cas.SiteChina: "http://127.0.0.1:1", cas.SiteInternational: "http://127.0.0.1:2"},
@@ -223,127 +232,96 @@ func (w *simWorld) start() *simOperator {
 		Options: Options{
 			ClusterID: simCluster, Region: cas.SiteChina, MaxVersionsPerHour: 30,
 			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
+			MaxConcurrentReconciles: simWorkers,
 		},
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
-	op.drift = &drift{Reconciler: op.r, enqueue: func(_ context.Context, key client.ObjectKey) {
-		if w.onMissing != nil && op.r.memory.missing(op.objects[key]) {
+	op.begin()
+	w.operators = append(w.operators, op)
+	return op
+}
+
+// simWorkers are enough for what happens while a pass is under way.
+const simWorkers = 5
+
+// begin starts the real controller, which then waits for the simulation.
+func (op *simOperator) begin() {
+	w := op.world
+	ctx, cancel := context.WithCancel(w.ctx)
+	op.cancel = cancel
+	options := op.r.controllerOptions()
+	options.NewQueue = func(_ string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+		op.queue = newSimQueue(limiter)
+		return op.queue
+	}
+	mgr := &simManager{op: op}
+	if err := op.r.setup(ctx, mgr, reconcile.Func(op.reconcile), options); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { _ = mgr.controller.Start(ctx) }()
+	synctest.Wait()
+	send := op.drift.enqueue
+	op.drift.enqueue = func(ctx context.Context, key client.ObjectKey) {
+		if w.onMissing != nil && op.r.memory.missing(op.object(key)) {
 			w.onMissing(op, key)
 			return
 		}
-		op.enqueue(key, 0)
-	}}
-	op.r.began()
-	op.relist()
-	w.operators = append(w.operators, op)
-	return op
+		send(ctx, key)
+		synctest.Wait()
+	}
+	if w.deaf {
+		op.secrets.handler = toolscache.ResourceEventHandlerFuncs{}
+	}
+	for _, i := range []*simInformer{op.objects, op.secrets} {
+		i.list(true)
+	}
 }
 
 // stop ends an operator, dead or alive.
 func (w *simWorld) stop(op *simOperator) {
 	op.dead = true
+	op.cancel()
 	w.operators = slices.DeleteFunc(w.operators, func(o *simOperator) bool { return o == op })
 }
 
-func (op *simOperator) enqueue(key types.NamespacedName, after time.Duration) {
-	due := time.Now().Add(after)
-	if known, ok := op.queue[key]; !ok || due.Before(known) {
-		op.queue[key] = due
-	}
+// object is an object as the operator sees it, or nil.
+func (op *simOperator) object(key types.NamespacedName) *v1alpha1.CloudCertificate {
+	object, _ := op.objects.seen[key].(*v1alpha1.CloudCertificate)
+	return object
 }
 
-// relist is what a watch does that was interrupted, or a start: it takes over the
-// state of the API server, and everything is looked at.
+// relist interrupts both watches.
 func (op *simOperator) relist() {
-	w := op.world
-	op.cursor = len(w.api.log)
-	clear(op.objects)
-	clear(op.secrets)
-	for key, object := range w.api.objects {
-		op.objects[key] = object
-	}
-	for key, secret := range w.api.secrets {
-		op.secrets[key] = secretMeta(secret)
-	}
-	for key := range op.objects {
-		op.enqueue(key, 0)
-	}
+	op.objects.list(false)
+	op.secrets.list(false)
 }
 
-// deliver lets the watches show the next events.
-func (op *simOperator) deliver(n int) {
-	for ; n > 0 && op.cursor < len(op.world.api.log); n-- {
-		e := op.world.api.log[op.cursor]
-		op.cursor++
-		if e.oldSecret != nil || e.newSecret != nil {
-			op.showSecret(e)
-			continue
+// deliver lets the watches show everything.
+func (op *simOperator) deliver() {
+	for _, i := range []*simInformer{op.objects, op.secrets} {
+		for i.next() {
 		}
-		seen := op.objects[e.key]
-		if e.newObject == nil {
-			delete(op.objects, e.key)
-			op.enqueue(e.key, 0)
-			continue
-		}
-		op.objects[e.key] = e.newObject
-		if seen == nil || op.r.relevant().Update(event.UpdateEvent{ObjectOld: seen, ObjectNew: e.newObject}) {
-			op.enqueue(e.key, 0)
-		}
+		i.resyncDue()
 	}
 }
 
-func (op *simOperator) showSecret(e simEvent) {
-	shown := e.newSecret
-	if shown == nil {
-		delete(op.secrets, e.key)
-		shown = e.oldSecret
-	} else {
-		op.secrets[e.key] = shown
-	}
-	if e.newSecret != nil {
-		op.r.credentialsChanged(context.Background(), shown)
-	} else {
-		op.r.Accounts.drop(e.key)
-	}
-	for _, request := range op.r.referrers(context.Background(), shown) {
-		op.enqueue(request.NamespacedName, 0)
-	}
-}
-
-// due returns the keys whose time has come, in order.
-func (op *simOperator) due() []types.NamespacedName {
-	now := time.Now()
-	return slices.DeleteFunc(sortedKeys(op.queue), func(key types.NamespacedName) bool {
-		return op.busy[key] || op.queue[key].After(now)
-	})
-}
-
-// run does one pass over an object, and queues it as the controller would.
+// run lets the controller do one pass over an object.
 func (op *simOperator) run(key types.NamespacedName) {
-	if op.dead || op.busy[key] {
-		return
+	if !op.dead {
+		op.queue.hand(reconcile.Request{NamespacedName: key})
 	}
-	delete(op.queue, key)
-	op.busy[key] = true
-	defer delete(op.busy, key)
-	if op.world.onReconcile != nil && op.world.onReconcile(op, key) {
-		return
+}
+
+// reconcile is the real pass, which is watched.
+func (op *simOperator) reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	w := op.world
+	if w.onReconcile != nil && w.onReconcile(op, request.NamespacedName) {
+		return reconcile.Result{}, nil
 	}
-	ctx := log.IntoContext(context.Background(), logr.New(simLog{op: op}))
-	result, err := op.r.reconcileRequest(ctx, reconcile.Request{NamespacedName: key})
-	op.world.notef("%s pass %s: after %s, %v", op.name, key.Name, result.RequeueAfter, err)
-	op.world.checkText("an error", fmt.Sprint(err))
-	if err != nil {
-		op.failures[key]++
-		op.enqueue(key, min(time.Second<<min(op.failures[key]-1, 9), 5*time.Minute))
-		return
-	}
-	delete(op.failures, key)
-	if object := op.objects[key]; result.RequeueAfter > 0 {
-		op.enqueue(key, result.RequeueAfter)
-	} else if object != nil && op.r.relevant().Update(event.UpdateEvent{ObjectOld: object, ObjectNew: object}) {
-		op.enqueue(key, resyncPeriod)
-	}
+	result, err := op.r.reconcileRequest(ctx, request)
+	w.notef("%s pass %s: after %s, %v", op.name, request.Name, result.RequeueAfter, err)
+	w.checkText("an error", fmt.Sprint(err))
+	return result, err
 }
 
 // step is one external step of an operator that has an effect. The first error keeps
@@ -624,11 +602,13 @@ func (w *simWorld) quiesce() {
 		w.stop(w.operators[1])
 	}
 	if len(w.operators) == 0 || w.operators[0].dead {
-		w.operators = nil
+		for _, op := range slices.Clone(w.operators) {
+			w.stop(op)
+		}
 		w.start()
 	}
 	op := w.operators[0]
-	op.relist()
+	w.checkAwake(op)
 	w.settle(op, 26*time.Hour)
 	for range 3 {
 		for _, p := range op.drift.places(context.Background()) {
@@ -643,11 +623,11 @@ func (w *simWorld) quiesce() {
 func (w *simWorld) settle(op *simOperator, limit time.Duration) {
 	end := time.Now().Add(limit)
 	for passes := 0; ; passes++ {
-		op.deliver(1 << 30)
+		op.deliver()
 		if op.dead {
 			return
 		}
-		if due := op.due(); len(due) > 0 {
+		if due := op.queue.due(); len(due) > 0 {
 			op.run(due[0])
 			if passes > 20000 {
 				w.violatef("no rest after %d passes", passes)
@@ -655,10 +635,10 @@ func (w *simWorld) settle(op *simOperator, limit time.Duration) {
 			}
 			continue
 		}
-		next := end
-		for _, at := range op.queue {
-			if at.Before(next) {
-				next = at
+		next := op.queue.soonest(end)
+		for _, i := range []*simInformer{op.objects, op.secrets} {
+			if i.resync.Before(next) {
+				next = i.resync
 			}
 		}
 		time.Sleep(max(time.Until(next), 0))
@@ -670,6 +650,35 @@ func (w *simWorld) settle(op *simOperator, limit time.Duration) {
 
 // callsPerEvent bounds the uploads and deletes that one thing from outside may lead to.
 const callsPerEvent = 12
+
+// checkAwake lets an operator finish what it was woken for, without a resync that would
+// hide what it missed, and says whether each object has come to its Secret.
+func (w *simWorld) checkAwake(op *simOperator) {
+	for _, i := range []*simInformer{op.objects, op.secrets} {
+		i.resync = time.Now().Add(*CacheOptions(nil).SyncPeriod)
+	}
+	w.settle(op, 2*time.Hour)
+	for _, key := range sortedKeys(w.api.objects) {
+		if object := w.api.objects[key]; object.DeletionTimestamp.IsZero() {
+			w.checkContent(key, object)
+		}
+	}
+}
+
+// checkContent says whether an object names what its spec and Secret ask for.
+func (w *simWorld) checkContent(key types.NamespacedName, object *v1alpha1.CloudCertificate) (reason string) {
+	status := &object.Status
+	want, content := w.wanted(object)
+	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason != want {
+		w.violatef("%s: conditions %s, want %s", key.Name, encode(status.Conditions), want)
+		return ""
+	}
+	if _, current, _ := bundle.ParseName(status.Name); want == v1alpha1.ReasonSynced && current != content && w.rename == nil {
+		w.violatef("%s: %s is not the content of its Secret, %s", key.Name, status.Name, content)
+	}
+	return want
+}
 
 // checkRest compares the world at rest with what was promised.
 func (w *simWorld) checkRest() {
@@ -709,13 +718,7 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 		w.violatef("%s is still being deleted: %s", key.Name, encode(status.Conditions))
 		return
 	}
-	want, content := w.wanted(object)
-	i := slices.IndexFunc(status.Conditions, func(c metav1.Condition) bool { return c.Type == v1alpha1.ConditionReady })
-	if i < 0 || status.Conditions[i].Reason != want {
-		w.violatef("%s: conditions %s, want %s", key.Name, encode(status.Conditions), want)
-		return
-	}
-	if want != v1alpha1.ReasonSynced {
+	if w.checkContent(key, object) != v1alpha1.ReasonSynced {
 		return // without its Secret nothing can be repaired, and absence alone changes no status
 	}
 	c, ok := all[status.CertID]
@@ -732,9 +735,6 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	}
 	if int(status.HistoryTotal) != len(status.History) {
 		w.violatef("%s: %d versions in history, %d shown", key.Name, status.HistoryTotal, len(status.History))
-	}
-	if _, current, _ := bundle.ParseName(status.Name); current != content && w.rename == nil {
-		w.violatef("%s: %s is not the content of its Secret, %s", key.Name, status.Name, content)
 	}
 	limit := object.Spec.RevisionHistoryLimit
 	shared := w.sharedAtRest(object)
