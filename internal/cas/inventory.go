@@ -38,6 +38,9 @@ type Entry struct {
 	// Refuted reports whether a digest has shown that the certificate is not what its
 	// name says; see Inventory.Refute.
 	Refuted bool
+	// Appeared reports whether the certificate was first seen after the first complete
+	// sweep of this process had begun, which would have listed an older one.
+	Appeared bool
 }
 
 // with returns the entry with what an earlier one of the same certificate knew and no
@@ -46,6 +49,7 @@ func (e Entry) with(earlier Entry) Entry {
 	e.Seen = later(e.Seen, earlier.Seen)
 	e.Uploaded = later(e.Uploaded, earlier.Uploaded)
 	e.Refuted = e.Refuted || earlier.Refuted
+	e.Appeared = earlier.Appeared
 	return e
 }
 
@@ -133,6 +137,14 @@ func (v *Inventory) Refute(certID int64) {
 			}
 		}
 	}
+}
+
+// Retry forgets that the last sweep failed: the next one that is asked for begins at
+// once.
+func (v *Inventory) Retry() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.failure = sweepFailure{}
 }
 
 // Trust notes that the last complete sweep is plausible beside what else is known,
@@ -230,6 +242,7 @@ func (v *Inventory) seen(listed []Certificate, now time.Time) []Entry {
 			continue
 		}
 		e := entryOf(c, now)
+		e.Appeared = !v.swept.IsZero()
 		v.insert(identity, e)
 		entries = append(entries, e)
 	}
@@ -291,6 +304,7 @@ func (v *Inventory) replace(began time.Time, listed []Entry, unreadable int) {
 	before := v.entries
 	v.entries = make(map[string][]Entry, len(before))
 	enter := func(identity string, e Entry) {
+		e.Appeared = !v.swept.IsZero()
 		if at, known := position(before[identity], e.CertID); known {
 			e = e.with(before[identity][at])
 		}
