@@ -58,6 +58,8 @@ type drift struct {
 	*Reconciler
 	// enqueue has an object looked at, after those that came by a change.
 	enqueue func(context.Context, client.ObjectKey)
+
+	lost sync.Map // the places where the last look missed something: driftPlace to *cas.Client
 }
 
 // NeedLeaderElection says that only the leader looks.
@@ -67,7 +69,10 @@ func (d *drift) NeedLeaderElection() bool { return true }
 // its own, so that operators that share an account do not look at the same time.
 func (d *drift) Start(ctx context.Context) error {
 	if d.Options.DriftInterval > 0 {
-		keepLooking(ctx, d.Options.DriftInterval, d.places, d.round)
+		keepLooking(ctx, d.Options.DriftInterval, func(ctx context.Context) []driftPlace {
+			d.recount(ctx)
+			return d.places(ctx)
+		}, d.round)
 	}
 	return nil
 }
@@ -190,6 +195,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
 		pace = doubtPace
 	}
+	sweeps.WithLabelValues(p.site, "success").Inc()
 	cloud.Inventory().Trust()
 	for _, o := range d.claims(ctx, p) {
 		if d.isOutdated(o, cloud) {
@@ -229,14 +235,32 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 			"account", p.account, "site", p.site, "problem", err.Error())
 		return nil, nil
 	}
-	sweeps.WithLabelValues(p.site, "success").Inc()
+	d.lost.Store(p, cloud)
+	return cloud, d.count(ctx, p, cloud)
+}
+
+// count returns the objects of a place whose certificate was not there when the list was
+// last read, nor seen since, and measures how many there are.
+func (d *drift) count(ctx context.Context, p driftPlace, cloud *cas.Client) []*v1alpha1.CloudCertificate {
 	v := cloud.Inventory()
 	gone := slices.DeleteFunc(d.claims(ctx, p), func(o *v1alpha1.CloudCertificate) bool {
 		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
 			slices.ContainsFunc(v.Entries(d.identity(o)), func(e cas.Entry) bool { return e.CertID == o.Status.CertID })
 	})
 	missing.WithLabelValues(p.account, p.site).Set(float64(len(gone)))
-	return cloud, gone
+	if len(gone) == 0 {
+		d.lost.Delete(p)
+	}
+	return gone
+}
+
+// recount measures again where something was missing: it may have been repaired. It
+// calls nobody.
+func (d *drift) recount(ctx context.Context) {
+	d.lost.Range(func(p, cloud any) bool {
+		d.count(ctx, p.(driftPlace), cloud.(*cas.Client))
+		return true
+	})
 }
 
 // clientFor returns a client with the credentials of an object in a place. An object
