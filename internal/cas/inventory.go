@@ -147,6 +147,10 @@ func (v *Inventory) Retry() {
 	v.failure = sweepFailure{}
 }
 
+// Crowded reports whether look-ups of single certificates have cost as much as a sweep
+// by now, or one is under way for others already.
+func (v *Inventory) Crowded() bool { return v.crowded() }
+
 // Trust notes that the last complete sweep is plausible beside what else is known,
 // so that what it does not list may be taken for gone.
 func (v *Inventory) Trust() {

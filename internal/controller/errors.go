@@ -90,25 +90,45 @@ func isStale(err error) bool {
 	return errors.Is(err, errStale) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)
 }
 
-// unprovenError says that a certificate cannot be proven to be ours.
-type unprovenError struct {
-	certID        int64
-	name, problem string
-}
+// unprovenError says why a certificate cannot be proven to be ours.
+type unprovenError struct{ problem string }
 
-func (e *unprovenError) Error() string {
-	return fmt.Sprintf("certificate %d (%s) is left alone: %s", e.certID, e.name, e.problem)
-}
+func (e *unprovenError) Error() string { return e.problem }
 
-// sharedError says that somebody else uploads under our identity.
-type sharedError struct {
+// currentMissingError says that a list does not show the current version: without it,
+// no superseded one is deleted.
+type currentMissingError struct {
 	certID int64
 	name   string
 }
 
+func (e *currentMissingError) Error() string {
+	return fmt.Sprintf("the cloud does not list the current certificate %s, and they may be all that is left; "+
+		"the next look for drift uploads it again, and a new value of the annotation %s does so now", nameAndID(e.name, e.certID), v1alpha1.AnnotationResync)
+}
+
+// unreadableError says that a list holds entries of which it is unknown whose they are.
+type unreadableError struct{ count int }
+
+func (e *unreadableError) Error() string {
+	return fmt.Sprintf("%d entries of the account's list cannot be read, and may be certificates of this object; look for them in the console", e.count)
+}
+
+// sharedError says that a newer version under the identity of an object was not
+// uploaded by this process.
+type sharedError struct {
+	certID   int64
+	name     string
+	appeared bool // while this process was running
+}
+
 func (e *sharedError) Error() string {
-	return fmt.Sprintf("certificate %d (%s) is newer and was not uploaded by this operator: another cluster seems to use the same cluster id; "+
-		"nothing of this object is deleted until that ends; give each cluster its own --cluster-id", e.certID, e.name)
+	if e.appeared {
+		return fmt.Sprintf("certificate %s is newer and was not uploaded by this operator: another cluster seems to use the same cluster id; "+
+			"nothing of this object is deleted until that ends; give each cluster its own --cluster-id", nameAndID(e.name, e.certID))
+	}
+	return fmt.Sprintf("certificate %s is newer than the current one, and it is unknown who uploaded it: the status may have been restored from a backup, "+
+		"or another cluster uses the same cluster id; nothing of this object is deleted until it is renewed the next time", nameAndID(e.name, e.certID))
 }
 
 // failureMessage says what the cloud answered, or that it did not.

@@ -67,17 +67,18 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 		return reconcile.Result{}, nil
 	}
 	if why := untouched(object); why != "" {
-		return r.release(ctx, object, why)
+		return r.release(ctx, object, ending{why: why})
 	}
 	next := object.DeepCopy()
-	err := r.cleanUp(ctx, next)
+	alone, err := r.cleanUp(ctx, next)
+	r.noteOtherFailure(object, err)
 	switch {
 	case err == nil:
-		return r.release(ctx, next, unlisted(next))
+		return r.release(ctx, next, ending{why: unlisted(next, alone), alone: alone})
 	case isStale(err):
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	case r.overdue(object, err):
-		return r.release(ctx, next, err.Error())
+		return r.release(ctx, next, ending{why: plainly(err), alone: alone})
 	}
 	out := r.judgeDeletion(next, err)
 	if out.quiet {
@@ -103,22 +104,32 @@ func untouched(object *v1alpha1.CloudCertificate) string {
 }
 
 // unlisted says that a status names certificates which a complete list did not show,
-// and which were therefore not deleted: they are gone, or not ours to see.
-func unlisted(object *v1alpha1.CloudCertificate) string {
+// and which were therefore not deleted: they are gone, or not ours to see. What the list
+// shows and is left alone is none of them.
+func unlisted(object *v1alpha1.CloudCertificate, alone []cas.Entry) string {
+	for _, e := range alone {
+		dropCertificate(&object.Status, e.CertID)
+	}
 	if object.Status.CertID == 0 && len(object.Status.History) == 0 {
 		return ""
 	}
 	return "the cloud does not list the rest"
 }
 
+// ending is how a deletion ends.
+type ending struct {
+	why   string      // something of the object may stay in the cloud
+	alone []cas.Entry // which hold names of the object and are not its certificates
+}
+
 // release takes the finalizer off. What is known to stay in the cloud is named, also
 // where the answer to the write was lost: the object may be gone by then.
-func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, why string) (reconcile.Result, error) {
+func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, end ending) (reconcile.Result, error) {
 	err := r.setFinalizer(ctx, object, false)
 	if isStale(err) {
 		return r.retryPublish(object, err)
 	}
-	r.announceRelease(ctx, object, why)
+	r.announceRelease(ctx, object, end)
 	if err != nil {
 		return r.retryPublish(object, err)
 	}
@@ -126,80 +137,123 @@ func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertific
 	return reconcile.Result{}, nil
 }
 
-// announceRelease says what a released object leaves in the cloud, if anything.
-func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.CloudCertificate, why string) {
-	if why == "" {
-		log.FromContext(ctx).Info("Deleted from the cloud")
+// announceRelease says what a released object leaves in the cloud, if anything. In a
+// namespace that is being deleted no event can be made: log and metric say it too.
+func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.CloudCertificate, end ending) {
+	var notes []string
+	if end.why != "" {
+		stays := "whatever it has in the cloud"
+		if object.Status.CertID != 0 || len(object.Status.History) > 0 {
+			stays = fmt.Sprintf("account %q, site %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
+		}
+		notes = append(notes, fmt.Sprintf("released, because %s; not deleted: %s", end.why, stays))
+	}
+	if len(end.alone) > 0 {
+		notes = append(notes, "left alone, because they hold names of this object and may not be its certificates: "+namesOf(end.alone))
+	}
+	if len(notes) == 0 {
+		log.FromContext(ctx).Info("Released; nothing of it is in the cloud")
 		return
 	}
-	stays := "whatever it has in the cloud"
-	if object.Status.CertID != 0 || len(object.Status.History) > 0 {
-		stays = fmt.Sprintf("account %q, site %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
-	}
-	log.FromContext(ctx).Info("Released with what may be in the cloud", "reason", why, "stays", stays)
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s",
-		truncate(fmt.Sprintf("released, because %s; not deleted: %s", why, stays)))
+	note := strings.Join(notes, "; ")
+	log.FromContext(ctx).Info("Released with what may be in the cloud", "note", note)
+	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s", truncate(note))
 }
 
-// overdue says that a deletion has waited long enough.
+// namesOf names the first few of listed certificates.
+func namesOf(entries []cas.Entry) string {
+	var names []string
+	for _, e := range entries {
+		names = append(names, nameAndID(e.Name, e.CertID))
+	}
+	return few(names, 0)
+}
+
+// noteOtherFailure notes when a deletion fails for another reason than a refusal: what
+// is refused after that has not lasted since the deletion began. To wait is no failure.
+func (r *Reconciler) noteOtherFailure(object *v1alpha1.CloudCertificate, err error) {
+	_, settling := errors.AsType[*settlingError](err)
+	if err != nil && !settling && !isStale(err) && !cas.IsThrottled(err) && !isRefusal(err) {
+		r.memory.otherwise(object, r.Clock.Now())
+	}
+}
+
+// overdue reports whether a deletion has waited long enough for what may never help.
 func (r *Reconciler) overdue(object *v1alpha1.CloudCertificate, err error) bool {
-	left, limited := r.untilOrphan(object)
-	return hopeless(err) && limited && left <= 0
+	at, limited := r.orphanAt(object)
+	return isRefusal(err) && limited && !r.Clock.Now().Before(at)
 }
 
-// hopeless says that a deletion may wait for ever: for credentials that do not come or
-// that the cloud does not take any more, or for another operator under the same
-// identity to end.
-func hopeless(err error) bool {
-	_, missing := errors.AsType[*credentialsError](err)
-	_, shared := errors.AsType[*sharedError](err)
-	return missing || shared || cas.IsUnauthenticated(err)
-}
-
-// untilOrphan is the time until a deleted object may be released with what it has in
-// the cloud, if ever.
-func (r *Reconciler) untilOrphan(object *v1alpha1.CloudCertificate) (time.Duration, bool) {
-	if r.Options.OrphanAfter == 0 {
-		return 0, false
+// orphanAt is when a deleted object may be released with what it has in the cloud, if
+// ever: when it was refused for all of --orphan-after, as far as this process knows.
+func (r *Reconciler) orphanAt(object *v1alpha1.CloudCertificate) (time.Time, bool) {
+	since := object.DeletionTimestamp.Time
+	if other := r.memory.otherwiseAt(object); other.After(since) {
+		since = other
 	}
-	return object.DeletionTimestamp.Add(r.Options.OrphanAfter).Sub(r.Clock.Now()), true
+	return since.Add(r.Options.OrphanAfter), r.Options.OrphanAfter > 0
 }
 
 // cleanUp deletes every certificate of this identity, once a complete sweep shows
 // them all: one that began when no upload can be in flight any more. A nil error
-// means that none is left.
-func (r *Reconciler) cleanUp(ctx context.Context, next *v1alpha1.CloudCertificate) error {
+// means that none is left but those to leave alone.
+func (r *Reconciler) cleanUp(ctx context.Context, next *v1alpha1.CloudCertificate) (alone []cas.Entry, err error) {
 	site := r.site(next)
 	cloud, err := r.Accounts.lastClient(ctx, next, site)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	here := place{account: account(ctx, cloud), site: site}
 	if moved(&next.Status, here) {
 		settleIn(next, here) // first say so; what is in the old place stays there
-		return &settlingError{until: r.Clock.Now()}
+		return nil, &settlingError{until: r.Clock.Now()}
 	}
+	sameAccount := here.account != "" && next.Status.AccountID != ""
 	settleIn(next, here)
 	if err := r.swept(cloud, r.quietSince(next)); err != nil {
-		return err
+		return nil, err
 	}
 	v := cloud.Inventory()
-	if e := r.sharedWith(next, v); e != nil {
-		return &sharedError{certID: e.CertID, name: e.Name}
+	if shared := r.sharedWith(next, v); shared != nil {
+		return nil, shared
 	}
-	entries, complete := r.mine(next, v)
+	entries, alone, complete := r.mine(next, v)
 	if !complete { // the list may lag behind the upload of the current one
 		if err := r.swept(cloud, next.Status.LastUploadTime.Add(cas.DefaultOwnWriteAge)); err != nil {
-			return err
+			return alone, err
 		}
-		entries, _ = r.mine(next, v)
+		entries, alone, _ = r.mine(next, v)
 	}
+	if !sameAccount && isElsewhere(&next.Status, entries) {
+		r.memory.askAgain(next, r.Clock.Now())
+		return alone, &remainingError{left: unprovenAccount(entries)}
+	}
+	if err := r.removeAll(ctx, next, cloud, entries, nil); err != nil {
+		return alone, err
+	}
+	if count := v.Unreadable(); count > 0 {
+		r.memory.askAgain(next, r.Clock.Now())
+		return alone, &unreadableError{count: count}
+	}
+	return alone, nil
+}
+
+// isElsewhere reports whether a list shows certificates of an object, but none of those
+// that its status names: without an account to compare, it may be another account's.
+func isElsewhere(status *v1alpha1.CloudCertificateStatus, entries []cas.Entry) bool {
+	if status.CertID == 0 && len(status.History) == 0 {
+		return false
+	}
+	return len(entries) > 0 && !slices.ContainsFunc(entries, func(e cas.Entry) bool { return isNamed(status, e) })
+}
+
+// unprovenAccount is why nothing is deleted where a list may be another account's.
+func unprovenAccount(entries []cas.Entry) (left []undeleted) {
+	why := &unprovenError{problem: "the account of the credentials cannot be learned, and its list shows nothing that the status names: it may be another account"}
 	for _, e := range entries {
-		if err := r.deleteEntry(ctx, next, cloud, e); err != nil {
-			return err
-		}
+		left = append(left, undeleted{certID: e.CertID, name: e.Name, err: why})
 	}
-	return nil
+	return left
 }
 
 // swept waits for a time to come, and then for a complete sweep that began later.
@@ -212,7 +266,7 @@ func (r *Reconciler) swept(cloud *cas.Client, since time.Time) error {
 
 // quietSince is when every upload that may have been sent for a deleted object has
 // ended: by this process, which knows, or by one before it, which ended before this
-// one began.
+// one began. A list that was not good enough is read once more.
 func (r *Reconciler) quietSince(object *v1alpha1.CloudCertificate) time.Time {
 	last := object.DeletionTimestamp.Time
 	for _, t := range []time.Time{r.memory.sent(object), r.began()} {
@@ -220,102 +274,101 @@ func (r *Reconciler) quietSince(object *v1alpha1.CloudCertificate) time.Time {
 			last = t
 		}
 	}
-	return last.Add(r.Options.SettleDelay)
+	last = last.Add(r.Options.SettleDelay)
+	if again := r.memory.askedAgain(object); again.After(last) {
+		return again // the list that is at hand was not good enough
+	}
+	return last
 }
 
 // mine are the listed certificates of this identity, the oldest first and the current
-// one last. They are not complete if the current one is not among them, and nobody
-// knows why.
-func (r *Reconciler) mine(next *v1alpha1.CloudCertificate, v *cas.Inventory) (entries []cas.Entry, complete bool) {
+// one last, and those to leave alone: not ours, or not known to be while a name of the
+// object is in conflict. They are not complete if the current one is not among them, and
+// nobody knows why.
+func (r *Reconciler) mine(next *v1alpha1.CloudCertificate, v *cas.Inventory) (entries, alone []cas.Entry, complete bool) {
 	current := next.Status.CertID
-	entries = v.Entries(r.identity(next))
-	slices.Reverse(entries)
-	i := slices.IndexFunc(entries, func(e cas.Entry) bool { return e.CertID == current })
-	if i < 0 {
-		return entries, current == 0 || v.Wrote(current)
-	}
-	return append(slices.Delete(slices.Clone(entries), i, i+1), entries[i]), true
-}
-
-// deleteEntry deletes one certificate of a deleted object, unless its digest refutes
-// that it is ours.
-func (r *Reconciler) deleteEntry(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, e cas.Entry) error {
-	status := &next.Status
-	fingerprint := status.Certificate.FingerprintSHA256
-	if e.CertID != status.CertID {
-		fingerprint = ""
-		for _, h := range status.History {
-			if h.CertID == e.CertID {
-				fingerprint = h.FingerprintSHA256
-			}
+	complete = current == 0 || v.Wrote(current)
+	var last []cas.Entry
+	for _, e := range slices.Backward(v.Entries(r.identity(next))) {
+		complete = complete || e.CertID == current
+		switch {
+		case isNotOurs(next, e), inConflict(next) && e.Uploaded.IsZero() && !isNamed(&next.Status, e):
+			alone = append(alone, e)
+		case e.CertID == current:
+			last = append(last, e)
+		default:
+			entries = append(entries, e)
 		}
 	}
-	if next.Spec.Type != v1alpha1.CertificateTypeSM && isDigest(e.SHA256) && isDigest(fingerprint) && !strings.EqualFold(e.SHA256, fingerprint) {
-		return &unprovenError{certID: e.CertID, name: e.Name, problem: "its digest is another than it was"}
-	}
-	if err := r.unchanged(ctx, next); err != nil {
-		return err
-	}
-	if err := cloud.Delete(ctx, e.CertID); err != nil && !cas.IsNotFound(err) {
-		return err
-	}
-	cloud.Inventory().Deleted(e.CertID, e.Name)
-	dropVersion(status, e.CertID)
-	if e.CertID == status.CertID {
-		status.CertID, status.ResourceID, status.CertIdentifier, status.Name = 0, "", "", ""
-		status.ContentHash, status.LastUploadTime = "", metav1.Time{}
-		status.SecretUID, status.SecretResourceVersion = "", ""
-		status.Certificate = v1alpha1.CertificateFacts{}
-	}
-	return nil
+	return append(entries, last...), alone, complete
 }
 
 // judgeDeletion decides what a person is told of a deletion that goes on, and when it
-// does.
+// does. A conflict about a name stays the reason: it is all that a restart knows of
+// certificates which are not ours.
 func (r *Reconciler) judgeDeletion(next *v1alpha1.CloudCertificate, err error) outcome {
-	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonDeletionBlocked, message: deletionProblem(err), err: err}
-	refusal, _ := errors.AsType[*cas.Error](err)
-	settling, isSettling := errors.AsType[*settlingError](err)
-	_, isMissing := errors.AsType[*credentialsError](err)
-	_, isShared := errors.AsType[*sharedError](err)
-	_, isUnproven := errors.AsType[*unprovenError](err)
-	switch {
-	case isSettling:
-		return outcome{
-			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: err.Error(),
-			requeueAfter: max(settling.until.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
-		}
-	case cas.IsThrottled(err):
-		said := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
-		message := "being deleted; waiting for the list of what is in the account"
-		if refusal.Action == cas.ActionDelete {
-			message = "being deleted; waiting for the account's rate limit"
-		}
-		return outcome{
-			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: message,
-			quiet:        said != nil && (said.Reason == v1alpha1.ReasonDeletionBlocked || said.Reason == v1alpha1.ReasonCredentialsUnavailable),
-			requeueAfter: max(refusal.RetryAfter, 10*time.Millisecond),
-		}
-	case isMissing, cas.IsUnauthenticated(err):
-		out = r.slow(next, v1alpha1.ReasonCredentialsUnavailable, out.message)
-	case isShared, isUnproven, refusal != nil && (refusal.Class != cas.Transient || refusal.UnknownCode && refusal.HTTPStatus < 500):
-		out = r.slow(next, v1alpha1.ReasonDeletionBlocked, out.message)
-	case refusal != nil && refusal.RetryAfter > 0:
-		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again
-	}
-	if left, limited := r.untilOrphan(next); limited && left > 0 && hopeless(err) {
-		at := next.DeletionTimestamp.Add(r.Options.OrphanAfter)
-		out.message += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
-		out.requeueAfter = min(out.requeueAfter, left+time.Second)
+	out := r.judgeCleanUp(next, err)
+	if inConflict(next) {
+		out.reason, out.stalled = v1alpha1.ReasonNameConflict, true
 	}
 	return out
 }
 
-// deletionProblem says why a deletion does not end, and how it could.
-func deletionProblem(err error) string {
-	const wayOut = `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
-		return fmt.Sprintf("certificates cannot be deleted from the cloud: %s: %s", refusal.Action, refusal.Summary()) + wayOut
+func (r *Reconciler) judgeCleanUp(next *v1alpha1.CloudCertificate, err error) outcome {
+	refusal, _ := errors.AsType[*cas.Error](err)
+	if settling, ok := errors.AsType[*settlingError](err); ok {
+		return outcome{
+			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: err.Error(),
+			requeueAfter: max(settling.until.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
+		}
 	}
-	return "certificates cannot be deleted from the cloud: " + err.Error() + wayOut
+	if cas.IsThrottled(err) {
+		return waitingForLimit(next, refusal)
+	}
+	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonDeletionBlocked, err: err}
+	if _, missing := errors.AsType[*credentialsError](err); missing || cas.IsUnauthenticated(err) {
+		out.reason = v1alpha1.ReasonCredentialsUnavailable
+	}
+	_, remaining := errors.AsType[*remainingError](err)
+	switch {
+	case remaining, isRefusal(err), refusal != nil && refusal.UnknownCode:
+		out.err, out.requeueAfter = nil, r.retryDelay(err, r.memory.failed(next))
+	case refusal != nil && refusal.RetryAfter > 0:
+		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again
+	}
+	end := `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
+	if at, limited := r.orphanAt(next); limited && isRefusal(err) {
+		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
+		out.requeueAfter = min(out.requeueAfter, max(at.Sub(r.Clock.Now()), 0)+time.Second)
+	}
+	out.message = truncateTo(maxMessage-len(end), deletionProblem(next, err)) + end
+	return out
+}
+
+// waitingForLimit is the outcome of a deletion that has to wait for the list, or for its
+// turn.
+func waitingForLimit(next *v1alpha1.CloudCertificate, refusal *cas.Error) outcome {
+	message := "being deleted; waiting for the list of what is in the account"
+	if refusal.Action == cas.ActionDelete {
+		message = "being deleted; waiting for the account's rate limit"
+	}
+	said := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
+	blocked := []string{v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonNameConflict}
+	return outcome{
+		ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: message,
+		quiet:        said != nil && slices.Contains(blocked, said.Reason),
+		requeueAfter: max(refusal.RetryAfter, 10*time.Millisecond),
+	}
+}
+
+// deletionProblem says which certificates stay, as far as that is known, and why.
+func deletionProblem(object *v1alpha1.CloudCertificate, err error) string {
+	if _, remaining := errors.AsType[*remainingError](err); remaining {
+		return "certificates cannot be deleted from the cloud: " + plainly(err)
+	}
+	names := leftBehind(&object.Status)
+	if names != "" {
+		names += " "
+	}
+	return fmt.Sprintf("certificates %scannot be deleted from the cloud: %s", names, plainly(err))
 }

@@ -39,6 +39,7 @@ type recollection struct {
 	superseded     [2]string // the resourceVersions that our last writes replaced
 	staleVersion   string    // the one that the cache showed although it was behind
 	staleTimes     int       // how often
+	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 	lasting
 }
 
@@ -48,6 +49,7 @@ type lasting struct {
 	pruneFailures int
 	pruneAfter    time.Time
 	pruneProblem  string
+	proving       time.Time // since when a list is wanted that proves what may be pruned
 }
 
 // of returns what is remembered of an object, and makes room for it. The caller
@@ -172,6 +174,16 @@ func (m *memory) answered(object client.Object) {
 	with(m, object, func(known *recollection) any { known.asked = time.Time{}; return nil })
 }
 
+// askAgain notes that the list has to be read once more, from now on.
+func (m *memory) askAgain(object client.Object, now time.Time) {
+	with(m, object, func(known *recollection) any { known.asked = now; return nil })
+}
+
+// askedAgain returns since when the list has to be read once more.
+func (m *memory) askedAgain(object client.Object) time.Time {
+	return peek(m, object, func(known recollection) time.Time { return known.asked })
+}
+
 // miss notes that a sweep did not list the current version.
 func (m *memory) miss(object *v1alpha1.CloudCertificate) {
 	with(m, object, func(known *recollection) any { known.missing = object.Status.CertID; return nil })
@@ -287,7 +299,7 @@ func (m *memory) pruneProblem(object client.Object) string {
 // prunedWell ends what is remembered of prunes that failed.
 func (m *memory) prunedWell(object client.Object) {
 	with(m, object, func(known *recollection) any {
-		known.pruneFailures, known.pruneAfter, known.pruneProblem = 0, time.Time{}, ""
+		known.pruneFailures, known.pruneAfter, known.pruneProblem, known.proving = 0, time.Time{}, "", time.Time{}
 		return nil
 	})
 }
@@ -298,7 +310,7 @@ func (m *memory) prunedBadly(object client.Object, problem string) (failures int
 	with(m, object, func(known *recollection) any {
 		failures, again = known.pruneFailures, known.pruneProblem == problem
 		known.pruneFailures++
-		known.pruneProblem = problem
+		known.pruneProblem, known.proving = problem, time.Time{}
 		return nil
 	})
 	return failures, again
@@ -307,4 +319,25 @@ func (m *memory) prunedBadly(object client.Object, problem string) (failures int
 // pruneNotBefore puts the next prune off.
 func (m *memory) pruneNotBefore(object client.Object, at time.Time) {
 	with(m, object, func(known *recollection) any { known.pruneAfter = at; return nil })
+}
+
+// proving notes that a list is wanted that proves what may be pruned, and returns since
+// when: one that was read later answers it.
+func (m *memory) proving(object client.Object, now time.Time) time.Time {
+	return with(m, object, func(known *recollection) time.Time {
+		if known.proving.IsZero() {
+			known.proving = now
+		}
+		return known.proving
+	})
+}
+
+// otherwise notes that a deletion failed for another reason than a refusal.
+func (m *memory) otherwise(object client.Object, now time.Time) {
+	with(m, object, func(known *recollection) any { known.otherwise = now; return nil })
+}
+
+// otherwiseAt returns when a deletion last failed for another reason than a refusal.
+func (m *memory) otherwiseAt(object client.Object) time.Time {
+	return peek(m, object, func(known recollection) time.Time { return known.otherwise })
 }

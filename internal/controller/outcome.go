@@ -235,9 +235,14 @@ func (o outcome) apply(next *v1alpha1.CloudCertificate) {
 	})
 }
 
-// truncate keeps a message readable and within the size of an event's note (1 kB).
-func truncate(message string) string {
-	const limit = 1000
+// maxMessage is the size of an event's note (1 kB).
+const maxMessage = 1000
+
+// truncate keeps a message readable and within the size of an event's note.
+func truncate(message string) string { return truncateTo(maxMessage, message) }
+
+// truncateTo cuts a message to a number of bytes, between characters.
+func truncateTo(limit int, message string) string {
 	if len(message) <= limit {
 		return message
 	}

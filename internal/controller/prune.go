@@ -4,7 +4,6 @@
 package controller
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -28,6 +28,14 @@ func surplus(object *v1alpha1.CloudCertificate) []v1alpha1.CertificateVersion {
 		return nil
 	}
 	return object.Status.History[*limit:]
+}
+
+// noteConflict notes a certificate that holds a name of ours and is another one: it is
+// never deleted.
+func (r *Reconciler) noteConflict(cloud *cas.Client, err error) {
+	if conflict, ok := errors.AsType[*nameConflictError](err); ok {
+		cloud.Inventory().Refute(conflict.certID)
+	}
 }
 
 // untilPrune is the time until superseded versions may be deleted, and whether there
@@ -56,7 +64,7 @@ func (r *Reconciler) prune(ctx context.Context, object *v1alpha1.CloudCertificat
 		return reconcile.Result{RequeueAfter: r.catchUp(next)}, nil
 	}
 	r.deriveHistory(next, cloud.Inventory()) // there may be more than were shown
-	after := r.judgePrune(next, err)
+	after := r.judgePrune(ctx, next, err)
 	if err := r.publish(ctx, object, next, r.synced(next)); err != nil {
 		return r.retryPublish(object, err)
 	}
@@ -81,67 +89,87 @@ func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
 	}
 }
 
-// deleteSurplus deletes the superseded versions that are not kept, the oldest first.
-// One that cannot be deleted does not hold up the others; the error is the first.
+// deleteSurplus deletes the superseded versions that are not kept, the oldest first,
+// if the list shows that nobody is left without a certificate.
 func (r *Reconciler) deleteSurplus(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client) error {
-	if e := r.sharedWith(next, cloud.Inventory()); e != nil {
-		return &sharedError{certID: e.CertID, name: e.Name}
+	if shared := r.sharedWith(next, cloud.Inventory()); shared != nil {
+		return shared
 	}
-	var first error
-	for _, version := range slices.Backward(slices.Clone(surplus(next))) {
-		err := r.deleteVersion(ctx, next, cloud, version)
-		if err == nil {
-			continue
-		}
-		if _, unproven := errors.AsType[*unprovenError](err); !unproven && !cas.IsDeleteProtected(err) {
-			return err
-		}
-		first = cmp.Or(first, err)
-	}
-	return first
-}
-
-// deleteVersion deletes one superseded version, if it is proven ours: listed since
-// the current version was published, in the account and site of the status, under
-// this identity and this CertId, and not refuted by its digest.
-func (r *Reconciler) deleteVersion(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, version v1alpha1.CertificateVersion) error {
-	listed, err := r.prove(ctx, next, cloud, version)
+	listed, err := r.listTogether(ctx, next, cloud)
 	if err != nil {
 		return err
 	}
-	if err := r.unchanged(ctx, next); err != nil {
-		return err
+	if !showsCurrent(next, listed) {
+		return &currentMissingError{certID: next.Status.CertID, name: next.Status.Name}
 	}
-	if err := cloud.Delete(ctx, listed.CertID); err != nil && !cas.IsNotFound(err) {
-		return err
+	var proven []cas.Entry
+	var left []undeleted
+	for _, version := range slices.Backward(surplus(next)) {
+		e, ok := listed[version.CertID]
+		if !ok {
+			unlisted := &unprovenError{problem: "the cloud does not list it"}
+			left = append(left, undeleted{certID: version.CertID, name: version.Name, err: unlisted})
+			continue
+		}
+		proven = append(proven, e)
 	}
-	cloud.Inventory().Deleted(listed.CertID, listed.Name)
-	dropVersion(&next.Status, listed.CertID)
-	return nil
+	return r.removeAll(ctx, next, cloud, proven, left)
 }
 
-// dropVersion takes a superseded version out of a status.
-func dropVersion(status *v1alpha1.CloudCertificateStatus, certID int64) {
-	before := len(status.History)
-	status.History = slices.DeleteFunc(slices.Clone(status.History), func(h v1alpha1.CertificateVersion) bool { return h.CertID == certID })
-	status.HistoryTotal -= int32(before - len(status.History)) //nolint:gosec // 0 or 1
+// listTogether returns what one reading of the list shows of an object: all pages under
+// a name of the certificate, read now, if they show the current version and every one to
+// delete; else a complete sweep, which many objects share.
+func (r *Reconciler) listTogether(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client) (map[int64]cas.Entry, error) {
+	v, now := cloud.Inventory(), r.Clock.Now()
+	since := r.memory.proving(next, now).Add(-listedAge)
+	listed := map[int64]cas.Entry{}
+	if word := searchable(&next.Status.Certificate); word != "" && !v.Crowded() {
+		_, err := cloud.Look(ctx, r.identity(next), word, now, func(e cas.Entry) bool {
+			listed[e.CertID] = e
+			return showsAll(next, listed)
+		})
+		if err != nil || showsAll(next, listed) {
+			return listed, err
+		}
+	}
+	if err := cloud.SweptSince(since); err != nil {
+		return nil, err
+	}
+	clear(listed)
+	began := v.Swept()
+	for _, e := range v.Entries(r.identity(next)) {
+		if !e.Seen.Before(began) { // our own upload is an entry before any list shows it
+			listed[e.CertID] = e
+		}
+	}
+	return listed, nil
 }
 
-// prove finds a superseded version in the list as ours.
-func (r *Reconciler) prove(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, version v1alpha1.CertificateVersion) (cas.Entry, error) {
-	found, err := cloud.Look(ctx, r.identity(next), version.ResourceID, next.Status.LastUploadTime.Time, func(e cas.Entry) bool {
-		return e.CertID == version.CertID
+// searchable is a word under which the list finds a certificate and, most likely, those
+// before it: a name of it without the wildcard, of which it is unknown whether the list
+// can be searched by it.
+func searchable(certificate *v1alpha1.CertificateFacts) string {
+	name := certificate.CommonName
+	if len(certificate.DNSNames) > 0 {
+		name = certificate.DNSNames[0]
+	}
+	return strings.TrimPrefix(name, "*.")
+}
+
+// showsCurrent reports whether a list shows the current version of an object.
+func showsCurrent(object *v1alpha1.CloudCertificate, listed map[int64]cas.Entry) bool {
+	status := &object.Status
+	e, ok := listed[status.CertID]
+	return ok && !e.Refuted && sameVersion(e.Name, status.Name) && !hasOtherDigest(object, e, status.Certificate.FingerprintSHA256)
+}
+
+// showsAll reports whether a list shows the current version of an object and all that
+// are to be deleted.
+func showsAll(object *v1alpha1.CloudCertificate, listed map[int64]cas.Entry) bool {
+	return showsCurrent(object, listed) && !slices.ContainsFunc(surplus(object), func(h v1alpha1.CertificateVersion) bool {
+		_, ok := listed[h.CertID]
+		return !ok
 	})
-	switch {
-	case err != nil:
-		return cas.Entry{}, err
-	case len(found) == 0:
-		return cas.Entry{}, &unprovenError{certID: version.CertID, name: version.Name, problem: "the cloud does not list it"}
-	case next.Spec.Type != v1alpha1.CertificateTypeSM && isDigest(found[0].SHA256) && isDigest(version.FingerprintSHA256) && !strings.EqualFold(found[0].SHA256, version.FingerprintSHA256):
-		// Which of an SM pair a digest describes is unknown [inf].
-		return cas.Entry{}, &unprovenError{certID: version.CertID, name: version.Name, problem: "its digest is another than it was"}
-	}
-	return found[0], nil
 }
 
 // unchanged reads the object live: it is the one that the pass knows, to the letter.
@@ -158,7 +186,7 @@ func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertif
 }
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
-func (r *Reconciler) judgePrune(next *v1alpha1.CloudCertificate, err error) time.Duration {
+func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
 	if after, ok := cas.RetryAfter(err); ok && cas.IsThrottled(err) {
 		return after
 	}
@@ -170,22 +198,20 @@ func (r *Reconciler) judgePrune(next *v1alpha1.CloudCertificate, err error) time
 	failures, again := r.memory.prunedBadly(next, problem)
 	pruneFailures.WithLabelValues(reason).Inc()
 	if !again {
+		log.FromContext(ctx).Info("Superseded versions stay in the cloud", "reason", reason, "problem", problem)
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
 	}
-	delay := r.Jitter(min(slowRetry<<min(failures, 4), slowRetryMax))
+	delay := r.retryDelay(err, failures)
 	r.memory.pruneNotBefore(next, r.Clock.Now().Add(delay))
 	return delay
 }
 
 // pruneProblem says why superseded versions stay, and the reason of the event.
 func pruneProblem(err error) (problem, reason string) {
-	if shared, ok := errors.AsType[*sharedError](err); ok {
+	if shared, ok := errors.AsType[*sharedError](err); ok && shared.appeared {
 		return shared.Error(), v1alpha1.ReasonIdentityShared
 	}
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
-		return fmt.Sprintf("superseded versions cannot be deleted: %s: %s", refusal.Action, refusal.Summary()), v1alpha1.ReasonPruneFailed
-	}
-	return "superseded versions cannot be deleted: " + err.Error(), v1alpha1.ReasonPruneFailed
+	return "superseded versions cannot be deleted: " + plainly(err), v1alpha1.ReasonPruneFailed
 }
 
 // soonest is the shorter of two delays, of which 0 is none.

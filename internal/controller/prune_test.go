@@ -4,16 +4,106 @@
 package controller
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
+
+// interposed answers some calls of a site itself, and changes the answers to others.
+type interposed struct {
+	http.RoundTripper
+	refuse func(form url.Values) (status int, body string) // 0 lets a call through
+	edit   func(form url.Values, body []byte) []byte
+}
+
+func (i interposed) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	if i.refuse != nil {
+		if status, body := i.refuse(form); status != 0 {
+			return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body)), Request: request}, nil
+		}
+	}
+	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
+	response, err := i.RoundTripper.RoundTrip(request)
+	if err != nil || i.edit == nil {
+		return response, err
+	}
+	answer, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	edited := i.edit(form, answer)
+	response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(edited)), int64(len(edited))
+	return response, nil
+}
+
+// interpose puts something in front of the China site, until it is ended.
+func (w *simWorld) interpose(i interposed) (end func()) {
+	i.RoundTripper = w.transports[cas.SiteChina]
+	w.transports[cas.SiteChina] = i
+	return func() { w.transports[cas.SiteChina] = i.RoundTripper }
+}
+
+// refuseDeletion refuses to delete one certificate, and counts the tries.
+func (w *simWorld) refuseDeletion(certID int64, status int, code string) (tries *int, end func()) {
+	tries = new(0)
+	return tries, w.interpose(interposed{refuse: func(form url.Values) (int, string) {
+		if form.Get("Action") != string(cas.ActionDelete) || form.Get("CertId") != fmt.Sprint(certID) {
+			return 0, ""
+		}
+		*tries++
+		return status, fmt.Sprintf(`{"RequestId":"R-1","Message":"it is in use","Code":%q}`, code)
+	}})
+}
+
+// versions makes the object, with its contents one after another, and returns their
+// CertIds.
+func (w *simWorld) versions(change func(*v1alpha1.CloudCertificate), contents ...int) (ids []int64) {
+	for i, content := range contents {
+		w.putContent(simKey, content)
+		if i == 0 {
+			w.given(change)
+		}
+		w.work(time.Minute)
+		ids = append(ids, w.api.objects[simKey].Status.CertID)
+	}
+	return ids
+}
+
+func keepNone(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) }
+
+func keepNoneAndDelete(o *v1alpha1.CloudCertificate) {
+	keepNone(o)
+	deleting(o)
+}
+
+func (w *simWorld) isThere(certID int64) bool {
+	_, there := w.certificates()[certID]
+	return there
+}
 
 // counted is what a metric says, over all tests.
 func counted(t *testing.T, name string, labels ...string) (n float64) {
@@ -37,11 +127,469 @@ func counted(t *testing.T, name string, labels ...string) (n float64) {
 	return n
 }
 
+// A person deletes the current version in the console right before the one before it is
+// due to be pruned: it is all that is left.
+func TestTheLastCertificateIsNotPruned(t *testing.T) {
+	t.Parallel()
+	for name, late := range map[string]time.Duration{
+		"deleted long after the last look":    0,
+		"deleted between a look and the time": 5 * time.Minute,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ids := w.versions(keepNone, 0, 1)
+				w.work(simPruneDelay - 10*time.Minute)
+				if late > 0 {
+					w.look()
+					w.work(late)
+				}
+				w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, ids[1])
+				w.work(time.Hour)
+				if !w.isThere(ids[0]) {
+					t.Fatal("the last certificate of the object was pruned")
+				}
+				_, _, message := w.ready(t)
+				if !strings.Contains(message, fmt.Sprint(ids[1])) || !strings.Contains(message, "does not list the current") {
+					t.Errorf("Ready says: %s", message)
+				}
+				w.look()
+				w.work(simPruneDelay + 2*time.Hour)
+				if status := w.api.objects[simKey].Status; w.isThere(ids[0]) || !w.isThere(status.CertID) || status.HistoryTotal != 0 {
+					t.Errorf("after the repair: certificates %v, history %v", len(w.certificates()), status.History)
+				}
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// STS cannot be reached, and the credentials change to another account, which has an
+// older content only: neither pruning nor a deletion touches it.
+func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *simWorld){
+		"by pruning": func(w *simWorld) {
+			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Tags = []v1alpha1.Tag{{Key: "a", Value: "b"}} })
+		},
+		"by a deletion": func(w *simWorld) { w.api.remove(simKey) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+				use := func(id, secret string) {
+					w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte(id), keyAccessKeySecret: []byte(secret)})
+				}
+				use("LTAIother", "other-secret")
+				w.versions(func(o *v1alpha1.CloudCertificate) {
+					keepNoneAndDelete(o)
+					o.Spec.CredentialsSecretRef.Name = creds.Name
+				}, 0)
+				use("LTAIown", "own-secret")
+				w.work(time.Minute)
+				w.putContent(simKey, 1)
+				w.work(30 * time.Hour)
+				w.operators[0].dead = true
+				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
+				use("LTAIother", "other-secret")
+				w.work(time.Minute)
+				cloud, err := w.operator().cloud.Client(cas.SiteChina, w.otherAccount(t))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cloud.SweptSince(time.Now()); err != nil { // somebody else's deletion reads the list
+					time.Sleep(time.Minute)
+				}
+				end(w)
+				w.work(10 * time.Minute)
+				if len(w.cloud.Certificates(simOther, cas.SiteChina)) == 0 {
+					t.Error("the certificate in the other account was deleted")
+				}
+			})
+		})
+	}
+}
+
+// otherAccount are the credentials of the other account.
+func (w *simWorld) otherAccount(t *testing.T) cas.Provider {
+	t.Helper()
+	p, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		status int
+		code   string
+	}{
+		"in use, with a code that nobody knows": {400, "Certificate.InUse"},
+		"protected":                             {400, "InvalidStatus.DeleteProtection"},
+		"denied":                                {403, "NoPermission"},
+		"refused as a parameter":                {400, "InvalidParameter.CertId"},
+		"an error inside the cloud":             {500, "InternalError"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ids := w.versions(keepNoneAndDelete, 0, 1, 2, 3)
+				_, end := w.refuseDeletion(ids[0], tc.status, tc.code)
+				w.work(simPruneDelay + time.Hour)
+				if left := w.certificates(); len(left) != 2 || !w.isThere(ids[0]) || !w.isThere(ids[3]) {
+					t.Errorf("pruned to %d certificates, want the current one and the one that cannot be deleted", len(left))
+				}
+				named := fmt.Sprintf("(%d)", ids[0])
+				if status, _, message := w.ready(t); status != "True" || !strings.Contains(message, named) || !strings.Contains(message, tc.code) {
+					t.Errorf("Ready is %s: %s", status, message)
+				}
+				if w.said("event PruneFailed: superseded versions cannot be deleted: "+w.certificates()[ids[0]].Name+" "+named) != 1 {
+					t.Error("no event names it, or more than one")
+				}
+				w.api.remove(simKey)
+				w.work(time.Hour)
+				if len(w.certificates()) != 1 || !w.isThere(ids[0]) {
+					t.Errorf("%d certificates outlive the deletion, want the one that cannot be deleted", len(w.certificates()))
+				}
+				_, reason, message := w.ready(t)
+				if reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, named) || !strings.Contains(message, tc.code) ||
+					!strings.Contains(message, v1alpha1.AnnotationOrphan) {
+					t.Errorf("%s: %s", reason, message)
+				}
+				end()
+				w.work(time.Hour)
+				if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+					t.Error("the deletion did not end when it could")
+				}
+			})
+		})
+	}
+}
+
+// What concerns all calls alike is not asked for once for each certificate.
+func TestWhatConcernsAllDeletionsEndsTheRound(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"the network": {Kind: emulator.FaultReset},
+		"the key":     {Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.versions(keepNone, 0, 1, 2, 3)
+				fault.Action = string(cas.ActionDelete)
+				w.cloud.Inject(fault)
+				w.work(simPruneDelay - time.Minute + 4*time.Second)
+				if tries, _ := w.calls(cas.ActionDelete); tries != 1 {
+					t.Errorf("%d tries in the first round", tries)
+				}
+				w.cloud.ClearFaults()
+				w.work(2 * time.Hour)
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// A code that nobody knows may pass within seconds, or never.
+func TestUnknownCodesAreTriedAgainWithinSecondsAndAtLastHourly(t *testing.T) {
+	t.Parallel()
+	for name, begin := range map[string]func(w *simWorld){
+		"pruning":    func(w *simWorld) { w.work(simPruneDelay - time.Minute) },
+		"a deletion": func(w *simWorld) { w.api.remove(simKey); w.work(30 * time.Second) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ids := w.versions(keepNoneAndDelete, 0, 1)
+				tries, _ := w.refuseDeletion(ids[0], 400, "Something.New")
+				begin(w)
+				w.work(2 * time.Minute)
+				soon := *tries
+				w.work(10 * time.Hour)
+				if soon < 3 || *tries > 25 {
+					t.Errorf("%d tries within minutes, %d within ten hours", soon, *tries)
+				}
+			})
+		})
+	}
+}
+
+// conflict has an object with one version, and a certificate of somebody else under the
+// name of its next one.
+func (w *simWorld) conflict(t *testing.T) (ours int64, theirs emulator.Certificate) {
+	t.Helper()
+	ours = w.versions(keepNoneAndDelete, 0)[0]
+	_, content, _ := bundle.ParseName(w.api.objects[simKey].Status.Name)
+	name := strings.Replace(w.api.objects[simKey].Status.Name, content, w.pool[1].content, 1)
+	theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.foreign[theirs.CertID] = true
+	w.putContent(simKey, 1)
+	w.work(time.Minute)
+	if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
+		t.Fatalf("%s: %s", reason, message)
+	}
+	return ours, theirs
+}
+
+func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		play func(w *simWorld)
+		gone bool // the object
+	}{
+		"by a deletion": {func(w *simWorld) { w.api.remove(simKey); w.work(time.Hour) }, true},
+		"by a deletion after a restart": {func(w *simWorld) {
+			w.operators[0].dead = true
+			w.api.remove(simKey)
+			w.work(time.Hour)
+		}, true},
+		"by a deletion with a restart in its course": {func(w *simWorld) {
+			w.api.remove(simKey)
+			w.work(5 * time.Second) // it is said why it waits
+			w.operators[0].dead = true
+			w.work(time.Hour)
+		}, true},
+		"by a deletion that was blocked for a while": {func(w *simWorld) {
+			w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionList)})
+			w.api.remove(simKey)
+			w.work(time.Hour)
+			w.operators[0].dead = true
+			w.cloud.ClearFaults()
+			w.work(2 * time.Hour)
+		}, true},
+		"as history": {func(w *simWorld) {
+			w.putContent(simKey, 2)
+			w.work(time.Minute)
+			w.look()
+			w.work(30 * time.Hour)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ours, theirs := w.conflict(t)
+				tc.play(w)
+				if !w.isThere(theirs.CertID) {
+					t.Error("a certificate that is not ours was deleted")
+				}
+				if w.isThere(ours) {
+					t.Error("ours was not")
+				}
+				object := w.api.objects[simKey]
+				if (object == nil) != tc.gone {
+					t.Fatalf("the object is gone: %t", object == nil)
+				}
+				if tc.gone {
+					if w.said(fmt.Sprintf("left alone, because they hold names of this object and may not be its certificates: %s (%d)", theirs.Name, theirs.CertID)) != 1 {
+						t.Error("nobody says that it was left alone")
+					}
+					return
+				}
+				if object.Status.HistoryTotal != 0 {
+					t.Errorf("history names what is not ours: %v", object.Status.History)
+				}
+			})
+		})
+	}
+}
+
+// A person deleted ours and put another certificate under its name: the status knows
+// the digest that it had, also after a restart.
+func TestAnotherCertificateUnderANameThatHistoryKnowsIsNotOurs(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		ids := w.versions(deleting, 0, 1)
+		name := w.certificates()[ids[0]].Name
+		w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, ids[0])
+		theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.foreign[theirs.CertID] = true
+		w.operators[0].dead = true
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		if !w.isThere(theirs.CertID) || w.api.objects[simKey] != nil || len(w.certificates()) != 1 {
+			t.Errorf("theirs is there: %t, %d certificates", w.isThere(theirs.CertID), len(w.certificates()))
+		}
+	})
+}
+
+func TestARefusalThatLastsReleases(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"lists are denied":                 {Kind: emulator.FaultDenied, Action: string(cas.ActionList)},
+		"deletions are denied":             {Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)},
+		"it is protected":                  {Kind: emulator.FaultFail, Code: "InvalidStatus.DeleteProtection", Action: string(cas.ActionDelete)},
+		"a code that nobody knows":         {Kind: emulator.FaultFail, Code: "Something.New", Status: 400, Action: string(cas.ActionDelete)},
+		"lists fail with a new code":       {Kind: emulator.FaultFail, Code: "Something.New", Status: 400, Action: string(cas.ActionList)},
+		"an error that has the status 400": {Kind: emulator.FaultFail, Code: "InternalError", Status: 400, Action: string(cas.ActionDelete)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ids := w.versions(deleting, 0, 1)
+				w.cloud.Inject(fault)
+				w.api.remove(simKey)
+				w.work(12 * time.Hour)
+				w.operators[0].dead = true // a restart does not begin anew
+				w.work(11*time.Hour + 50*time.Minute)
+				if _, reason, message := w.ready(t); reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, fmt.Sprintf("(%d)", ids[0])) ||
+					!strings.Contains(message, "it is released with what it has in the cloud at") {
+					t.Errorf("%s: %s", reason, message)
+				}
+				w.work(time.Hour)
+				if w.api.objects[simKey] != nil || len(w.certificates()) != 2 || w.said(fmt.Sprintf("(%d)", ids[0])) == 0 || w.said("event Released") != 1 {
+					t.Errorf("not released with its certificates: %d events", w.said("event Released"))
+				}
+			})
+		})
+	}
+}
+
+// A refusal after a day without the cloud has not lasted for a day.
+func TestARefusalThatHasJustBegunDoesNotRelease(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.versions(deleting, 0)
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset})
+		w.api.remove(simKey)
+		w.work(30 * time.Hour)
+		w.cloud.ClearFaults()
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)})
+		w.work(20 * time.Hour)
+		if w.api.objects[simKey] == nil {
+			t.Fatal("released although the refusal has not lasted for a day")
+		}
+		w.work(6 * time.Hour)
+		if w.api.objects[simKey] != nil {
+			t.Error("not released")
+		}
+	})
+}
+
+// Whose an entry is that cannot be read, nobody knows.
+func TestADeletionNeedsThatEveryEntryCanBeRead(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.versions(deleting, 0)
+		end := w.interpose(interposed{edit: func(form url.Values, body []byte) []byte {
+			if form.Get("Action") != string(cas.ActionList) || form.Get("Status") != "" {
+				return body
+			}
+			var answer map[string]any
+			if err := json.Unmarshal(body, &answer); err != nil {
+				t.Fatal(err)
+			}
+			entries, _ := answer["CertificateOrderList"].([]any)
+			answer["CertificateOrderList"] = append(entries, map[string]any{"Name": "an order"})
+			answer["TotalCount"] = answer["TotalCount"].(float64) + 1
+			return encode(answer)
+		}})
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		_, reason, message := w.ready(t)
+		if reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, "1 entries of the account's list cannot be read") {
+			t.Errorf("%s: %s", reason, message)
+		}
+		if len(w.certificates()) != 0 {
+			t.Error("what is known to be ours is held up")
+		}
+		end()
+		w.work(2 * time.Hour)
+		if w.api.objects[simKey] != nil {
+			t.Error("the deletion did not end")
+		}
+	})
+}
+
+// Restored from a backup of before the last renewal, in the same cluster.
+func TestARestoredBackupIsNotAnotherCluster(t *testing.T) {
+	t.Parallel()
+	restore := func(w *simWorld, restart bool) {
+		w.given(keepNoneAndDelete)
+		w.work(time.Hour)
+		backup := w.api.objects[simKey].Status
+		w.putContent(simKey, 1)
+		w.work(time.Hour)
+		w.putContent(simKey, 0)
+		w.operators[0].dead = restart
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = backup })
+		w.work(time.Hour)
+		w.look()
+		w.work(30 * time.Hour)
+	}
+	t.Run("what this process uploaded is ours", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			restore(w, false)
+			if w.said("event IdentityShared") != 0 || len(w.certificates()) != 1 {
+				t.Errorf("%d certificates, and %d events", len(w.certificates()), w.said("event IdentityShared"))
+			}
+			w.api.remove(simKey)
+			w.work(time.Hour)
+			if len(w.certificates()) != 0 || w.api.objects[simKey] != nil {
+				t.Errorf("%d certificates are left", len(w.certificates()))
+			}
+		})
+	})
+	t.Run("after a restart nobody knows", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			restore(w, true)
+			_, _, message := w.ready(t)
+			if w.said("event IdentityShared") != 0 || len(w.certificates()) != 2 || !strings.Contains(message, "restored from a backup") {
+				t.Errorf("%d certificates, %d events: %s", len(w.certificates()), w.said("event IdentityShared"), message)
+			}
+			w.putContent(simKey, 2)
+			w.work(30 * time.Hour)
+			if status := w.api.objects[simKey].Status; len(w.certificates()) != 1 || status.HistoryTotal != 0 {
+				t.Errorf("the next renewal does not end it: %v", status.History)
+			}
+			w.checkRest()
+		})
+	})
+}
+
+// Thousands that were renewed at once are due to be pruned at once.
+func TestPruningOfManySharesTheList(t *testing.T) {
+	t.Parallel()
+	const n = 300
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.givenMany(n)
+		for key := range w.api.objects {
+			w.api.change(key, keepNone)
+		}
+		w.work(time.Minute)
+		for i, key := range sortedKeys(w.api.objects) {
+			w.putContent(key, (i+1)%5)
+		}
+		w.work(simPruneDelay - time.Minute)
+		lists, _ := w.calls(cas.ActionList)
+		w.work(time.Hour)
+		after, _ := w.calls(cas.ActionList)
+		if sweep := 2*n/cas.PageSize + 1; after-lists > 5*sweep {
+			t.Errorf("%d list calls to prune %d objects, want a few sweeps of %d", after-lists, n, sweep)
+		}
+		if got := len(w.certificates()); got != n {
+			t.Errorf("%d certificates, want %d", got, n)
+		}
+		w.checkRest()
+	})
+}
+
 func TestTheFigureOfMissingCertificatesFallsWithTheRepair(t *testing.T) {
 	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		w.cloud.ClearFaults()
-		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.versions(func(*v1alpha1.CloudCertificate) {}, 0)
 		w.work(11 * time.Minute)
 		w.vanish()
 		w.look()

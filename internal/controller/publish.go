@@ -43,9 +43,8 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 // new version, and what was left behind in another place. Events of one version of
 // the object and one reason are merged, so there is one of each.
 func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
-	if before.Status.CertID != 0 && moved(&before.Status, placeOf(next)) {
-		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
-			"certificates stay in account %q, site %s: %s", before.Status.AccountID, before.Status.Region, leftBehind(&before.Status))))
+	if moved(&before.Status, placeOf(next)) {
+		r.announceLeft(ctx, next, &before.Status)
 	}
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)

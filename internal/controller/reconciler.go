@@ -43,8 +43,8 @@ type Options struct {
 	PruneDelay time.Duration
 	// SettleDelay is how long a deletion waits for uploads that may be in flight.
 	SettleDelay time.Duration
-	// OrphanAfter is how long a deleted object waits for credentials before it is
-	// released with what it has in the cloud; 0 means for ever.
+	// OrphanAfter is how long a deleted object waits for what may never help (missing
+	// credentials, a refusal by the cloud) before it is released with what it has in the cloud; 0 means for ever.
 	OrphanAfter time.Duration
 	// DriftInterval is the time between two looks at the whole list of an account
 	// and site; 0 means never.
@@ -155,7 +155,9 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 		return validUntil, cloudErr
 	}
 	settleIn(next, place{account: account(ctx, cloud), site: site})
-	if err := r.ensureUploaded(ctx, next, cloud, slot, content); err != nil {
+	err = r.ensureUploaded(ctx, next, cloud, slot, content)
+	r.noteConflict(cloud, err)
+	if err != nil {
 		return validUntil, err
 	}
 	recordVersion(next, secret)

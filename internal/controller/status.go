@@ -5,12 +5,16 @@ package controller
 
 import (
 	"cmp"
+	"context"
 	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
@@ -51,18 +55,42 @@ func moved(status *v1alpha1.CloudCertificateStatus, p place) bool {
 		status.AccountID != "" && p.account != "" && status.AccountID != p.account
 }
 
+// announceLeft says which certificates of a status stay in a place that an object has
+// left, in the log and a metric too: events may not reach anybody.
+func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCertificate, before *v1alpha1.CloudCertificateStatus) {
+	names := leftBehind(before)
+	if names == "" {
+		return
+	}
+	log.FromContext(ctx).Info("Certificates stay where the object was", "account", before.AccountID, "site", before.Region, "certificates", names)
+	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
+		"certificates stay in account %q, site %s: %s", before.AccountID, before.Region, names)))
+}
+
 // leftBehind names the certificates of a status, the first few of them.
 func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
-	const shown = 5
 	var names []string
 	if status.CertID != 0 {
-		names = append(names, fmt.Sprintf("%s (%d)", status.Name, status.CertID))
+		names = append(names, nameAndID(status.Name, status.CertID))
 	}
 	for _, v := range status.History {
-		names = append(names, fmt.Sprintf("%s (%d)", v.Name, v.CertID))
+		names = append(names, nameAndID(v.Name, v.CertID))
 	}
-	if more := len(names) - shown; more > 0 {
-		names = append(names[:shown], fmt.Sprintf("and %d more", more))
+	return few(names, max(0, int(status.HistoryTotal)-len(status.History)))
+}
+
+// nameAndID is how a certificate is named to a person.
+func nameAndID(name string, certID int64) string { return fmt.Sprintf("%s (%d)", name, certID) }
+
+// few joins the first few names, and counts the others and those that are not known by
+// name.
+func few(names []string, more int) string {
+	const shown = 5
+	if hidden := len(names) - shown; hidden > 0 {
+		names, more = names[:shown:shown], more+hidden
+	}
+	if more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(names, ", ")
 }
@@ -91,21 +119,27 @@ func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e cas.Entry, co
 
 // deriveHistory makes history every certificate of this identity that is known to be
 // in the cloud besides the current one, newest first, however it got there: what the
-// status knew of, and what the inventory does. One leaves when it is known to be gone.
+// status knew of, and what the inventory does. One leaves when it is known to be gone,
+// or to be none of ours.
 func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *cas.Inventory) {
 	status := &next.Status
 	hidden := max(0, status.HistoryTotal-int32(len(status.History))) //nolint:gosec // at most 51
 	if !v.Swept().IsZero() {
 		hidden = 0 // the inventory knows them all
 	}
+	entries := v.Entries(r.identity(next))
+	notOurs := map[int64]bool{}
+	for _, e := range entries {
+		notOurs[e.CertID] = isNotOurs(next, e)
+	}
 	versions := slices.DeleteFunc(slices.Clone(status.History), func(h v1alpha1.CertificateVersion) bool {
 		// Names are unique: a namesake was gone before the current version was made.
 		return h.CertID == status.CertID || strings.EqualFold(h.Name, status.Name) ||
-			v.Gone(h.CertID, h.Name, h.UploadTime.Time)
+			notOurs[h.CertID] || v.Gone(h.CertID, h.Name, h.UploadTime.Time)
 	})
-	for _, e := range v.Entries(r.identity(next)) {
+	for _, e := range entries {
 		known := slices.ContainsFunc(versions, func(h v1alpha1.CertificateVersion) bool { return h.CertID == e.CertID })
-		if known || e.CertID == status.CertID || strings.EqualFold(e.Name, status.Name) {
+		if known || notOurs[e.CertID] || e.CertID == status.CertID || strings.EqualFold(e.Name, status.Name) {
 			continue
 		}
 		versions = append(versions, versionOf(e, status.Region))
@@ -115,6 +149,17 @@ func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *cas.Inven
 	status.History = nil
 	if shown := min(len(versions), maxHistory); shown > 0 {
 		status.History = versions[:shown]
+	}
+	r.noteReturn(next, entries)
+}
+
+// noteReturn notes that an older version is the current one again without this process
+// having made it that: its status was restored from a backup. The users of what we
+// uploaded since need time to follow.
+func (r *Reconciler) noteReturn(next *v1alpha1.CloudCertificate, entries []cas.Entry) {
+	became := next.Status.LastUploadTime.Add(time.Second) // a status knows whole seconds, cut off
+	if slices.ContainsFunc(entries, func(e cas.Entry) bool { return e.CertID != next.Status.CertID && e.Uploaded.After(became) }) {
+		next.Status.LastUploadTime = metav1.NewTime(r.Clock.Now())
 	}
 }
 
@@ -130,24 +175,27 @@ func versionOf(e cas.Entry, site string) v1alpha1.CertificateVersion {
 	return version
 }
 
-// sharedWith returns a version under the identity of an object that is newer than
-// the current one, of other content, and not known to be our own: another operator
-// with the same cluster id is at work. A version of ours is one that we uploaded a
-// moment ago, or that history says when we did.
-func (r *Reconciler) sharedWith(object *v1alpha1.CloudCertificate, v *cas.Inventory) *cas.Entry {
+// sharedWith returns an error if there is a version under the identity of an object that
+// is newer than the current one, of other content, and not known to be our own. A
+// version of ours is one that this process uploaded, or that history says when we did.
+// One that a digest has refuted is nobody's version.
+func (r *Reconciler) sharedWith(object *v1alpha1.CloudCertificate, v *cas.Inventory) *sharedError {
 	status := &object.Status
 	if status.CertID == 0 {
 		return nil
 	}
 	for _, e := range v.Entries(r.identity(object)) {
-		if e.CertID <= status.CertID || sameVersion(e.Name, status.Name) || v.Wrote(e.CertID) {
+		if e.CertID <= status.CertID || sameVersion(e.Name, status.Name) || !e.Uploaded.IsZero() || isNotOurs(object, e) {
 			continue
+		}
+		if inConflict(object) && !e.Appeared {
+			continue // it may well be the one that holds our name
 		}
 		ours := slices.ContainsFunc(status.History, func(h v1alpha1.CertificateVersion) bool {
 			return h.CertID == e.CertID && !h.UploadTime.IsZero()
 		})
 		if !ours {
-			return &e
+			return &sharedError{certID: e.CertID, name: e.Name, appeared: e.Appeared}
 		}
 	}
 	return nil
