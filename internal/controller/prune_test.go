@@ -422,6 +422,84 @@ func TestAnotherCertificateUnderANameThatHistoryKnowsIsNotOurs(t *testing.T) {
 	})
 }
 
+func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
+	t.Parallel()
+	for name, faults := range map[string][]emulator.Fault{
+		"the content is refused": {{Kind: emulator.FaultFail, Code: "CertificateFormatException"}},
+		"uploads are denied":     {{Kind: emulator.FaultDenied}},
+		"there is no quota":      {{Kind: emulator.FaultFail, Code: "InsufficientQuota"}},
+		"the key is not taken":   {{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"}},
+		"throttled, then denied": {{Kind: emulator.FaultThrottle, Count: 1}, {Kind: emulator.FaultDenied, Skip: 1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				for _, fault := range faults {
+					fault.Action = string(cas.ActionUpload)
+					w.cloud.Inject(fault)
+				}
+				w.given(deleting)
+				w.work(2 * time.Hour)
+				if tries, _ := w.calls(cas.ActionUpload); tries < 2 {
+					t.Fatalf("%d uploads", tries)
+				}
+				before := len(w.cloud.Journal())
+				w.api.remove(simKey)
+				if w.api.objects[simKey] != nil || len(w.cloud.Journal()) != before {
+					t.Error("an object whose every upload was refused is held")
+				}
+			})
+		})
+	}
+	t.Run("a name that somebody else holds", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			theirs := w.intrude(t, 0)
+			w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, theirs.CertID)
+			name := bundle.Name(bundle.DefaultPrefix(simKey.Namespace, simKey.Name), bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
+			theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.given(deleting)
+			w.work(time.Minute)
+			if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
+				t.Fatalf("%s: %s", reason, message)
+			}
+			w.api.remove(simKey)
+			if w.api.objects[simKey] != nil || !w.isThere(theirs.CertID) {
+				t.Error("the object is held, or what is not its own was deleted")
+			}
+		})
+	})
+}
+
+// An upload whose answer was lost may have happened, whatever is answered to the next.
+func TestWhatMayHaveBeenUploadedIsHeld(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]bool{"in one process": false, "after a restart": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset, Action: string(cas.ActionUpload), AfterCommit: true, Count: 1})
+				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionUpload), Skip: 1})
+				w.given(deleting)
+				w.work(time.Second)
+				w.operators[0].dead = restart
+				w.work(time.Hour)
+				if len(w.certificates()) != 1 || w.api.objects[simKey].Status.CertID != 0 {
+					t.Fatal("the first upload did not happen, or its answer was not lost")
+				}
+				w.api.remove(simKey)
+				w.work(time.Hour)
+				if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+					t.Errorf("%d certificates are left", len(w.certificates()))
+				}
+			})
+		})
+	}
+}
+
 func TestARefusalThatLastsReleases(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]emulator.Fault{

@@ -136,7 +136,8 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	if next.Spec.Suspend {
 		return validUntil, &suspendedError{moved: next.Status.SecretUID != "" && seen != nil && !namesVersion(&next.Status, seen)}
 	}
-	if err := r.setFinalizer(ctx, next, wantsFinalizer(next)); err != nil {
+	held := wantsFinalizer(next)
+	if err := r.setFinalizer(ctx, next, held); err != nil {
 		return validUntil, err
 	}
 	site := r.site(next)
@@ -158,6 +159,7 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	err = r.ensureUploaded(ctx, next, cloud, slot, content)
 	r.noteConflict(cloud, err)
 	if err != nil {
+		r.letGo(ctx, next, held, err)
 		return validUntil, err
 	}
 	recordVersion(next, secret)
