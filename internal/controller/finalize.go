@@ -122,6 +122,9 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 	if out.quiet {
 		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
 	}
+	if asked := object.Annotations[v1alpha1.AnnotationResync]; asked != "" {
+		next.Status.LastHandledResync = asked
+	}
 	if err := r.publish(ctx, object, next, out); err != nil {
 		return r.retryPublish(object, err)
 	}

@@ -41,6 +41,7 @@ type recollection struct {
 	staleTimes     int       // how often
 	unused         bool      // the finalizer is on, and no upload can have had an effect since
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
+	expedited      string    // the resync request for which nothing waits any more
 	lasting
 }
 
@@ -330,6 +331,18 @@ func (m *memory) proving(object client.Object, now time.Time) time.Time {
 			known.proving = now
 		}
 		return known.proving
+	})
+}
+
+// expedite ends every wait of an object for a slow retry, once for each request.
+func (m *memory) expedite(object client.Object, request string) (first bool) {
+	return with(m, object, func(known *recollection) bool {
+		if known.expedited == request {
+			return false
+		}
+		known.expedited, known.failures = request, 0
+		known.pruneFailures, known.pruneAfter = 0, time.Time{}
+		return true
 	})
 }
 

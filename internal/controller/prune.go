@@ -30,6 +30,17 @@ func surplus(object *v1alpha1.CloudCertificate) []v1alpha1.CertificateVersion {
 	return object.Status.History[*limit:]
 }
 
+// expedite ends every wait for a slow retry when a new resync is asked for, also that
+// for a list which could not be read.
+func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertificate) {
+	if !resyncAsked(object) || object.Spec.Suspend || !r.memory.expedite(object, object.Annotations[v1alpha1.AnnotationResync]) {
+		return
+	}
+	if cloud, err := r.Accounts.lastClient(ctx, object, r.site(object)); err == nil { // else the pass says what is wrong
+		cloud.Inventory().Retry()
+	}
+}
+
 // noteConflict notes a certificate that holds a name of ours and is another one: it is
 // never deleted.
 func (r *Reconciler) noteConflict(cloud *cas.Client, err error) {

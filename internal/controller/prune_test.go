@@ -105,6 +105,12 @@ func (w *simWorld) isThere(certID int64) bool {
 	return there
 }
 
+func (w *simWorld) resync(value string) {
+	w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+		o.Annotations = map[string]string{v1alpha1.AnnotationResync: value}
+	})
+}
+
 // counted is what a metric says, over all tests.
 func counted(t *testing.T, name string, labels ...string) (n float64) {
 	t.Helper()
@@ -586,6 +592,52 @@ func TestADeletionNeedsThatEveryEntryCanBeRead(t *testing.T) {
 			t.Error("the deletion did not end")
 		}
 	})
+}
+
+func TestAResyncEndsEveryWait(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault  emulator.Fault
+		delete bool
+	}{
+		"of pruning":                {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)}, false},
+		"of pruning for a list":     {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionList)}, false},
+		"of a deletion":             {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)}, true},
+		"of a deletion for a list":  {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionList)}, true},
+		"of a deletion for the key": {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive", Action: string(cas.ActionDelete)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				ids := w.versions(keepNoneAndDelete, 0, 1)
+				w.cloud.Inject(tc.fault)
+				if tc.delete {
+					w.api.remove(simKey)
+				}
+				w.work(simPruneDelay - 4*time.Hour)
+				if !tc.delete {
+					w.work(10 * time.Hour)
+				}
+				w.resync("again")
+				w.work(10 * time.Second)
+				if handled := w.api.objects[simKey].Status.LastHandledResync; handled != "again" {
+					t.Errorf("the request is handled: %q", handled)
+				}
+				passes := w.said("pass two")
+				w.work(4 * time.Minute)
+				if n := w.said("pass two") - passes; n > 10 {
+					t.Errorf("%d passes within minutes after a request that was handled", n)
+				}
+				w.cloud.ClearFaults()
+				w.work(2 * time.Minute)
+				w.resync("and again")
+				w.work(10 * time.Second)
+				if w.isThere(ids[0]) || tc.delete != (w.api.objects[simKey] == nil) {
+					t.Errorf("the old version is there: %t; the object: %t", w.isThere(ids[0]), w.api.objects[simKey] != nil)
+				}
+			})
+		})
+	}
 }
 
 // Restored from a backup of before the last renewal, in the same cluster.

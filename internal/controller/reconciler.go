@@ -92,6 +92,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	if r.memory.behind(object) {
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil // the event of our own write is let through to the cache, not to the queue
 	}
+	r.expedite(ctx, object)
 	if !object.DeletionTimestamp.IsZero() {
 		return r.finalize(ctx, object)
 	}
