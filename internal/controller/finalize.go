@@ -116,7 +116,7 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 	case isStale(err):
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	case r.overdue(object, err):
-		return r.release(ctx, next, ending{why: plainly(err), alone: alone})
+		return r.release(ctx, next, ending{why: plainly(err), alone: alone, named: named(next, err)})
 	}
 	out := r.judgeDeletion(next, err)
 	if out.quiet {
@@ -157,9 +157,20 @@ func unlisted(object *v1alpha1.CloudCertificate, alone []cas.Entry) string {
 	return "the cloud does not list the rest"
 }
 
+// named counts the certificates that an object leaves in the cloud: those of its status,
+// or those that could not be deleted, and at least one where nobody knows.
+func named(object *v1alpha1.CloudCertificate, err error) int {
+	count := countNamed(&object.Status)
+	if remaining, ok := errors.AsType[*remainingError](err); ok {
+		count = max(count, len(remaining.left))
+	}
+	return max(count, 1)
+}
+
 // ending is how a deletion ends.
 type ending struct {
 	why   string      // something of the object may stay in the cloud
+	named int         // how many certificates; 0 is as many as the status names
 	alone []cas.Entry // which hold names of the object and are not its certificates
 }
 
@@ -188,6 +199,7 @@ func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.Cloud
 			stays = fmt.Sprintf("account %q, site %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
 		}
 		notes = append(notes, fmt.Sprintf("released, because %s; not deleted: %s", end.why, stays))
+		leftCertificates.WithLabelValues(v1alpha1.ReasonReleased).Add(float64(max(end.named, named(object, nil))))
 	}
 	if len(end.alone) > 0 {
 		notes = append(notes, "left alone, because they hold names of this object and may not be its certificates: "+namesOf(end.alone))

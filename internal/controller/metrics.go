@@ -29,6 +29,12 @@ var (
 		Help: "Attempts to delete superseded certificates that failed, by the reason of the event.",
 	}, []string{"reason"})
 
+	leftCertificates = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cloudcert_left_certificates_total",
+		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account or site of an object changed, " +
+			"Released where a deleted object was let go with what it had; one where it is unknown how many.",
+	}, []string{"reason"})
+
 	sweeps = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloudcert_drift_sweeps_total",
 		Help: "Looks at the whole list of an account and site, by outcome: success, failed, or implausible where too many certificates were missing.",
@@ -41,7 +47,7 @@ var (
 )
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
-	metrics.Registry.MustRegister(info, requests, pruneFailures, sweeps, missing)
+	metrics.Registry.MustRegister(info, requests, pruneFailures, leftCertificates, sweeps, missing)
 }
 
 // SetInfo publishes which operator this is.

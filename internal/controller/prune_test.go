@@ -520,6 +520,7 @@ func TestARefusalThatLastsReleases(t *testing.T) {
 			t.Parallel()
 			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 				ids := w.versions(deleting, 0, 1)
+				before := counted(t, "cloudcert_left_certificates_total", "Released")
 				w.cloud.Inject(fault)
 				w.api.remove(simKey)
 				w.work(12 * time.Hour)
@@ -532,6 +533,9 @@ func TestARefusalThatLastsReleases(t *testing.T) {
 				w.work(time.Hour)
 				if w.api.objects[simKey] != nil || len(w.certificates()) != 2 || w.said(fmt.Sprintf("(%d)", ids[0])) == 0 || w.said("event Released") != 1 {
 					t.Errorf("not released with its certificates: %d events", w.said("event Released"))
+				}
+				if after := counted(t, "cloudcert_left_certificates_total", "Released"); after < before+2 {
+					t.Errorf("counted %v, want 2 more than %v", after, before)
 				}
 			})
 		})
@@ -685,6 +689,19 @@ func TestARestoredBackupIsNotAnotherCluster(t *testing.T) {
 			}
 			w.checkRest()
 		})
+	})
+}
+
+func TestWhatIsLeftBehindIsCounted(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.versions(func(*v1alpha1.CloudCertificate) {}, 0, 1)
+		before := counted(t, "cloudcert_left_certificates_total", "LeftBehind")
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.work(time.Minute)
+		if after := counted(t, "cloudcert_left_certificates_total", "LeftBehind"); after < before+2 || w.said("event LeftBehind") != 1 {
+			t.Errorf("counted %v, want 2 more than %v", after, before)
+		}
 	})
 }
 

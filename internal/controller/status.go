@@ -62,9 +62,19 @@ func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCer
 	if names == "" {
 		return
 	}
+	leftCertificates.WithLabelValues(v1alpha1.ReasonLeftBehind).Add(float64(countNamed(before)))
 	log.FromContext(ctx).Info("Certificates stay where the object was", "account", before.AccountID, "site", before.Region, "certificates", names)
 	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
 		"certificates stay in account %q, site %s: %s", before.AccountID, before.Region, names)))
+}
+
+// countNamed counts the certificates of a status.
+func countNamed(status *v1alpha1.CloudCertificateStatus) int {
+	count := int(status.HistoryTotal)
+	if status.CertID != 0 {
+		count++
+	}
+	return count
 }
 
 // leftBehind names the certificates of a status, the first few of them.
