@@ -27,7 +27,8 @@ type DeletionPolicy string
 const (
 	// DeletionPolicyRetain leaves every certificate in the cloud.
 	DeletionPolicyRetain DeletionPolicy = "Retain"
-	// DeletionPolicyDelete removes every version that this object uploaded.
+	// DeletionPolicyDelete removes every version of this object, also what an earlier
+	// object of the same namespace and name retained.
 	DeletionPolicyDelete DeletionPolicy = "Delete"
 )
 
@@ -102,11 +103,12 @@ type CloudCertificateSpec struct {
 	CredentialsSecretRef SecretReference `json:"credentialsSecretRef,omitzero"`
 
 	// deletionPolicy says what becomes of the certificates in the cloud when this
-	// object is deleted: Retain leaves them all, Delete removes every version that
-	// this object uploaded, also those that history does not show. It may be
-	// changed at any time, also while the object is being deleted. A suspended
-	// object is deleted without touching the cloud, and so is one with the
-	// annotation cloudcert.io/orphan: "true".
+	// object is deleted: Retain leaves them all, Delete removes every version of this
+	// object, also those that history does not show, and also what an earlier object
+	// of the same namespace and name retained. What is known to be another certificate
+	// under a name of this object stays. The policy may be changed at any time, also
+	// while the object is being deleted. A suspended object is deleted without touching
+	// the cloud, and so is one with the annotation cloudcert.io/orphan: "true".
 	// +optional
 	// +default="Retain"
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`

@@ -74,7 +74,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and site; what is gone is uploaded again; 0 means never")
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
 	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
-	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone is released with what it has in the cloud; 0 means never")
+	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone, or whose deletions the cloud refuses, is released with what it has in the cloud; 0 means never")
 	config.RegisterFlags(fs)
 	s.zap.BindFlags(fs)
 	if err := fs.Parse(args); err != nil {
