@@ -4,6 +4,7 @@
 package chart
 
 import (
+	"context"
 	"crypto/tls"
 	"net/http"
 	"slices"
@@ -239,8 +240,8 @@ func secretIn(namespace string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web-tls", Namespace: namespace}}
 }
 
-// install creates what the chart renders for a release in a namespace. It returns a
-// config with a token of the operator's ServiceAccount, and its arguments.
+// install creates what the chart renders for a release in a namespace, and deletes
+// it at the end, so that its policy is not asked in other tests. It returns a config with a token of the operator's ServiceAccount, and its arguments.
 func install(t *testing.T, namespace string, values map[string]any) (*rest.Config, []string) {
 	t.Helper()
 	var args []string
@@ -257,6 +258,11 @@ func install(t *testing.T, namespace string, values map[string]any) (*rest.Confi
 		if err := kube.Create(t.Context(), o); err != nil {
 			t.Fatalf("%s: %v", describe(o), err)
 		}
+		t.Cleanup(func() {
+			if err := kube.Delete(context.WithoutCancel(t.Context()), o); client.IgnoreNotFound(err) != nil {
+				t.Errorf("%s: %v", describe(o), err)
+			}
+		})
 	}
 	config := rest.AnonymousClientConfig(plane.Config)
 	config.BearerToken = tokenOf(t, account.Namespace, account.Name)

@@ -126,7 +126,8 @@ func TestEveryNamespacedObjectNamesItsNamespace(t *testing.T) {
 	for name, values := range cases(t) {
 		delete(values, "extraObjects")
 		for _, o := range objects(t, values) {
-			clusterWide := strings.HasPrefix(o.GetKind(), "Cluster") || o.GetKind() == "CustomResourceDefinition"
+			clusterWide := strings.HasPrefix(o.GetKind(), "Cluster") || strings.HasPrefix(o.GetKind(), "ValidatingAdmissionPolicy") ||
+				o.GetKind() == "CustomResourceDefinition"
 			if clusterWide != (o.GetNamespace() == "") {
 				t.Errorf("%s: %s", name, describe(o))
 			}

@@ -47,7 +47,11 @@ var differences = []struct {
 	}},
 	{"a cluster may have several releases, whose names must differ outside of their namespaces", func(t *testing.T, o *unstructured.Unstructured) {
 		o.SetName(kustomizeName(o.GetKind(), o.GetNamespace(), o.GetName()))
-		if strings.HasSuffix(o.GetKind(), "Binding") {
+		switch kind := o.GetKind(); {
+		case kind == "ValidatingAdmissionPolicyBinding":
+			spec := field[map[string]any](t, o, "spec")
+			spec["policyName"] = kustomizeName(kind, "", spec["policyName"].(string))
+		case strings.HasSuffix(kind, "Binding"):
 			role := field[map[string]any](t, o, "roleRef")
 			role["name"] = kustomizeName(role["kind"].(string), o.GetNamespace(), role["name"].(string))
 		}
@@ -81,6 +85,8 @@ var differences = []struct {
 func kustomizeName(kind, namespace, name string) string {
 	bare, outside := strings.CutPrefix(name, "cloudcert-system:")
 	switch {
+	case strings.HasPrefix(kind, "ValidatingAdmissionPolicy"): // whose name takes no colon
+		return strings.TrimPrefix(name, "cloudcert-system.")
 	case outside && strings.HasPrefix(kind, "Role") && namespace != "kube-system":
 		return bare + "-watched"
 	default:

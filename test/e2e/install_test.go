@@ -45,7 +45,7 @@ func TestInstallUninstallReinstall(t *testing.T) {
 	if left := kubectl(t, "get", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,replicaset", "-o", "name"); left != "" {
 		t.Errorf("uninstalling left %s", left)
 	}
-	if left := kubectl(t, "get", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/instance="+releaseName, "-o", "name"); left != "" {
+	if left := kubectl(t, "get", "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding", "-l", "app.kubernetes.io/instance="+releaseName, "-o", "name"); left != "" {
 		t.Errorf("uninstalling left %s", left)
 	}
 	if kept := a.get("web"); kept.Status.CertID != first.Status.CertID || kept.UID != first.UID {

@@ -106,7 +106,7 @@ patches:
 		saveLogs(t)
 		// Everything but the namespace, which other tests need.
 		kubectl(t, "delete", "--ignore-not-found", "--wait", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,serviceaccount", "--all")
-		kubectl(t, "delete", "--ignore-not-found", "clusterrole,clusterrolebinding", "-l", "app.kubernetes.io/name=cloudcert")
+		kubectl(t, "delete", "--ignore-not-found", "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding", "-l", "app.kubernetes.io/name=cloudcert")
 		kubectl(t, "delete", "crd", "--ignore-not-found", "cloudcertificates."+v1alpha1.GroupVersion.Group)
 	})
 	kubectl(t, "apply", "-k", dir)

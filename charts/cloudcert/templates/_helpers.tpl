@@ -29,6 +29,11 @@ SPDX-License-Identifier: Apache-2.0
 {{- printf "%s:%s" .Release.Namespace (include "cloudcert.fullname" .) -}}
 {{- end -}}
 
+{{/* The same for kinds whose names take no colon; a namespace's has no dot. */}}
+{{- define "cloudcert.policyName" -}}
+{{- printf "%s.%s" .Release.Namespace (include "cloudcert.fullname" .) -}}
+{{- end -}}
+
 {{- define "cloudcert.serviceAccountName" -}}
 {{- .Values.serviceAccount.name | default (include "cloudcert.fullname" .) -}}
 {{- end -}}

@@ -1,0 +1,256 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package chart
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/rest"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+)
+
+// What people may do in their namespace.
+var (
+	writeCertificates = rbacv1.PolicyRule{
+		APIGroups: []string{"cloudcert.io"}, Resources: []string{"cloudcertificates", "cloudcertificates/status"},
+		Verbs: []string{"get", "create", "update", "patch", "delete"},
+	}
+	writeSecrets = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create", "update", "patch", "delete"}}
+	doAnything   = rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
+)
+
+func readSecrets(names ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: names, Verbs: []string{"get"}}
+}
+
+// TestPolicyAsksWhoNamesSecrets creates objects. Like other tests of a release for
+// all namespaces it has the control plane for itself.
+func TestPolicyAsksWhoNamesSecrets(t *testing.T) {
+	const namespace = "named"
+	ensureNamespace(t, namespace)
+	install(t, namespace, nil)
+	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
+	owner := person(t, namespace, "owner", writeCertificates, readSecrets("web-tls", "account"))
+	waitForPolicy(t, thief, namespace)
+	for name, tc := range map[string]struct {
+		author              client.Client
+		secret, credentials string
+		refused             []string // what the refusal says
+	}{
+		"a thief names a Secret": {
+			thief, "web-tls", "",
+			[]string{`user "system:serviceaccount:named:thief"`, `Secret "web-tls" of namespace "named"`, "spec.secretRef", `verb "get"`, `["web-tls"]`},
+		},
+		"a thief names credentials of his own": {thief, "web-tls", "mine", []string{`Secret "web-tls"`}},
+		"an owner names credentials that he may not read": {
+			owner, "web-tls", "theirs",
+			[]string{`user "system:serviceaccount:named:owner"`, `Secret "theirs" of namespace "named"`, "spec.credentialsSecretRef", `verb "get"`, `["theirs"]`},
+		},
+		"an owner names a Secret that he may not read":  {owner, "other-tls", "account", []string{`Secret "other-tls"`}},
+		"an owner names his Secret, which is not there": {owner, "web-tls", "", nil},
+		"an owner names his Secret and credentials":     {owner, "web-tls", "account", nil},
+		"a GitOps controller": {
+			clusterPerson(t, namespace, "gitops", doAnything), "web-tls", "account", nil,
+		},
+		"an administrator in the thief's place": {
+			impersonate(t, "system:serviceaccount:named:thief"), "web-tls", "", []string{`user "system:serviceaccount:named:thief"`},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			object := naming(namespace, tc.secret, tc.credentials)
+			checkRefused(t, tc.author.Create(t.Context(), object.DeepCopy(), client.DryRunAll), tc.refused...)
+			apply := client.ApplyConfigurationFromUnstructured(object.DeepCopy())
+			checkRefused(t, tc.author.Apply(t.Context(), apply, client.DryRunAll, client.FieldOwner("author")), tc.refused...)
+			object.SetName("")
+			object.SetGenerateName("web-")
+			checkRefused(t, tc.author.Create(t.Context(), object, client.DryRunAll), tc.refused...)
+		})
+	}
+}
+
+// TestPolicyAsksWhoChangesWhatIsRead and nobody else who writes an object.
+func TestPolicyAsksWhoChangesWhatIsRead(t *testing.T) {
+	const namespace = "changed"
+	ensureNamespace(t, namespace)
+	install(t, namespace, nil)
+	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
+	owner := person(t, namespace, "owner", writeCertificates, readSecrets("web-tls", "new-tls", "account"))
+	collector := impersonate(t, "system:serviceaccount:kube-system:generic-garbage-collector")
+	waitForPolicy(t, thief, namespace)
+	object := naming(namespace, "web-tls", "account")
+	if err := kube.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		author  client.Client
+		patch   string
+		refused string // what the refusal says
+	}{
+		"a thief changes the Secret":                 {thief, `{"spec": {"secretRef": {"name": "new-tls"}}}`, `Secret "new-tls"`},
+		"a thief changes the credentials":            {thief, `{"spec": {"credentialsSecretRef": {"name": "mine"}}}`, `Secret "web-tls"`},
+		"a thief takes the credentials away":         {thief, `{"spec": {"credentialsSecretRef": null}}`, `Secret "web-tls"`},
+		"a thief changes the keys":                   {thief, `{"spec": {"keys": {"privateKey": "old.key"}}}`, `Secret "web-tls"`},
+		"a thief changes the type, and so the keys":  {thief, `{"spec": {"type": "SM"}}`, `Secret "web-tls"`},
+		"a thief changes a tag and the Secret":       {thief, `{"spec": {"tags": [{"key": "a"}], "secretRef": {"name": "new-tls"}}}`, `Secret "new-tls"`},
+		"an owner changes to what he may not read":   {owner, `{"spec": {"secretRef": {"name": "other-tls"}}}`, `Secret "other-tls"`},
+		"an owner changes the Secret":                {owner, `{"spec": {"secretRef": {"name": "new-tls"}}}`, ""},
+		"an owner takes the credentials away":        {owner, `{"spec": {"credentialsSecretRef": null}}`, ""},
+		"tags":                                       {thief, `{"spec": {"tags": [{"key": "a"}]}}`, ""},
+		"what else is in the spec":                   {thief, `{"spec": {"suspend": true, "revisionHistoryLimit": 1, "deletionPolicy": "Delete", "namePrefix": "x"}}`, ""},
+		"what is there already":                      {thief, `{"spec": {"secretRef": {"name": "web-tls"}, "type": "TLS"}}`, ""},
+		"labels and annotations":                     {thief, `{"metadata": {"labels": {"a": "b"}, "annotations": {"cloudcert.io/resync": "1"}}}`, ""},
+		"a finalizer":                                {thief, `{"metadata": {"finalizers": ["example.com/guard"]}}`, ""},
+		"the garbage collector takes an owner away":  {collector, `{"metadata": {"ownerReferences": null}}`, ""},
+		"the garbage collector takes a blocker away": {collector, `{"metadata": {"finalizers": null}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var refused []string
+			if tc.refused != "" {
+				refused = []string{tc.refused}
+			}
+			patch := client.RawPatch("application/merge-patch+json", []byte(tc.patch))
+			checkRefused(t, tc.author.Patch(t.Context(), object.DeepCopy(), patch, client.DryRunAll), refused...)
+		})
+	}
+	t.Run("status", func(t *testing.T) {
+		patch := client.RawPatch("application/merge-patch+json", []byte(`{"status": {"name": "x"}}`))
+		checkRefused(t, thief.Status().Patch(t.Context(), object.DeepCopy(), patch))
+	})
+	t.Run("the same, applied", func(t *testing.T) {
+		same := client.ApplyConfigurationFromUnstructured(naming(namespace, "web-tls", "account"))
+		checkRefused(t, thief.Apply(t.Context(), same, client.DryRunAll, client.FieldOwner("author"), client.ForceOwnership))
+	})
+	t.Run("an end in several steps", func(t *testing.T) {
+		finalizers := func(list string) client.Patch {
+			return client.RawPatch("application/merge-patch+json", []byte(`{"metadata": {"finalizers": `+list+`}}`))
+		}
+		namespaces := impersonate(t, "system:serviceaccount:kube-system:namespace-controller")
+		checkRefused(t, thief.Patch(t.Context(), object.DeepCopy(), finalizers(`["example.com/guard"]`)))
+		checkRefused(t, namespaces.DeleteAllOf(t.Context(), object.DeepCopy(), client.InNamespace(namespace)))
+		checkRefused(t, thief.Patch(t.Context(), object.DeepCopy(), finalizers(`[]`)))
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(object), object); !apierrors.IsNotFound(err) {
+			t.Errorf("the object is still there: %v", err)
+		}
+	})
+}
+
+// TestPolicyIsForTheWatchedNamespaces: elsewhere the operator reads nothing, and
+// another one may be at work.
+func TestPolicyIsForTheWatchedNamespaces(t *testing.T) {
+	t.Parallel()
+	for _, namespace := range []string{"bounded", "bounded-shop", "bounded-elsewhere"} {
+		ensureNamespace(t, namespace)
+	}
+	install(t, "bounded", parse(t, "watchNamespaces: [bounded-shop]"))
+	waitForPolicy(t, person(t, "bounded-shop", "thief", writeCertificates), "bounded-shop")
+	elsewhere := person(t, "bounded-elsewhere", "author", writeCertificates)
+	checkRefused(t, elsewhere.Create(t.Context(), naming("bounded-elsewhere", "web-tls", ""), client.DryRunAll))
+}
+
+// naming is an object that names a Secret, and credentials unless they are empty.
+func naming(namespace, secret, credentials string) *unstructured.Unstructured {
+	object := cloudCertificate(namespace)
+	spec := map[string]any{"secretRef": map[string]any{"name": secret}}
+	if credentials != "" {
+		spec["credentialsSecretRef"] = map[string]any{"name": credentials}
+	}
+	object.Object["spec"] = spec
+	return object
+}
+
+// checkRefused checks that an answer is the policy's refusal and says all of what
+// is given, or that there is none if nothing is given.
+func checkRefused(t *testing.T, err error, says ...string) {
+	t.Helper()
+	if len(says) == 0 {
+		if err != nil {
+			t.Errorf("it was refused: %v", err)
+		}
+		return
+	}
+	if !apierrors.IsForbidden(err) || !strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+		t.Fatalf("it was not refused by the policy: %v", err)
+	}
+	for _, part := range says {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("the refusal does not say %q: %v", part, err)
+		}
+	}
+}
+
+// waitForPolicy waits until the API server has read the policy, which it does
+// shortly after it took it.
+func waitForPolicy(t *testing.T, thief client.Client, namespace string) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		err := thief.Create(t.Context(), naming(namespace, "any", ""), client.DryRunAll)
+		if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the policy does not work: %v", err)
+		}
+	}
+}
+
+// person makes a ServiceAccount with rights in its namespace, and is its client.
+func person(t *testing.T, namespace, name string, rules ...rbacv1.PolicyRule) client.Client {
+	t.Helper()
+	meta := metav1.ObjectMeta{Namespace: namespace, Name: name}
+	return withRights(t, meta,
+		&rbacv1.Role{ObjectMeta: meta, Rules: rules},
+		&rbacv1.RoleBinding{
+			ObjectMeta: meta, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: name}},
+		})
+}
+
+// clusterPerson is person with rights in all namespaces.
+func clusterPerson(t *testing.T, namespace, name string, rules ...rbacv1.PolicyRule) client.Client {
+	t.Helper()
+	wide := metav1.ObjectMeta{Name: namespace + ":" + name}
+	return withRights(t, metav1.ObjectMeta{Namespace: namespace, Name: name},
+		&rbacv1.ClusterRole{ObjectMeta: wide, Rules: rules},
+		&rbacv1.ClusterRoleBinding{
+			ObjectMeta: wide, RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: wide.Name},
+			Subjects: []rbacv1.Subject{{Kind: "ServiceAccount", Namespace: namespace, Name: name}},
+		})
+}
+
+func withRights(t *testing.T, account metav1.ObjectMeta, rights ...client.Object) client.Client {
+	t.Helper()
+	for _, o := range append(rights, &corev1.ServiceAccount{ObjectMeta: account}) {
+		if err := kube.Create(t.Context(), o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	config := rest.AnonymousClientConfig(plane.Config)
+	config.BearerToken = tokenOf(t, account.Namespace, account.Name)
+	return newClient(t, config)
+}
+
+// impersonate is a client of an administrator in the place of somebody else.
+func impersonate(t *testing.T, user string) client.Client {
+	t.Helper()
+	config := rest.CopyConfig(plane.Config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user}
+	return newClient(t, config)
+}
+
+func newClient(t *testing.T, config *rest.Config) client.Client {
+	t.Helper()
+	made, err := client.New(config, client.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
