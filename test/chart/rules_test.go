@@ -13,6 +13,7 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 const (
@@ -42,7 +43,7 @@ func TestWatchNamespacesGrantsTheSameInThem(t *testing.T) {
 	for _, g := range grants(t, kustomize(t, "default")) {
 		switch {
 		case strings.Contains(g.right, "k8s.io/tokenreviews") || strings.Contains(g.right, "k8s.io/subjectaccessreviews"),
-			g.subject == nobody: // metrics: a right that exists cluster-wide only
+			g.subject == nobody: // metrics, a right that exists cluster-wide only; roles for users
 		case g.place == cluster:
 			want = append(want, grant{g.subject, "blog", g.right}, grant{g.subject, "shop", g.right})
 		default:
@@ -158,8 +159,69 @@ func sortGrants(all []grant) {
 func TestOnlyTheOperatorIsGrantedAnything(t *testing.T) {
 	t.Parallel()
 	for _, g := range grants(t, objects(t, nil)) {
-		if g.subject != operator && g != (grant{nobody, cluster, "get /metrics"}) {
+		forUsers := strings.HasSuffix(g.right, " cloudcert.io/cloudcertificates *")
+		if g.subject != operator && (g.subject != nobody || g.place != cluster || !forUsers && g.right != "get /metrics") {
 			t.Errorf("%s may %s in %s", g.subject, g.right, g.place)
+		}
+	}
+}
+
+// TestUsersGetTheirRolesByAggregation compares labels and rules: the controller that
+// aggregates is no part of the API server. Each role may do nothing but what is here.
+func TestUsersGetTheirRolesByAggregation(t *testing.T) {
+	t.Parallel()
+	read := []string{"get", "list", "watch"}
+	write := []string{"create", "delete", "deletecollection", "patch", "update"}
+	all := slices.Sorted(slices.Values(slices.Concat(read, write)))
+	for name, tc := range map[string]struct {
+		objects []*unstructured.Unstructured
+		want    map[string][]string // verbs by Kubernetes' role
+	}{
+		"kustomize":     {kustomize(t, "default"), map[string][]string{"view": read, "edit": all, "admin": all}},
+		"chart":         {objects(t, nil), map[string][]string{"view": read, "edit": all, "admin": all}},
+		"readers only":  {objects(t, parse(t, "rbac: {aggregate: {edit: false, admin: false}}")), map[string][]string{"view": read}},
+		"admins only":   {objects(t, parse(t, "rbac: {aggregate: {view: false, edit: false}}")), map[string][]string{"admin": all}},
+		"no viewers":    {objects(t, parse(t, "rbac: {aggregate: {view: false}}")), map[string][]string{"edit": all, "admin": all}},
+		"nobody":        {objects(t, parse(t, "rbac: {aggregate: {view: false, edit: false, admin: false}}")), map[string][]string{}},
+		"in namespaces": {objects(t, parse(t, "watchNamespaces: [shop]")), map[string][]string{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := map[string][]string{}
+			for _, o := range ofKind(tc.objects, "ClusterRole") {
+				for label := range o.GetLabels() {
+					role, ok := strings.CutPrefix(label, "rbac.authorization.k8s.io/aggregate-to-")
+					if !ok {
+						continue
+					}
+					for _, g := range grants(t, []*unstructured.Unstructured{o}) {
+						verb, what, _ := strings.Cut(g.right, " ")
+						if what != "cloudcert.io/cloudcertificates *" {
+							t.Errorf("%s lets %s %s", describe(o), role, g.right)
+						}
+						got[role] = append(got[role], verb)
+					}
+					slices.Sort(got[role])
+				}
+			}
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestKubernetesRolesContainEachOther, which is why the chart refuses to give admins
+// less than editors.
+func TestKubernetesRolesContainEachOther(t *testing.T) {
+	t.Parallel()
+	for smaller, larger := range map[string]string{"view": "edit", "edit": "admin"} {
+		role := &rbacv1.ClusterRole{}
+		if err := kube.Get(t.Context(), client.ObjectKey{Name: smaller}, role); err != nil {
+			t.Fatal(err)
+		}
+		if role.Labels["rbac.authorization.k8s.io/aggregate-to-"+larger] != "true" {
+			t.Errorf("%s is no part of %s", smaller, larger)
 		}
 	}
 }

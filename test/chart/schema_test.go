@@ -82,6 +82,7 @@ func TestImpossibleCombinationsSayWhatToDo(t *testing.T) {
 	for name, tc := range map[string]struct{ values, want string }{
 		"a ServiceMonitor of metrics that are off":         {"metrics: {enabled: false, serviceMonitor: {enabled: true}}", "metrics.enabled"},
 		"readers of metrics that are on loopback":          {"{watchNamespaces: [shop], metrics: {readers: [{name: prometheus, namespace: monitoring}]}}", "metrics.rbac"},
+		"admins with less than editors":                    {"rbac: {aggregate: {admin: false}}", "rbac.aggregate.edit"},
 		"readers without roles":                            {"{rbac: {create: false}, metrics: {readers: [{name: prometheus, namespace: monitoring}]}}", "rbac.create"},
 		"a ServiceMonitor of metrics that are on loopback": {"{watchNamespaces: [shop], metrics: {serviceMonitor: {enabled: true}}}", "metrics.rbac"},
 	} {
