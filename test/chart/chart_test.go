@@ -145,7 +145,7 @@ func TestNotesNameWhatIsMissing(t *testing.T) {
 		"CRDs from elsewhere":     {"crds: {enabled: false}", "see that it is installed"},
 		"metrics on loopback":     {"watchNamespaces: [shop]", "port-forward"},
 		"one replica":             {"replicaCount: 1", "one replica"},
-		"the API server's port":   {"networkPolicy: {enabled: true}", "networkPolicy.apiServerPort"},
+		"the API server's port":   {"networkPolicy: {egress: true}", "networkPolicy.apiServerPort"},
 		"an object to begin with": {"watchNamespaces: [shop]", "namespace: shop"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -42,7 +42,7 @@ func TestInstallUninstallReinstall(t *testing.T) {
 	}
 
 	helm(t, "uninstall", releaseName, "--wait")
-	if left := kubectl(t, "get", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,replicaset", "-o", "name"); left != "" {
+	if left := kubectl(t, "get", "--namespace="+releaseNamespace, "deployment,service,pdb,networkpolicy,role,rolebinding,replicaset", "-o", "name"); left != "" {
 		t.Errorf("uninstalling left %s", left)
 	}
 	if left := kubectl(t, "get", "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding", "-l", "app.kubernetes.io/instance="+releaseName, "-o", "name"); left != "" {

@@ -105,7 +105,7 @@ patches:
 	t.Cleanup(func() {
 		saveLogs(t)
 		// Everything but the namespace, which other tests need.
-		kubectl(t, "delete", "--ignore-not-found", "--wait", "--namespace="+releaseNamespace, "deployment,service,pdb,role,rolebinding,serviceaccount", "--all")
+		kubectl(t, "delete", "--ignore-not-found", "--wait", "--namespace="+releaseNamespace, "deployment,service,pdb,networkpolicy,role,rolebinding,serviceaccount", "--all")
 		kubectl(t, "delete", "--ignore-not-found", "clusterrole,clusterrolebinding,validatingadmissionpolicy,validatingadmissionpolicybinding", "-l", "app.kubernetes.io/name=cloudcert")
 		kubectl(t, "delete", "crd", "--ignore-not-found", "cloudcertificates."+v1alpha1.GroupVersion.Group)
 	})
