@@ -72,9 +72,12 @@ var differences = []struct {
 			return
 		}
 		values := parse(t, "credentials: {existingSecret: cloudcert-credentials}")
-		env := field[any](t, &unstructured.Unstructured{Object: container(t, one(t, objects(t, values), "Deployment"))}, "env")
-		for _, variable := range env.([]any) {
+		env := environment(t, one(t, objects(t, values), "Deployment"))
+		for _, variable := range env {
 			reference := &unstructured.Unstructured{Object: variable.(map[string]any)}
+			if _, ok := reference.Object["valueFrom"]; !ok {
+				continue
+			}
 			field[map[string]any](t, reference, "valueFrom", "secretKeyRef")["optional"] = true
 		}
 		container(t, o)["env"] = env

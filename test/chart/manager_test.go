@@ -73,3 +73,45 @@ func arguments(t *testing.T, deployment *unstructured.Unstructured) []string {
 	}
 	return args
 }
+
+// TestGoKeepsToFourFifthsOfTheMemoryLimit, in whatever way the limit is written.
+func TestGoKeepsToFourFifthsOfTheMemoryLimit(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ values, want string }{
+		"by default":           {"{}", "214748364"},
+		"mebibytes":            {"resources: {limits: {memory: 64Mi}}", "53687091"},
+		"part of a gibibyte":   {"resources: {limits: {memory: 1.5Gi}}", "1288490188"},
+		"decimal units":        {"resources: {limits: {memory: 500M}}", "400000000"},
+		"bytes as a number":    {"resources: {limits: {memory: 100000000}}", "80000000"},
+		"bytes as text":        {`resources: {limits: {memory: "100000000"}}`, "80000000"},
+		"an exponent":          {`resources: {limits: {memory: "1e8"}}`, "80000000"},
+		"no limit of memory":   {"resources: {limits: {memory: null, cpu: 1}}", ""},
+		"no limits":            {"resources: {limits: null}", ""},
+		"a limit of nothing":   {`resources: {limits: {memory: "0"}}`, ""},
+		"a unit without sense": {`resources: {limits: {memory: 100000000000m}}`, ""},
+		"a limit of the user's": {
+			"extraEnv: [{name: GOMEMLIMIT, value: 100MiB}]", "100MiB",
+		},
+		"another variable of the user's": {"extraEnv: [{name: HTTPS_PROXY, value: x}]", "214748364"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			for _, variable := range environment(t, one(t, objects(t, parse(t, tc.values)), "Deployment")) {
+				if variable := variable.(map[string]any); variable["name"] == "GOMEMLIMIT" {
+					got = append(got, variable["value"].(string))
+				}
+			}
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("GOMEMLIMIT is %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+// environment are the variables of the operator's container.
+func environment(t *testing.T, deployment *unstructured.Unstructured) []any {
+	t.Helper()
+	env, _ := container(t, deployment)["env"].([]any)
+	return env
+}

@@ -106,3 +106,24 @@ https
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
+
+{{/*
+Memory in bytes that Go's garbage collector tries to keep to: four fifths of the
+container's limit, because the limit counts more than what Go manages. Empty without
+a limit, and where extraEnv says what it should be.
+*/}}
+{{- define "cloudcert.goMemoryLimit" -}}
+{{- $limit := .Values.resources | dig "limits" "memory" "" | toString -}}
+{{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $limit -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
+{{- $unit := get $units (trimPrefix $number $limit) -}}
+{{- $own := false -}}
+{{- range .Values.extraEnv -}}
+{{- if eq .name "GOMEMLIMIT" -}}
+{{- $own = true -}}
+{{- end -}}
+{{- end -}}
+{{- if and $number $unit (not $own) -}}
+{{- mulf (float64 $number) $unit 0.8 | floor | int64 | default "" -}}
+{{- end -}}
+{{- end -}}
