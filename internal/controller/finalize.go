@@ -38,39 +38,29 @@ func wantsFinalizer(object *v1alpha1.CloudCertificate) bool {
 	return object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete && (held || object.Status.CertID != 0)
 }
 
-// letGo takes the finalizer off an object again if it was put on for uploads none of
-// which can have had an effect, once the cloud has refused one: a finalizer that is on
-// means that something may be in the cloud.
+// letGo takes the finalizer off an object again that this reconcile put on, if its upload
+// certainly had no effect: a finalizer that is on means that something may be in the
+// cloud. Whoever wrote the object meanwhile makes it a conflict.
 func (r *Reconciler) letGo(ctx context.Context, next *v1alpha1.CloudCertificate, held bool, err error) {
-	known := r.memory.unused(next)
-	unused := known || !held && next.Status.CertID == 0 && len(next.Status.History) == 0
-	refused, open := isWithoutEffect(err)
-	unused = unused && (refused || open)
-	if unused && refused && r.setFinalizer(ctx, next, false) == nil {
-		unused = false
+	if held || next.Status.CertID != 0 || len(next.Status.History) > 0 || !isWithoutEffect(err) {
+		return
 	}
-	if unused != known { // one that could not be taken off goes at the next refusal
-		r.memory.setUnused(next, unused)
+	if err := r.setFinalizer(ctx, next, false); err != nil {
+		log.FromContext(ctx).Info("The finalizer stays on until a deletion has looked for certificates", "problem", err.Error())
 	}
 }
 
-// isWithoutEffect reports whether an upload was refused, or its outcome is open and it
-// has had no effect so far.
-func isWithoutEffect(err error) (refused, open bool) {
-	if _, conflict := errors.AsType[*nameConflictError](err); conflict {
-		return true, false
-	}
-	if _, taken := errors.AsType[*nameTakenError](err); taken {
-		return false, true
+// isWithoutEffect reports whether the cloud certainly took no upload: it refused it, or
+// another certificate has the name.
+func isWithoutEffect(err error) bool {
+	_, conflict := errors.AsType[*nameConflictError](err)
+	_, taken := errors.AsType[*nameTakenError](err)
+	if conflict || taken {
+		return true
 	}
 	refusal, ok := errors.AsType[*cas.Error](err)
-	if !ok || refusal.MayHaveHappened {
-		return false, false
-	}
-	if refusal.Action == cas.ActionList || refusal.Class == cas.Throttled {
-		return false, true
-	}
-	return slices.Contains([]cas.Class{cas.Refused, cas.Denied, cas.Quota, cas.Unauthenticated}, refusal.Class), false
+	refusals := []cas.Class{cas.Refused, cas.Denied, cas.Quota, cas.Unauthenticated, cas.Throttled}
+	return ok && !refusal.MayHaveHappened && slices.Contains(refusals, refusal.Class)
 }
 
 // setFinalizer puts the finalizer on an object or takes it off, under the version
@@ -103,9 +93,6 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 	}
 	if why := untouched(object); why != "" {
 		return r.release(ctx, object, ending{why: why})
-	}
-	if r.memory.neverUploaded(object) {
-		return r.release(ctx, object, ending{})
 	}
 	next := object.DeepCopy()
 	alone, err := r.cleanUp(ctx, next)

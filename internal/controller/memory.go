@@ -39,7 +39,6 @@ type recollection struct {
 	superseded     [2]string // the resourceVersions that our last writes replaced
 	staleVersion   string    // the one that the cache showed although it was behind
 	staleTimes     int       // how often
-	unused         bool      // the finalizer is on, and no upload can have had an effect since
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 	expedited      string    // the resync request for which nothing waits any more
 	lasting
@@ -344,23 +343,6 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 		known.pruneFailures, known.pruneAfter = 0, time.Time{}
 		return true
 	})
-}
-
-// setUnused notes whether a finalizer is on since which no upload can have had an
-// effect.
-func (m *memory) setUnused(object client.Object, unused bool) {
-	with(m, object, func(known *recollection) any { known.unused = unused; return nil })
-}
-
-// unused reports whether a finalizer is on since which no upload can have had an effect.
-func (m *memory) unused(object client.Object) bool {
-	return peek(m, object, func(known recollection) bool { return known.unused })
-}
-
-// neverUploaded reports whether nothing of an object is in the cloud: nor can a
-// certificate be its own that holds a name of it.
-func (m *memory) neverUploaded(object client.Object) bool {
-	return peek(m, object, func(known recollection) bool { return known.unused && known.takenName == "" })
 }
 
 // otherwise notes that a deletion failed for another reason than a refusal.

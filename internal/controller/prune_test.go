@@ -774,3 +774,31 @@ func TestADoubtedLookIsNoSuccess(t *testing.T) {
 		}
 	})
 }
+
+// What one operator remembers of its uploads says nothing of another's.
+func TestAnUploadOfAnotherOperatorIsHeld(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(cas.ActionUpload), Count: 1})
+		w.given(deleting)
+		first := w.operator()
+		for range 20 {
+			first.deliver()
+			first.run(simKey)
+			if tries, _ := w.calls(cas.ActionUpload); tries > 0 {
+				break
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		second := w.start()
+		w.settle(second, time.Minute)
+		if w.api.objects[simKey].Status.CertID == 0 {
+			t.Fatal("nothing was uploaded")
+		}
+		w.api.remove(simKey)
+		w.settle(first, time.Hour)
+		if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+			t.Errorf("%d certificates outlive the object", len(w.certificates()))
+		}
+	})
+}
