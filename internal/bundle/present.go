@@ -4,8 +4,10 @@
 package bundle
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -33,10 +35,17 @@ func (l *loader) requirePresent(keys ...string) *Error {
 // maxNamedKeys is how many keys of a Secret a message lists.
 const maxNamedKeys = 8
 
+// presentKeys lists the keys that may be meant. Messages are read by more people
+// than Secrets are, so the others stay unnamed.
 func (l *loader) presentKeys() string {
-	names := slices.Sorted(maps.Keys(l.secret.Data))
-	if len(names) == 0 {
+	if len(l.secret.Data) == 0 {
 		return "no keys"
+	}
+	names := slices.DeleteFunc(slices.Sorted(maps.Keys(l.secret.Data)), func(name string) bool {
+		return !nameOfMaterial.MatchString(name) && !bytes.Contains(l.secret.Data[name], []byte(pemBegin+labelCertificate))
+	})
+	if len(names) == 0 {
+		return "no key that looks like a certificate's"
 	}
 	more := ""
 	if extra := len(names) - maxNamedKeys; extra > 0 {
@@ -47,6 +56,9 @@ func (l *loader) presentKeys() string {
 	}
 	return strings.Join(names, ", ") + more
 }
+
+// nameOfMaterial matches the names that people give to certificates and their keys.
+var nameOfMaterial = regexp.MustCompile(`(?i)\.(crt|cer|cert|pem|key|der|p12|pfx|jks|p7b|sm2)$`)
 
 // missingFix guesses the likeliest mistake from the names of the keys.
 func (l *loader) missingFix() string {
