@@ -95,6 +95,9 @@ func isBystander(label string) bool {
 // readBlocks returns the PEM blocks of a value, at least one.
 func (l *loader) readBlocks(key string) ([]block, *Error) {
 	value := l.secret.Data[key]
+	if isUTF16(value) {
+		return nil, l.invalid(key, "holds UTF-16 text, or other NUL bytes", "save the whole file as UTF-8 or ASCII; > and >> of PowerShell write UTF-16")
+	}
 	blocks, err := pemBlocks(value)
 	if err != nil {
 		return nil, l.invalid(key, "is damaged PEM ("+err.Error()+")", "store the file again, whole and unchanged")
@@ -139,7 +142,7 @@ func explainKey(b block) (finding, bool) {
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true
 	}
 	if isEnveloped(b.der) {
-		return finding{"is an enveloped SM2 key", "only the encryption key of type SM may be enveloped"}, true
+		return findingEnveloped, true
 	}
 	return finding{}, false
 }

@@ -8,6 +8,8 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"regexp"
+	"strconv"
 	"strings"
 )
 
@@ -26,6 +28,8 @@ type block struct {
 var (
 	errUnterminated = errors.New("BEGIN without its END")
 	errBadBase64    = errors.New("damaged base64")
+	errDamagedMark  = errors.New("a BEGIN or END line that cannot be read")
+	errOutside      = errors.New("base64 outside of BEGIN and END")
 )
 
 const (
@@ -34,19 +38,19 @@ const (
 	pemDash  = "-----"
 )
 
-// pemBlocks finds the PEM blocks of a text and ignores everything around them:
-// byte order marks, explanations, indentation, blank lines, any line ends, even
-// a missing one between two blocks. encoding/pem is stricter about all that and
-// silent about what it cannot read; here a damaged block is an error, because
-// dropping it would upload a chain that the user did not mean.
+// pemBlocks finds the PEM blocks of a text and ignores explanations around them,
+// byte order marks, indentation, blank lines, any line ends, even a missing one
+// between two blocks. encoding/pem is stricter about all that and silent about what
+// it cannot read; here that is an error, because dropping it would upload a chain
+// that the user did not mean.
 func pemBlocks(text []byte) ([]block, error) {
-	rest := string(text)
-	if strings.Contains(rest, `-----\n`) { // written by something that escaped the line ends
-		rest = strings.NewReplacer(`\r`, "", `\n`, "\n").Replace(rest)
-	}
+	rest := unescape(string(text))
 	var blocks []block
 	for {
-		_, after, found := strings.Cut(rest, pemBegin)
+		outside, after, found := strings.Cut(rest, pemBegin)
+		if err := checkOutside(outside, found || len(blocks) > 0); err != nil {
+			return nil, err
+		}
 		if !found {
 			return blocks, nil
 		}
@@ -67,17 +71,51 @@ func pemBlocks(text []byte) ([]block, error) {
 	}
 }
 
-// decodeBlock separates RFC 1421 headers, which only old encrypted keys have,
-// from the base64.
+// escapes are those that JSON, YAML and shells write into a string, once or
+// several times over: line ends, tabs, slashes and characters by their number.
+var escapes = regexp.MustCompile(`\\+(?:[rnt/]|u[0-9A-Fa-f]{4})`)
+
+func unescape(text string) string {
+	if !strings.Contains(text, `\`) {
+		return text
+	}
+	return escapes.ReplaceAllStringFunc(text, func(escape string) string {
+		switch name := strings.TrimLeft(escape, `\`); name[0] {
+		case '/':
+			return "/"
+		case 'u':
+			r, _ := strconv.ParseUint(name[1:], 16, 16) // the expression matched four digits
+			return string(rune(r))
+		}
+		return "\n"
+	})
+}
+
+// decodeBlock separates headers from the base64: those of old encrypted keys (RFC
+// 1421), and those that keystores write beside certificates.
 func decodeBlock(label, body string) (block, error) {
 	if strings.Contains(body, "Proc-Type:") || strings.Contains(body, "DEK-Info:") {
 		return block{label: label, encrypted: true}, nil
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(body), ""))
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(withoutHeaders(body)), ""))
 	if err != nil || len(der) == 0 {
 		return block{}, errBadBase64
 	}
 	return block{label: label, der: der}, nil
+}
+
+// withoutHeaders drops the lines up to the last that has a colon, which base64 never
+// has.
+func withoutHeaders(body string) string {
+	if !strings.Contains(body, ":") {
+		return body
+	}
+	lines := strings.FieldsFunc(strings.ReplaceAll(body, "\r\n", "\n"), func(r rune) bool { return r == '\r' || r == '\n' })
+	last := len(lines) - 1
+	for last >= 0 && !strings.Contains(lines[last], ":") {
+		last--
+	}
+	return strings.Join(lines[last+1:], "\n")
 }
 
 func encodeChain(path []*certificate) string {

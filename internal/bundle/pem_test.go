@@ -10,7 +10,10 @@ import (
 
 func TestDamagedPEMIsAnErrorAndNeverSkipped(t *testing.T) {
 	t.Parallel()
-	const sound = "-----BEGIN A-----\nAAAA\n-----END A-----\n"
+	const (
+		sound = "-----BEGIN A-----\nAAAA\n-----END A-----\n"
+		line  = "MIIBdjCCAR2gAwIBAgICEAMwCgYIKoZIzj0EAwIwHDEaMBgGA1UEAwwRVGVzdCBJ"
+	)
 	for name, tc := range map[string]struct {
 		text string
 		want error
@@ -24,8 +27,27 @@ func TestDamagedPEMIsAnErrorAndNeverSkipped(t *testing.T) {
 		"a character that is no base64":        {sound + "-----BEGIN A-----\nAA*A\n-----END A-----", errBadBase64},
 		"base64 that lost a character":         {"-----BEGIN A-----\nAAAAA\n-----END A-----", errBadBase64},
 		"an empty block":                       {"-----BEGIN A-----\n-----END A-----", errBadBase64},
-		"an unknown header":                    {"-----BEGIN A-----\nComment: x\n\nAAAA\n-----END A-----", errBadBase64},
+		"a header":                             {"-----BEGIN A-----\nComment: x\n\nAAAA\n-----END A-----", nil},
 		"base64 with the end in the same line": {"-----BEGIN A-----AAAA-----END A-----", nil},
+		"an END that lost a dash":              {sound + "-----BEGIN A-----\nAAAA\n-----END A----", errUnterminated},
+		"a BEGIN that lost a dash":             {sound + "----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", errDamagedMark},
+		"a BEGIN that lost four dashes":        {sound + "-BEGIN CERTIFICATE-----\nAAAA", errDamagedMark},
+		"spaces within the dashes":             {sound + "- - - - - BEGIN CERTIFICATE - - - - -\nAAAA", errDamagedMark},
+		"a tab for the space":                  {sound + "-----BEGIN\tCERTIFICATE-----\nAAAA", errDamagedMark},
+		"a space that does not break":          {sound + "-----BEGIN\u00a0CERTIFICATE-----\nAAAA", errDamagedMark},
+		"a space of zero width":                {sound + "-----\u200bBEGIN CERTIFICATE-----\nAAAA", errDamagedMark},
+		"no space":                             {sound + "-----BEGINCERTIFICATE-----\nAAAA", errDamagedMark},
+		"a space as a URL has it":              {sound + "-----BEGIN%20CERTIFICATE-----%0AAAAA", errDamagedMark},
+		"en dashes":                            {sound + "–––––BEGIN EC PRIVATE KEY–––––\nAAAA", errDamagedMark},
+		"em dashes":                            {sound + "—–BEGIN CERTIFICATE—–\nAAAA", errDamagedMark},
+		"minus signs":                          {sound + "\u2212\u2212BEGIN CERTIFICATE\u2212\u2212\nAAAA", errDamagedMark},
+		"lower case":                           {sound + "-----begin new certificate request-----\nAAAA", errDamagedMark},
+		"a BEGIN of its own before a block":    {"----BEGIN CERTIFICATE-----\n" + sound, errDamagedMark},
+		"an END of its own":                    {"AAAA\n-----END CERTIFICATE-----\n" + sound, errDamagedMark},
+		"dashes before the END only":           {sound + "BEGIN CERTIFICATE\nAAAA\n--END CERTIFICATE", errDamagedMark},
+		"a mistyped BEGIN":                     {sound + "-----BEGNI CERTIFICATE-----\n" + line + "\n", errOutside},
+		"base64 that lost both its lines":      {sound + line + "\n" + line + "\n", errOutside},
+		"base64 of PEM behind a block":         {sound + "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1JSUJkakNDQVIyZ0F3SUJBZ0lD\n", errOutside},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -34,5 +56,82 @@ func TestDamagedPEMIsAnErrorAndNeverSkipped(t *testing.T) {
 				t.Errorf("got %d blocks and %v, want %v", len(blocks), err, tc.want)
 			}
 		})
+	}
+}
+
+func TestExplanationsAroundBlocksAreIgnored(t *testing.T) {
+	t.Parallel()
+	const sound = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
+	for name, text := range map[string]string{
+		"attributes of openssl pkcs12":  "Bag Attributes\n    friendlyName: web\n    localKeyID: 54 69 6D 65 20 31\nKey Attributes: <No Attributes>\n",
+		"names of openssl pkcs7":        "subject=CN = www.example.com\nissuer=C = US, O = Let's Encrypt, CN = R11\n",
+		"a dump of openssl x509":        "Certificate:\n    Data:\n        Serial Number:\n            04:d2\n    Signature Value:\n        30:45:02:21:00:a1\n",
+		"a session of openssl s_client": "CONNECTED(00000003)\n---\nCertificate chain\n 0 s:CN=www.example.com\n---\nServer certificate\n",
+		"a heading":                     "# ----- intermediate certificate -----\n",
+		"an ending":                     "# --- end of the chain ---\n",
+		"words with a hyphen":           "# the back-end certificate and its back-end key\n",
+		"a digest in hexadecimal":       "cf83e1357eefb8bdf1542850d66d8007d620e4050b5715dc83f4a921d36ce9ce47d0d13c5d85f2b0ff8318d2877eec2f\n",
+		"a pin":                         "pin-sha256=\"r/mIkG3eEpVdm+u/ko/cwxzOMo1bk4TyHIlByibiA5E=\"\n",
+		"rules":                         "-----\n==========\n----------------------------------------\n",
+		"Chinese":                       "证书——中间证书\n",
+		"a byte order mark":             "\ufeff",
+		"a path of Windows":             `C:\new\ssl\r.pem` + "\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, all := range []string{text + sound, sound + text, sound + text + sound} {
+				if blocks, err := pemBlocks([]byte(all)); err != nil || len(blocks) == 0 {
+					t.Errorf("got %d blocks and %v", len(blocks), err)
+				}
+			}
+		})
+	}
+}
+
+func TestEscapesAreUndone(t *testing.T) {
+	t.Parallel()
+	for name, escaped := range map[string]string{
+		"line ends":            `-----BEGIN A-----\nA+/A\n-----END A-----\n`,
+		"line ends of Windows": `-----BEGIN A-----\r\nA+/A\r\n-----END A-----\r\n`,
+		"escaped twice":        `-----BEGIN A-----\\r\\nA+/A\\r\\n-----END A-----`,
+		"escaped three times":  `"-----BEGIN A-----\\\\nA+/A\\\\n-----END A-----"`,
+		"real ones as well":    "-----BEGIN A-----\\n\nA+/A\n-----END A-----",
+		"slashes of PHP":       `-----BEGIN A-----\nA+\/A\n-----END A-----`,
+		"numbers of JSON":      `-----BEGIN A-----\u000aA\u002b\/A\u000d\u000a-----END A-----`,
+	} {
+		blocks, err := pemBlocks([]byte(escaped))
+		if err != nil || len(blocks) != 1 || string(blocks[0].der) != "\x03\xef\xc0" {
+			t.Errorf("%s: got %d blocks and %v", name, len(blocks), err)
+		}
+	}
+}
+
+func TestUTF16IsSeenWhereverItStands(t *testing.T) {
+	t.Parallel()
+	const text = "-----BEGIN A-----\nAAAA\n-----END A-----\n"
+	little, big, wide := "", "", ""
+	for _, r := range text {
+		little, big, wide = little+string(r)+"\x00", big+"\x00"+string(r), wide+string(r)+"\x00\x00\x00"
+	}
+	for name, tc := range map[string]struct {
+		value string
+		want  bool
+	}{
+		"little endian":             {little, true},
+		"little endian with a mark": {"\xff\xfe" + little, true},
+		"big endian":                {big, true},
+		"big endian with a mark":    {"\xfe\xff" + big, true},
+		"UTF-32":                    {wide, true},
+		"UTF-32 with a mark":        {"\xff\xfe\x00\x00" + wide, true},
+		"appended":                  {text + little, true},
+		"appended, big endian":      {text + big, true},
+		"put before":                {little + text, true},
+		"UTF-8":                     {"\ufeff" + text, false},
+		"DER":                       {"\x30\x82\x00\x00", false},
+		"a Java keystore":           {"\xfe\xed\xfe\xed\x00\x00\x00\x02", false},
+	} {
+		if got := isUTF16([]byte(tc.value)); got != tc.want {
+			t.Errorf("%s: %t", name, got)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 )
 
@@ -18,12 +19,18 @@ var (
 	oidSMSignedData     = asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 2}
 	oidSMEnvelopedData  = asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 3}
 	oidSMSignedEnvelope = asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 4}
+	oidSMData           = asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 1}
+	oidSM4              = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 104}
+	oidSM4ECB           = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 104, 1}
+	oidHMACWithSM3      = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 401, 2}
 	oidDSA              = asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}
 	oidRSAPSS           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 )
 
 // finding is a recognised mistake: what it is, and how to mend it.
 type finding struct{ problem, fix string }
+
+var findingEnveloped = finding{"is an enveloped SM2 key", "only the encryption key of type SM may be enveloped"}
 
 const (
 	fixPEM       = "store PEM, beginning with -----BEGIN"
@@ -34,39 +41,103 @@ const (
 
 // recognise explains a value in which no PEM block was found.
 func recognise(value []byte) finding {
-	trimmed := bytes.TrimSpace(value)
-	switch {
-	case bytes.HasPrefix(value, []byte{0xfe, 0xed, 0xfe, 0xed}), bytes.HasPrefix(value, []byte{0xce, 0xce, 0xce, 0xce}):
-		return finding{"is a Java keystore (JKS), not PEM", "export it with keytool -importkeystore -deststoretype pkcs12, then convert it with openssl pkcs12 -nodes"}
-	case bytes.HasPrefix(value, []byte{0xff, 0xfe}), bytes.HasPrefix(value, []byte{0xfe, 0xff}):
-		return finding{"is UTF-16 text", "save it as UTF-8 or ASCII"}
-	case bytes.HasPrefix(trimmed, []byte("LS0tLS1CRUdJTi")): // base64 of "-----BEGIN"
-		return finding{"is base64 of PEM: it was encoded twice", "encode it once, or use stringData"}
-	case len(value) > 0 && value[0] == 0x30:
-		return recogniseDER(value)
+	if found, ok := recogniseContainer(value); ok {
+		return finding{found.problem + ", not PEM", found.fix}
 	}
-	if der, err := base64.StdEncoding.DecodeString(string(bytes.Join(bytes.Fields(trimmed), nil))); err == nil && len(der) > 0 && der[0] == 0x30 {
+	if isDER(value) {
+		return finding{"is DER, not PEM", "convert it with openssl x509 -inform der (a key: openssl pkey -inform der)"}
+	}
+	decoded := decodeBase64(value)
+	if bytes.Contains(decoded, []byte(pemBegin)) {
+		return finding{"is base64 of PEM: it was encoded twice", "encode it once, or use stringData"}
+	}
+	if found, ok := recogniseContainer(decoded); ok {
+		return finding{found.problem + " in base64, not PEM", "decode it with base64 -d; " + found.fix}
+	}
+	if isDER(decoded) {
 		return finding{"is base64 without its PEM lines", "add the -----BEGIN and -----END lines"}
 	}
 	return finding{"holds no PEM block", fixPEM}
 }
 
-func recogniseDER(der []byte) finding {
+// decodeBase64 returns nothing where text is not base64.
+func decodeBase64(text []byte) []byte {
+	digits := bytes.TrimRight(bytes.Join(bytes.Fields(text), nil), "=")
+	decoded, err := base64.RawStdEncoding.DecodeString(string(digits))
+	if err != nil {
+		return nil
+	}
+	return decoded
+}
+
+// isDER reports whether a value begins as the DER of certificates and keys does,
+// or is a short one as a whole.
+func isDER(value []byte) bool {
+	return len(value) > 1 && value[0] == 0x30 && (value[1] >= 0x80 || int(value[1]) == len(value)-2)
+}
+
+// recogniseContainer names the binary formats that hold a certificate or a key
+// within something else. PEM lines would not help them.
+func recogniseContainer(value []byte) (finding, bool) {
+	switch {
+	case bytes.HasPrefix(value, []byte{0xfe, 0xed, 0xfe, 0xed}), bytes.HasPrefix(value, []byte{0xce, 0xce, 0xce, 0xce}):
+		return finding{"is a Java keystore (JKS)", "export it with keytool -importkeystore -deststoretype pkcs12, then convert it with openssl pkcs12 -nodes"}, true
+	case isPKCS12(value):
+		return finding{"is a PKCS#12 keystore", fixPKCS12}, true
+	case hasContentType(value, oidSignedData, oidSMSignedData):
+		return finding{"is PKCS#7", fixPKCS7 + " -inform der"}, true
+	case isEnveloped(value):
+		return findingEnveloped, true
+	}
+	return recogniseSMContainer(value)
+}
+
+// recogniseSMContainer names the formats of Chinese CAs and devices from which only
+// their own tools take a key.
+func recogniseSMContainer(value []byte) (finding, bool) {
+	switch {
+	case isCFCA(value):
+		return finding{"is a keystore of CFCA (a .sm2 file)", "take the SM2 key out of it with the tool of CFCA and store it as PEM"}, true
+	case isSKFBlob(value):
+		return finding{"is an ENVELOPEDKEYBLOB of SKF (GM/T 0016)", "have the CA's tool write it as an envelope of GM/T 0009, or store the SM2 key as PEM"}, true
+	}
+	return finding{}, false
+}
+
+func isPKCS12(der []byte) bool {
 	var pfx struct {
 		Version int
 		Content contentInfo
 		Rest    asn1.RawValue `asn1:"optional"`
 	}
-	if _, err := asn1.Unmarshal(der, &pfx); err == nil && pfx.Version == 3 && (pfx.Content.Type.Equal(oidData) || pfx.Content.Type.Equal(oidSignedData)) {
-		return finding{"is a PKCS#12 keystore, not PEM", fixPKCS12}
+	_, err := asn1.Unmarshal(der, &pfx)
+	return err == nil && pfx.Version == 3 && (pfx.Content.Type.Equal(oidData) || pfx.Content.Type.Equal(oidSignedData))
+}
+
+// isCFCA reports whether DER is version 1 of CFCA's keystore: an encrypted key and
+// a certificate, each as data of GM/T 0010.
+func isCFCA(der []byte) bool {
+	var keystore struct {
+		Version          int
+		Key, Certificate struct {
+			Type asn1.ObjectIdentifier
+			Rest asn1.RawValue
+		}
 	}
-	if hasContentType(der, oidSignedData, oidSMSignedData) {
-		return finding{"is PKCS#7, not PEM certificates", fixPKCS7 + " -inform der"}
+	_, err := asn1.Unmarshal(der, &keystore)
+	return err == nil && keystore.Key.Type.Equal(oidSMData) && keystore.Certificate.Type.Equal(oidSMData)
+}
+
+// isSKFBlob reports whether a value is ENVELOPEDKEYBLOB of GM/T 0016, a structure
+// in the C language: version 1, the block cipher in ECB mode, the size of the key,
+// then keys and a cipher text of fixed sizes.
+func isSKFBlob(value []byte) bool {
+	const sizeWithoutCipherText = 3*4 + 64 + (4 + 2*64) + (2*64 + 32 + 4)
+	if len(value) < sizeWithoutCipherText {
+		return false
 	}
-	if isEnveloped(der) {
-		return finding{"is an enveloped SM2 key", "it belongs to the encryption key of type SM"}
-	}
-	return finding{"is DER, not PEM", "convert it with openssl x509 -inform der (a key: openssl pkey -inform der)"}
+	version, cipher, bits := binary.LittleEndian.Uint32(value), binary.LittleEndian.Uint32(value[4:]), binary.LittleEndian.Uint32(value[8:])
+	return version == 1 && cipher&^0xf00 == 1 && bits == 256
 }
 
 type contentInfo struct {

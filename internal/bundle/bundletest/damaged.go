@@ -1,0 +1,46 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundletest
+
+import (
+	"bytes"
+	"encoding/base64"
+	"testing"
+)
+
+// damagedSection has files with a part that was meant to be read and is not.
+func (at Clock) damagedSection() Section {
+	// second changes the block of the intermediate, which is the second one.
+	second := func(change func([]byte) []byte) func(testing.TB) Data {
+		return at.dressed(func(b []byte) []byte {
+			i := bytes.LastIndex(b, []byte("-----BEGIN"))
+			return append(bytes.Clone(b[:i]), change(bytes.Clone(b[i:]))...)
+		}, nil)
+	}
+	marks := func(pairs ...string) func(testing.TB) Data { return second(replaceAll(pairs...)) }
+	return Section{"TLS: damaged and disguised files", []Row{
+		{Shape: "UTF-16 appended to ASCII (`>>` of PowerShell)", Want: Refused, Data: second(utf16Of)},
+		{Shape: "UTF-16, big endian, appended to ASCII", Want: Refused, Data: second(func(b []byte) []byte { return swapped(utf16Of(b)) })},
+		{Shape: "UTF-16 without a byte order mark", Want: Refused, Data: at.dressed(func(b []byte) []byte { return utf16Of(b)[2:] }, nil)},
+		{Shape: "a BEGIN line that lost a dash", Want: Refused, Data: marks("-----BEGIN", "----BEGIN")},
+		{Shape: "BEGIN and END lines with spaces between the dashes", Want: Refused, Data: marks("-----BEGIN", "----- BEGIN", "CATE-----", "CATE -----")},
+		{Shape: "BEGIN and END lines in typographic dashes", Want: Refused, Data: marks("-----", "–––––")},
+		{Shape: "BEGIN and END lines in lower case", Want: Refused, Data: marks("BEGIN CERTIFICATE", "begin certificate", "END CERTIFICATE", "end certificate")},
+		{Shape: "a block without its BEGIN and END lines, beside others", Want: Refused, Data: marks("-----BEGIN CERTIFICATE-----\n", "", "-----END CERTIFICATE-----\n", "")},
+		{Shape: "line ends written as \\r\\n, once or twice escaped", Want: Accepted, Note: "with line ends", Data: at.dressed(replaceAll("\n", `\r\n`), replaceAll("\n", `\\n`))},
+		{Shape: "JSON's escapes of / and +", Want: Accepted, Note: "without them", Data: at.dressed(nil, replaceAll("/", `\/`, "+", `\u002b`, "\n", `\n`))},
+		{Shape: "headers within a block (`friendlyName: web`)", Want: Accepted, Note: "without them", Data: marks("CERTIFICATE-----\nMII", "CERTIFICATE-----\nfriendlyName: web\n\nMII")},
+		{Shape: "base64 encoded twice, with text before the block", Want: Refused, Data: at.dressed(func(b []byte) []byte {
+			return []byte(base64.StdEncoding.EncodeToString(append([]byte("Bag Attributes\n"), b...)))
+		}, nil)},
+		{Shape: "PKCS#12 in base64", Want: Refused, Data: at.dressed(constant([]byte(base64.StdEncoding.EncodeToString(pkcs12()))), nil)},
+	}}
+}
+
+func swapped(b []byte) []byte {
+	for i := 0; i+1 < len(b); i += 2 {
+		b[i], b[i+1] = b[i+1], b[i]
+	}
+	return b
+}
