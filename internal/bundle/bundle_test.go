@@ -97,7 +97,7 @@ func TestKinds(t *testing.T) {
 		"an empty certificate is waited for":           {data: bundletest.TLSData(nil, key), want: KindMissing, key: "tls.crt"},
 		"white space is no certificate":                {data: bundletest.TLSData([]byte(" \n"), key), want: KindMissing, key: "tls.crt"},
 		"an empty Secret is waited for":                {data: nil, want: KindMissing, key: "tls.crt"},
-		"a foreign key is refused":                     {data: bundletest.TLSData(crt, bundletest.SEC1PEM(t, bundletest.P256(t))), want: KindInvalid, key: "tls.key"},
+		"a foreign key is refused":                     {data: bundletest.TLSData(crt, bundletest.SEC1PEM(t, bundletest.P256(t))), want: KindMismatch, key: "tls.key"},
 		"a certificate is valid at its notAfter":       {data: at(-time.Hour, 0)},
 		"a certificate expires after its notAfter":     {data: at(-time.Hour, -time.Second), want: KindInvalid, key: "tls.crt"},
 		"five minutes too early are tolerated":         {data: at(5*time.Minute, time.Hour)},

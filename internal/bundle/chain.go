@@ -58,7 +58,9 @@ func (l *loader) findLeaf(crt, key string, certs []*certificate, private *privat
 		}
 	}
 	if len(leaves) == 0 {
-		return nil, l.invalid(key, "does not match the public key of "+printable(crt, maxQuoted), "store the key and the certificate of the same issuance")
+		err := l.invalid(key, "does not match the public key of "+printable(crt, maxQuoted), "store the key and the certificate of the same issuance")
+		err.Kind = KindMismatch
+		return nil, err
 	}
 	for _, unfit := range []func(*certificate) bool{
 		func(c *certificate) bool { return c.IsCA },

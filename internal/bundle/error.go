@@ -22,6 +22,10 @@ const (
 	// KindInvalid: our own verdict. Only another Secret or spec can change it, or,
 	// where Deadline is set, time.
 	KindInvalid
+	// KindMismatch: the verdict that a private key does not belong to its
+	// certificate. It is KindInvalid for whoever looks at a Secret that is complete;
+	// but some tools write the two one after the other.
+	KindMismatch
 )
 
 // Error says why a Secret is no bundle. Its text names the Secret, the key and

@@ -112,7 +112,7 @@ func checkInvariants(t *testing.T, d data, as Type) *Bundle {
 func checkError(t *testing.T, err error, d data) {
 	t.Helper()
 	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Kind < KindMissing || e.Kind > KindInvalid || e.Problem == "" || e.Fix == "" {
+	if !ok || e.Kind < KindMissing || e.Kind > KindMismatch || e.Problem == "" || e.Fix == "" {
 		t.Fatalf("an error without kind, problem or fix: %T %v", err, err)
 	}
 	checkText(t, err.Error(), d)

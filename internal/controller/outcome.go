@@ -118,7 +118,7 @@ func (r *Reconciler) judgeContent(e *bundle.Error) outcome {
 // overturn what was found, not the passing of time.
 func isLastingVerdict(err error) bool {
 	verdict, ok := errors.AsType[*bundle.Error](err)
-	return ok && verdict.Kind == bundle.KindInvalid && verdict.Deadline.IsZero()
+	return ok && (verdict.Kind == bundle.KindInvalid || verdict.Kind == bundle.KindMismatch) && verdict.Deadline.IsZero()
 }
 
 // judgeCloud is the outcome of a call that the cloud did not grant. None of it is
