@@ -66,6 +66,14 @@ func (l *loader) invalid(key, problem, fix string) *Error {
 	return &Error{Kind: KindInvalid, Secret: l.secret.Name, Key: key, Problem: problem, Fix: fix}
 }
 
+// goodKey names what the type of the bundle asks for.
+func (l *loader) goodKey() string {
+	if l.as == SM {
+		return "an SM2 key"
+	}
+	return "an RSA or ECDSA key"
+}
+
 // maxQuoted bounds every name that a message repeats: names come from the user
 // and from certificates, and messages end in conditions and events.
 const maxQuoted = 80

@@ -4,16 +4,19 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/asn1"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/emmansun/gmsm/sm2"
@@ -38,7 +41,10 @@ func (k *privateKey) isSM2() bool {
 	return ok
 }
 
-// matches says whether the key is the one of this certificate.
+// equal reports whether two keys are the same, whatever encoding they came in.
+func (k *privateKey) equal(other *privateKey) bool { return k.pem == other.pem }
+
+// matches reports whether the key is the one of this certificate.
 func (k *privateKey) matches(c *certificate) bool {
 	public, ok := k.signer.Public().(interface{ Equal(crypto.PublicKey) bool })
 	return ok && public.Equal(c.PublicKey)
@@ -55,42 +61,77 @@ const (
 	soundRSABits = 2048
 )
 
-// readPrivateKey finds the one private key under a key of the Secret. Blocks
-// that openssl and combined files put beside it are ignored.
+// readPrivateKey finds the one private key under a key of the Secret. What stands
+// beside it is no private key and is not counted; a key that stands there twice,
+// in whatever encoding, is one.
 func (l *loader) readPrivateKey(key string) (*privateKey, *Error) {
-	b, err := l.readKeyBlock(key)
+	blocks, err := l.readBlocks(key)
 	if err != nil {
 		return nil, err
 	}
-	return l.parsePrivateKey(key, b)
+	keys := keyBlocks(blocks)
+	if len(keys) == 0 {
+		return nil, l.explainNoKey(key, blocks)
+	}
+	first, err := l.parsePrivateKey(key, keys[0])
+	if len(keys) == 1 {
+		return first, err
+	}
+	if err != nil || len(keys) > maxKeyEncodings || slices.ContainsFunc(keys[1:], func(b block) bool {
+		again, err := l.parsePrivateKey(key, b)
+		return err != nil || !again.equal(first)
+	}) {
+		return nil, l.invalid(key, fmt.Sprintf("holds %d different private keys", len(keys)), "keep the one that belongs to the certificate")
+	}
+	return first, nil
 }
 
-func (l *loader) readKeyBlock(key string) (block, *Error) {
-	blocks, err := l.readBlocks(key)
-	if err != nil {
-		return block{}, err
-	}
+// maxKeyEncodings bounds the work for one key that stands there several times.
+const maxKeyEncodings = 4
+
+// keyBlocks returns what is labelled as a private key, or is one under another
+// label, each once.
+func keyBlocks(blocks []block) []block {
+	seen := map[string]bool{}
 	var keys []block
 	for _, b := range blocks {
-		if !isBystander(b.label) {
-			keys = append(keys, b)
+		if seen[string(b.der)] || !isPrivateLabel(b.label) && (isBystander(b.label) || !isPrivateKey(b.der)) {
+			continue
 		}
+		seen[string(b.der)] = true
+		keys = append(keys, b)
 	}
-	switch len(keys) {
-	case 1:
-		return keys[0], nil
-	case 0:
-		return block{}, l.invalid(key, "holds no private key", "store the private key as PEM under it, or name another key in spec.keys")
-	default:
-		return block{}, l.invalid(key, fmt.Sprintf("holds %d private keys", len(keys)), "keep the one that belongs to the certificate")
-	}
+	return keys
 }
 
-// isBystander says whether a block is known to stand beside private keys:
-// openssl writes parameters before the key, combined files hold certificates.
-func isBystander(label string) bool {
-	return strings.HasSuffix(label, "CERTIFICATE") || strings.HasSuffix(label, " PARAMETERS") || label == "PUBLIC KEY"
+// isPrivateKey reports whether DER is a private key, plain or in an envelope.
+func isPrivateKey(der []byte) bool {
+	if len(der) > maxKeyBytes {
+		return false
+	}
+	_, ok := parseSigner(der)
+	return ok || isEnveloped(der) || isSMEnvelope(der)
 }
+
+func (l *loader) explainNoKey(key string, blocks []block) *Error {
+	if slices.ContainsFunc(blocks, func(b block) bool { return isRequestLabel(b.label) }) {
+		return l.invalid(key, "holds a certificate request", "store the private key")
+	}
+	return l.invalid(key, "holds no private key", "store the private key as PEM under it, or name another key in spec.keys")
+}
+
+// isBystander reports whether a label is known to stand beside private keys:
+// openssl writes parameters before the key, tools keep the request and the public
+// key with it, combined files hold certificates.
+func isBystander(label string) bool {
+	return strings.HasSuffix(label, "CERTIFICATE") || strings.HasSuffix(label, "PARAMETERS") ||
+		strings.HasSuffix(label, "PUBLIC KEY") || strings.HasSuffix(label, "CRL") || isRequestLabel(label)
+}
+
+func isRequestLabel(label string) bool { return strings.HasSuffix(label, "CERTIFICATE REQUEST") }
+
+// isPrivateLabel reports whether a PEM label announces a private key.
+func isPrivateLabel(label string) bool { return strings.HasSuffix(label, "PRIVATE KEY") }
 
 // readBlocks returns the PEM blocks of a value, at least one.
 func (l *loader) readBlocks(key string) ([]block, *Error) {
@@ -110,41 +151,60 @@ func (l *loader) readBlocks(key string) ([]block, *Error) {
 }
 
 func (l *loader) parsePrivateKey(key string, b block) (*privateKey, *Error) {
-	if found, bad := explainKey(b); bad {
+	if found, bad := l.explainKey(b); bad {
 		return nil, l.invalid(key, found.problem, found.fix)
 	}
 	signer, ok := parseSigner(b.der)
 	if !ok {
 		// The parser's own words are left out: they are about secret bytes.
-		return nil, l.invalid(key, "is no private key that can be read", "store an RSA, ECDSA (P-256, P-384, P-521) or SM2 key with a named curve, as openssl pkey writes it")
+		return nil, l.invalid(key, "is no private key that can be read", "store "+l.goodKey()+" with a named curve, as openssl pkey writes it")
 	}
 	return l.encodeKey(key, signer)
 }
 
 // explainKey recognises keys that no parser here opens.
-func explainKey(b block) (finding, bool) {
+func (l *loader) explainKey(b block) (finding, bool) {
 	algorithm, isPKCS8 := keyAlgorithm(b.der)
+	reissue := "issue the certificate with " + l.goodKey()
 	switch {
+	case isEncryptedWithSM3(b.der):
+		return finding{"is encrypted with HMAC-SM3, which openssl cannot open", "decrypt it with the tool that wrote it, gmssl or tongsuo"}, true
 	case b.encrypted, b.label == "ENCRYPTED PRIVATE KEY":
 		return finding{"is encrypted", fixEncrypted}, true
 	case len(b.der) > maxKeyBytes:
-		return finding{fmt.Sprintf("is larger than %d bytes", maxKeyBytes), fmt.Sprintf("use RSA with at most %d bits, or ECDSA", maxRSABits)}, true
+		return finding{fmt.Sprintf("is larger than %d bytes", maxKeyBytes), l.fixLargeKey()}, true
 	case b.label == "OPENSSH PRIVATE KEY":
 		return finding{"is an OpenSSH key", "convert it with ssh-keygen -p -m PEM"}, true
 	case b.label == "DSA PRIVATE KEY", isPKCS8 && algorithm.Equal(oidDSA):
-		return finding{"is a DSA key, which TLS no longer knows", "issue the certificate with an RSA or ECDSA key"}, true
+		return finding{"is a DSA key, which TLS no longer knows", reissue}, true
 	case isPKCS8 && algorithm.Equal(oidRSAPSS):
 		return finding{"is an RSA-PSS key", "issue the certificate with a plain RSA or an ECDSA key"}, true
-	case b.label == "CERTIFICATE REQUEST", b.label == "NEW CERTIFICATE REQUEST":
-		return finding{"holds a certificate request", "store the private key"}, true
-	}
-	if hasContentType(b.der, oidSMEnvelopedData, oidSMSignedEnvelope) {
+	case isSMEnvelope(b.der):
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true
-	}
-	if isEnveloped(b.der) {
+	case isEnveloped(b.der):
 		return findingEnveloped, true
+	case isContradictoryRSA(b.der):
+		return finding{"is an RSA key whose numbers contradict each other (modulus, exponents and primes)", "store the key again from where it was made, or issue the certificate with a new one"}, true
 	}
-	return finding{}, false
+	return recogniseSMContainer(b.der)
+}
+
+func (l *loader) fixLargeKey() string {
+	if l.as == SM {
+		return "store the SM2 key alone, which takes less than 200 bytes"
+	}
+	return fmt.Sprintf("use RSA with at most %d bits, or ECDSA", maxRSABits)
+}
+
+func isSMEnvelope(der []byte) bool {
+	return hasContentType(der, oidSMEnvelopedData, oidSMSignedEnvelope)
+}
+
+// isEncryptedWithSM3 reports whether an encrypted PKCS#8 key names the pseudorandom
+// function of GmSSL and Tongsuo, which openssl lacks.
+func isEncryptedWithSM3(der []byte) bool {
+	encoded, err := asn1.Marshal(oidHMACWithSM3)
+	return err == nil && bytes.Contains(der[:min(len(der), maxKeyBytes)], encoded)
 }
 
 // parseSigner tries every encoding whatever the label says, as openssl and
@@ -160,6 +220,9 @@ func parseSigner(der []byte) (crypto.Signer, bool) {
 	if key, err := smx509.ParseTypedECPrivateKey(der); err == nil {
 		signer, ok := key.(crypto.Signer)
 		return signer, ok
+	}
+	if key, ok := mendRSA(der); ok {
+		return key, true
 	}
 	return nil, false
 }
@@ -185,7 +248,7 @@ func (l *loader) encodeKey(key string, signer crypto.Signer) (*privateKey, *Erro
 		err = errors.ErrUnsupported
 	}
 	if err != nil {
-		return nil, l.invalid(key, "is of an algorithm that servers do not know", "issue the certificate with an RSA or ECDSA key")
+		return nil, l.invalid(key, "is of an algorithm that servers do not know", "issue the certificate with "+l.goodKey())
 	}
 	return &privateKey{signer: signer, pem: string(pem.EncodeToMemory(&pem.Block{Type: label, Bytes: der}))}, nil
 }
@@ -215,6 +278,3 @@ func (l *loader) judgeKey(key string, private *privateKey) *Error {
 	}
 	return nil
 }
-
-// isPrivateLabel says whether a PEM label announces a private key.
-func isPrivateLabel(label string) bool { return strings.HasSuffix(label, "PRIVATE KEY") }

@@ -6,10 +6,7 @@ package bundle
 import (
 	"crypto/x509"
 	"crypto/x509/pkix"
-	"encoding/asn1"
-	"encoding/base64"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/emmansun/gmsm/sm2"
@@ -176,57 +173,3 @@ func fitsEncryption(c *certificate) bool {
 // sameName compares what names say, not how they are encoded: CAs have issued
 // the halves of a pair with different string types.
 func sameName(a, b pkix.Name) bool { return a.String() == b.String() }
-
-// readEncryptKey reads the encryption key, which the CA makes and hands over in
-// an envelope for the sign key (GM/T 0009): as PEM under any label, as base64 or
-// as DER.
-func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey) (*privateKey, *Error) {
-	envelope, ok := findEnvelope(l.secret.Data[key])
-	if !ok {
-		return l.readPrivateKey(key)
-	}
-	opened, err := sm2.ParseEnvelopedPrivateKey(signKey, envelope)
-	if err != nil {
-		return nil, l.invalid(key, "is an enveloped key that "+printable(signKeyName, maxQuoted)+" does not open", "store the envelope that the CA made for this sign key")
-	}
-	return l.encodeKey(key, opened)
-}
-
-func findEnvelope(value []byte) ([]byte, bool) {
-	if isEnveloped(value) {
-		return value, true
-	}
-	blocks, err := pemBlocks(value)
-	if err != nil {
-		return nil, false
-	}
-	for _, b := range blocks {
-		if isEnveloped(b.der) {
-			return b.der, true
-		}
-	}
-	if len(blocks) > 0 {
-		return nil, false
-	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(value)), ""))
-	return der, err == nil && isEnveloped(der)
-}
-
-// envelopedKey is SM2EnvelopedKey of GM/T 0009 and GB/T 35276.
-type envelopedKey struct {
-	Algorithm  pkix.AlgorithmIdentifier
-	WrappedKey asn1.RawValue
-	PublicKey  asn1.BitString
-	PrivateKey asn1.BitString
-}
-
-func isEnveloped(der []byte) bool {
-	if len(der) > maxKeyBytes {
-		return false
-	}
-	var e envelopedKey
-	rest, err := asn1.Unmarshal(der, &e)
-	// The cipher works on blocks of 16 bytes and panics on anything else.
-	return err == nil && len(rest) == 0 && e.WrappedKey.Tag == asn1.TagSequence &&
-		e.PrivateKey.BitLength > 0 && e.PrivateKey.BitLength%128 == 0
-}

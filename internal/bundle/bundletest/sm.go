@@ -155,6 +155,7 @@ func (at Clock) smSection() Section {
 		{Shape: "no `enc.key` yet", Want: Missing, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { delete(d, "enc.key") })},
 		{Shape: "a TLS Secret under type SM", Want: Missing, Data: at.Simple()},
 	}
+	rows = append(rows, at.smKeyRows()...)
 	for i := range rows {
 		rows[i].SM = true
 	}

@@ -63,7 +63,7 @@ type Section struct {
 
 // Table returns the whole table, whose rows make what they are about.
 func (at Clock) Table() []Section {
-	return append(at.tlsSections(), at.damagedSection(), at.smSection(), at.toolsSection())
+	return append(at.tlsSections(), at.damagedSection(), at.keysSection(), at.smSection(), at.toolsSection())
 }
 
 // The limits of docs/certificates.md, and the identifiers of what is recognised.
