@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"crypto/x509"
 	"fmt"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -119,59 +120,69 @@ type loader struct {
 // loadTLS proves the key before it judges anything else: no verdict about a
 // certificate counts while it is not known to be the one that is meant.
 func (l *loader) loadTLS() (*Bundle, *Error) {
-	crt, key := l.keys.Certificate, l.keys.PrivateKey
-	if err := l.requirePresent(crt, key); err != nil {
+	p := &pair{crt: l.keys.Certificate, key: l.keys.PrivateKey}
+	if err := l.requirePresent(p.crt, p.key); err != nil {
 		return nil, err
 	}
-	certs, err := l.readCertificates(crt, tlsScheme)
-	if err != nil {
+	if err := l.readTLS(p); err != nil {
 		return nil, err
 	}
-	private, err := l.readPrivateKey(key)
-	if err != nil {
+	if err := l.buildChain(p); err != nil {
 		return nil, err
 	}
-	if private.isSM2() {
-		return nil, l.invalid(key, "is an SM2 key", "set spec.type to SM and give a sign and an encryption pair")
-	}
-	path, err := l.buildChain(crt, key, certs, private, tlsScheme)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.judgeTLS(crt, key, path, private); err != nil {
+	if err := l.judgeTLS(p); err != nil {
 		return nil, err
 	}
 	return &Bundle{
 		Type:       TLS,
-		Material:   Material{Certificate: encodeChain(path), PrivateKey: private.pem},
-		Hash:       contentHash(TLS, path),
-		LeafSHA256: path[0].sum,
-		ValidUntil: path[0].NotAfter.UTC(),
-		Facts:      factsOf(path[0]),
+		Material:   Material{Certificate: encodeChain(p.path), PrivateKey: p.private.pem},
+		Hash:       contentHash(TLS, p.path),
+		LeafSHA256: p.leaf().sum,
+		ValidUntil: p.leaf().NotAfter.UTC(),
+		Facts:      factsOf(p.leaf()),
 	}, nil
 }
 
+func (l *loader) readTLS(p *pair) *Error {
+	const fixType = "set spec.type to SM and give a sign and an encryption pair"
+	var err *Error
+	if p.certs, err = l.readCertificates(p.crt); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(p.certs, func(c *certificate) bool { return !isSM2(c) }) {
+		return l.invalid(p.crt, "is an SM2 certificate", fixType)
+	}
+	if p.private, err = l.readPrivateKey(p.key); err != nil {
+		return err
+	}
+	if p.private.isSM2() {
+		return l.invalid(p.key, "is an SM2 key", fixType)
+	}
+	return nil
+}
+
 // judgeTLS decides whether a proven chain is fit to be served.
-func (l *loader) judgeTLS(crt, key string, path []*certificate, private *privateKey) *Error {
-	leaf := path[0]
+func (l *loader) judgeTLS(p *pair) *Error {
+	leaf := p.leaf()
 	if isTemporary(leaf.Certificate) {
 		return &Error{
-			Kind: KindPending, Secret: l.secret.Name, Key: crt,
+			Kind: KindPending, Secret: l.secret.Name, Key: p.crt,
 			Problem: "is the temporary certificate of cert-manager",
 			Fix:     "wait for the issuer to sign the real one",
 		}
 	}
-	if err := l.judgeValidity(crt, leaf); err != nil {
+	if err := l.judgeValidity(p.crt, leaf); err != nil {
 		return err
 	}
-	if err := l.judgeKey(key, private); err != nil {
+	if err := l.judgeKey(p.key, p.private); err != nil {
 		return err
 	}
-	if err := l.judgeAuthority(crt, leaf, tlsScheme); err != nil {
+	if err := l.judgeAuthority(p); err != nil {
 		return err
 	}
-	l.warnUsage(crt, leaf)
-	l.warnChain(crt, path)
+	l.warnUsage(p.crt, leaf)
+	l.warnChain(p)
+	l.warnStrictParsers(p.crt, p.path)
 	return nil
 }
 

@@ -189,7 +189,7 @@ func TestMessagesFitWhateverNamesAreLong(t *testing.T) {
 	p := at.Pair(t, func(c *x509.Certificate) {
 		c.Subject.CommonName, c.Subject.Organization = long("n"), []string{long("o"), "\n"}
 	})
-	other := at.Pair(t)
+	other := at.Pair(t, func(c *x509.Certificate) { c.DNSNames = []string{long("h") + ".example.com"} })
 	mismatched := p.Data(t)
 	mismatched["enc.crt"], mismatched["enc.key"] = bundletest.CertPEM(other.Enc), bundletest.SEC1PEM(t, other.Enc.Key)
 	mixed := secretOf(mismatched)

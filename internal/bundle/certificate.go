@@ -9,44 +9,20 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"fmt"
+	"strings"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/smx509"
 )
 
-// certificate is a parsed certificate and the digest that orders and names it.
+// certificate is a certificate and the digest that orders and names it.
 type certificate struct {
 	*x509.Certificate
 	sum [sha256.Size]byte
-}
-
-// scheme is how certificates of one type are parsed and their signatures
-// checked: the standard library knows no SM2.
-type scheme struct {
-	parse func(der []byte) (*x509.Certificate, error)
-	check func(parent, child *x509.Certificate) error
-}
-
-var tlsScheme = scheme{
-	parse: x509.ParseCertificate,
-	check: func(parent, child *x509.Certificate) error {
-		// Not CheckSignatureFrom: it refuses SHA-1 and asks for the right to
-		// sign, and here is only asked who signed.
-		return parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
-	},
-}
-
-var smScheme = scheme{
-	parse: func(der []byte) (*x509.Certificate, error) {
-		c, err := smx509.ParseCertificate(der)
-		if err != nil {
-			return nil, err
-		}
-		return c.ToX509(), nil
-	},
-	check: func(parent, child *x509.Certificate) error {
-		return (*smx509.Certificate)(parent).CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature)
-	},
+	// flaw says why no client can read the certificate, nil if clients can. Of a
+	// flawed certificate only the outline is known: enough to find its place in a
+	// chain, and so to tell whether the flaw matters.
+	flaw *finding
 }
 
 // maxCertificates bounds the signature checks of one chain. Public chains have
@@ -54,7 +30,7 @@ var smScheme = scheme{
 const maxCertificates = 32
 
 // readCertificates parses the certificates under a key of the Secret, each once.
-func (l *loader) readCertificates(key string, s scheme) ([]*certificate, *Error) {
+func (l *loader) readCertificates(key string) ([]*certificate, *Error) {
 	blocks, err := l.readBlocks(key)
 	if err != nil {
 		return nil, err
@@ -68,9 +44,9 @@ func (l *loader) readCertificates(key string, s scheme) ([]*certificate, *Error)
 	}
 	certs := make([]*certificate, 0, len(blocks))
 	for i, b := range blocks {
-		c, err := l.parseCertificate(key, i+1, b.der, s)
+		c, err := parseCertificate(b.der)
 		if err != nil {
-			return nil, err
+			return nil, l.explainUnparsable(key, i+1, b.der, err)
 		}
 		certs = append(certs, c)
 	}
@@ -83,14 +59,14 @@ func (l *loader) certificateBlocks(key string, blocks []block) ([]block, *Error)
 	seen := make(map[[sha256.Size]byte]bool)
 	var kept, foreign []block
 	for _, b := range blocks {
-		switch b.label {
-		case labelCertificate, "X509 CERTIFICATE":
+		switch {
+		case b.label == "TRUSTED CERTIFICATE":
+			return nil, l.invalid(key, "holds a TRUSTED CERTIFICATE, a format of openssl's own", "convert it with openssl x509 -in FILE")
+		case b.isCertificate():
 			if sum := sha256.Sum256(b.der); !seen[sum] {
 				seen[sum] = true
 				kept = append(kept, b)
 			}
-		case "TRUSTED CERTIFICATE":
-			return nil, l.invalid(key, "holds a TRUSTED CERTIFICATE, a format of openssl's own", "convert it with openssl x509 -in FILE")
 		default:
 			foreign = append(foreign, b)
 		}
@@ -104,6 +80,23 @@ func (l *loader) certificateBlocks(key string, blocks []block) ([]block, *Error)
 	return kept, nil
 }
 
+// isCertificate goes by the label, and by the content where the label is none
+// that is known: a certificate under a mistyped label is not left out.
+func (b block) isCertificate() bool {
+	switch {
+	case b.label == labelCertificate, b.label == "X509 CERTIFICATE":
+		return true
+	case b.isKnownForeign():
+		return false
+	}
+	_, ok := outlineOf(b.der)
+	return ok
+}
+
+func (b block) isKnownForeign() bool {
+	return isPrivateLabel(b.label) || isBystander(b.label) || b.label == "PKCS7" || b.label == "CMS"
+}
+
 // explainForeign names what stands where a certificate should. It repeats no
 // label that it does not know: a label is text from the Secret.
 func (l *loader) explainForeign(key string, b block) *Error {
@@ -111,7 +104,7 @@ func (l *loader) explainForeign(key string, b block) *Error {
 	switch {
 	case isPrivateLabel(b.label):
 		return l.invalid(key, "holds a private key and no certificate", fix)
-	case b.label == "CERTIFICATE REQUEST", b.label == "NEW CERTIFICATE REQUEST":
+	case isRequestLabel(b.label):
 		return l.invalid(key, "holds a certificate request, not a certificate", "have it signed and store the certificate")
 	case b.label == "PKCS7", b.label == "CMS":
 		return l.invalid(key, "is PKCS#7, not PEM certificates", fixPKCS7)
@@ -120,26 +113,55 @@ func (l *loader) explainForeign(key string, b block) *Error {
 	}
 }
 
-func (l *loader) parseCertificate(key string, position int, der []byte, s scheme) (*certificate, *Error) {
-	c, err := s.parse(der)
+// parseCertificate parses certificates of both types. smx509 knows SM2, and takes
+// negative serial numbers as most clients do. The error is for what is no
+// certificate at all.
+func parseCertificate(der []byte) (*certificate, error) {
+	parsed, err := smx509.ParseCertificate(der)
 	if err != nil {
-		return nil, l.explainUnparsable(key, position, der, err)
+		outline, ok := outlineOf(der)
+		if !ok {
+			return nil, err
+		}
+		return &certificate{Certificate: outline, sum: sha256.Sum256(der), flaw: flawOf(err)}, nil
 	}
+	c := &certificate{Certificate: parsed.ToX509(), sum: sha256.Sum256(der)}
 	if public, ok := c.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxRSABits {
-		return nil, l.invalid(key, fmt.Sprintf("holds a certificate (number %d) with an RSA key of %d bits, the limit is %d", position, public.N.BitLen(), maxRSABits), "issue it with a smaller key")
+		c.PublicKey = nil // so that no signature is checked with it
+		c.flaw = &finding{fmt.Sprintf("which has an RSA key of %d bits, the limit is %d", public.N.BitLen(), maxRSABits), "issue it with a smaller key"}
 	}
-	return &certificate{Certificate: c, sum: sha256.Sum256(der)}, nil
+	return c, nil
 }
 
 func (l *loader) explainUnparsable(key string, position int, der []byte, cause error) *Error {
-	if c, err := smx509.ParseCertificate(der); err == nil && sm2.IsSM2PublicKey(c.PublicKey) {
-		return l.invalid(key, "is an SM2 certificate", "set spec.type to SM and give a sign and an encryption pair")
-	}
-	if signer, ok := parseSigner(der[:min(len(der), maxKeyBytes)]); ok && signer != nil {
+	if _, ok := parseSigner(der[:min(len(der), maxKeyBytes)]); ok {
 		return l.invalid(key, "holds a private key labelled as a certificate", "store the certificate")
 	}
 	// What the parser says about a certificate is public, but bounded.
-	return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that cannot be parsed (%s)", position, printable(cause.Error(), maxQuoted)), "store it again, or have it issued again with RSA or ECDSA P-256")
+	return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that cannot be parsed (%s)", position, printable(cause.Error(), maxQuoted)), "store it again, whole and unchanged, as the CA delivered it")
+}
+
+// refuseFlawed refuses a chain that no client could read. What is flawed but not
+// uploaded, as roots are, decides nothing.
+func (l *loader) refuseFlawed(crt string, path []*certificate) *Error {
+	for _, c := range path {
+		if c.flaw != nil {
+			return l.invalid(crt, "holds "+describe(c)+", "+c.flaw.problem, c.flaw.fix)
+		}
+	}
+	return nil
+}
+
+// flawOf names the cause of a parser's refusal, and the fix that follows from it.
+func flawOf(err error) *finding {
+	cause := err.Error()
+	switch {
+	case strings.Contains(cause, "invalid RDNSequence"):
+		return &finding{"whose subject or issuer has characters that its string type does not allow (" + printable(cause, maxQuoted) + ")", "have it issued with names of type UTF8String"}
+	case strings.Contains(cause, "SAN ") && strings.Contains(cause, "is malformed"):
+		return &finding{"which has a subject alternative name that is not ASCII", "issue it with the name in punycode (xn--…)"}
+	}
+	return &finding{"which cannot be parsed (" + printable(cause, maxQuoted) + ")", "have it issued again without that fault"}
 }
 
 // describe names a certificate for a message.
@@ -148,9 +170,15 @@ func describe(c *certificate) string {
 	return fmt.Sprintf("%s (serial %s)", quote(name), truncate(c.SerialNumber.Text(16), maxSerialDigits))
 }
 
+func issuerOf(c *certificate) string {
+	return cmp.Or(c.Issuer.CommonName, c.Issuer.String(), commonNameOf(c.RawIssuer))
+}
+
 func firstOf(names []string) string {
 	if len(names) == 0 {
 		return ""
 	}
 	return names[0]
 }
+
+func isSM2(c *certificate) bool { return sm2.IsSM2PublicKey(c.PublicKey) }

@@ -66,12 +66,19 @@ func (l *loader) invalid(key, problem, fix string) *Error {
 	return &Error{Kind: KindInvalid, Secret: l.secret.Name, Key: key, Problem: problem, Fix: fix}
 }
 
-// goodKey names what the type of the bundle asks for.
+// goodKey and digest name what the type of the bundle asks for.
 func (l *loader) goodKey() string {
 	if l.as == SM {
 		return "an SM2 key"
 	}
 	return "an RSA or ECDSA key"
+}
+
+func (l *loader) digest() string {
+	if l.as == SM {
+		return "SM3"
+	}
+	return "SHA-256"
 }
 
 // maxQuoted bounds every name that a message repeats: names come from the user
@@ -82,13 +89,15 @@ func quote(s string) string { return `"` + printable(s, maxQuoted) + `"` }
 
 // printable makes a foreign string safe for one line of text.
 func printable(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '"' || r == utf8.RuneError {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case r < ' ', r == 0x7f, r == utf8.RuneError:
 			return '?'
+		case r == '"':
+			return '\''
 		}
 		return r
 	}, truncate(s, limit))
-	return s
 }
 
 // truncate cuts s to at most limit bytes, at a character, and shows that it did.

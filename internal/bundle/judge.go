@@ -40,14 +40,15 @@ func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 // judgeAuthority keeps the keys of certificate authorities in the cluster. A
 // lone self-signed certificate may call itself a CA: openssl req -x509 does so
 // for servers by default.
-func (l *loader) judgeAuthority(crt string, leaf *certificate, s scheme) *Error {
+func (l *loader) judgeAuthority(p *pair) *Error {
+	leaf := p.leaf()
 	if !leaf.IsCA {
 		return nil
 	}
-	if !selfSigned(leaf, s) {
-		return l.invalid(crt, "is the CA certificate "+describe(leaf)+", not a server's", "reference the Secret of the server certificate; the key of a CA must not leave the cluster")
+	if !p.issuers.isSelfSigned(leaf) {
+		return l.invalid(p.crt, "is the CA certificate "+describe(leaf)+", not a server's", "reference the Secret of the server certificate; the key of a CA must not leave the cluster")
 	}
-	l.warn(WarnAuthority, crt, "is a self-signed CA certificate: clients may refuse it as a server's, and whoever has its key can issue more; issue one with CA:FALSE")
+	l.warn(WarnAuthority, p.crt, "is a self-signed CA certificate: clients may refuse it as a server's, and whoever has its key can issue more; issue one with CA:FALSE")
 	return nil
 }
 
@@ -71,19 +72,35 @@ func hasSubjectAltName(c *x509.Certificate) bool {
 }
 
 // warnChain tells of chains that some clients refuse.
-func (l *loader) warnChain(crt string, path []*certificate) {
+func (l *loader) warnChain(p *pair) {
 	size := 0
-	for i, c := range path {
+	for i, c := range p.path {
 		size += len(c.Raw)
-		if i > 0 && (l.now.After(c.NotAfter) || l.now.Before(c.NotBefore.Add(-clockTolerance))) {
-			l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
+		if i > 0 {
+			l.warnIntermediateTime(p.crt, c)
 		}
 		switch c.SignatureAlgorithm {
 		case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
-			l.warn(WarnWeakSignature, crt, fmt.Sprintf("holds %s, signed by %s: clients refuse it; have it issued with SHA-256", describe(c), c.SignatureAlgorithm))
+			l.warn(WarnWeakSignature, p.crt, fmt.Sprintf("holds %s, signed by %s: clients refuse it; have it issued with %s", describe(c), c.SignatureAlgorithm, l.digest()))
 		}
 	}
 	if size > largeChainBytes {
-		l.warn(WarnLargeChain, crt, fmt.Sprintf("makes a chain of %d KiB: clients give up above %d KiB; use fewer names or certificates", size>>10, largeChainBytes>>10))
+		l.warn(WarnLargeChain, p.crt, fmt.Sprintf("makes a chain of %d KiB: clients give up above %d KiB; use fewer names or certificates", size>>10, largeChainBytes>>10))
+	}
+}
+
+func (l *loader) warnIntermediateTime(crt string, c *certificate) {
+	if l.now.After(c.NotAfter) || l.now.Before(c.NotBefore.Add(-clockTolerance)) {
+		l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
+	}
+}
+
+// warnStrictParsers tells of certificates that clients written in Go cannot read,
+// as with negative serial numbers, which other clients let pass.
+func (l *loader) warnStrictParsers(crt string, path []*certificate) {
+	for _, c := range path {
+		if _, err := x509.ParseCertificate(c.Raw); err != nil {
+			l.warn(WarnUnusualCertificate, crt, "holds "+describe(c)+", which clients written in Go refuse ("+printable(err.Error(), maxQuoted)+"): have it issued again without that fault")
+		}
 	}
 }

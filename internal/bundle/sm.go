@@ -7,37 +7,30 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/emmansun/gmsm/sm2"
 )
 
-// half is one of the two pairs of an SM bundle.
-type half struct {
-	crt, key string // keys of the Secret
-	certs    []*certificate
-	private  *privateKey
-	path     []*certificate
-}
-
-func (h *half) leaf() *certificate { return h.path[0] }
-
 // loadSM loads a sign and an encryption pair (GM/T 0015, GM/T 0024).
 func (l *loader) loadSM() (*Bundle, *Error) {
-	sign := &half{crt: l.keys.SignCertificate, key: l.keys.SignPrivateKey}
-	enc := &half{crt: l.keys.EncryptCertificate, key: l.keys.EncryptPrivateKey}
+	sign := &pair{crt: l.keys.SignCertificate, key: l.keys.SignPrivateKey}
+	enc := &pair{crt: l.keys.EncryptCertificate, key: l.keys.EncryptPrivateKey}
 	if err := l.requirePresent(sign.crt, sign.key, enc.crt, enc.key); err != nil {
 		return nil, err
 	}
-	if err := l.readHalves(sign, enc); err != nil {
+	if err := l.readSM(sign, enc); err != nil {
 		return nil, err
 	}
 	if err := l.findSwapped(sign, enc); err != nil {
 		return nil, err
 	}
-	for _, h := range []*half{sign, enc} {
-		var err *Error
-		if h.path, err = l.buildChain(h.crt, h.key, h.certs, h.private, smScheme); err != nil {
+	if err := l.findMixed(sign, enc); err != nil {
+		return nil, err
+	}
+	for _, p := range []*pair{sign, enc} {
+		if err := l.buildChain(p); err != nil {
 			return nil, err
 		}
 	}
@@ -58,14 +51,14 @@ func (l *loader) loadSM() (*Bundle, *Error) {
 	}, nil
 }
 
-func (l *loader) readHalves(sign, enc *half) *Error {
+func (l *loader) readSM(sign, enc *pair) *Error {
 	var err *Error
-	for _, h := range []*half{sign, enc} {
-		if h.certs, err = l.readCertificates(h.crt, smScheme); err != nil {
+	for _, p := range []*pair{sign, enc} {
+		if p.certs, err = l.readCertificates(p.crt); err != nil {
 			return err
 		}
-		if !containsSM2(h.certs) {
-			return l.invalid(h.crt, "is no SM2 certificate", "set spec.type to TLS, or store the SM2 certificate")
+		if !slices.ContainsFunc(p.certs, isSM2) {
+			return l.invalid(p.crt, "is no SM2 certificate", "set spec.type to TLS, or store the SM2 certificate")
 		}
 	}
 	if sign.private, err = l.readPrivateKey(sign.key); err != nil {
@@ -84,18 +77,14 @@ func (l *loader) readHalves(sign, enc *half) *Error {
 	return nil
 }
 
-func containsSM2(certs []*certificate) bool {
-	return slices.ContainsFunc(certs, func(c *certificate) bool { return sm2.IsSM2PublicKey(c.PublicKey) })
-}
-
 // findSwapped names the commonest mistake with two pairs before the checks that
 // would only say that something does not match.
-func (l *loader) findSwapped(sign, enc *half) *Error {
+func (l *loader) findSwapped(sign, enc *pair) *Error {
 	if !sign.matches(enc) || !enc.matches(sign) {
 		return nil
 	}
 	if sign.matches(sign) || enc.matches(enc) {
-		return nil // one key for both: nothing is swapped
+		return nil // one key for both, or both certificates under one key: nothing is swapped
 	}
 	what, fix := sign.key+" and "+enc.key, "exchange the two keys"
 	if c := enc.certOf(sign.private); c != nil && fitsSigning(c) && !fitsEncryption(c) {
@@ -104,40 +93,36 @@ func (l *loader) findSwapped(sign, enc *half) *Error {
 	return l.invalid("", printable(what, 2*maxQuoted)+" are swapped", fix)
 }
 
-// matches says whether the key of h is the one of a certificate in other.
-func (h *half) matches(other *half) bool { return other.certOf(h.private) != nil }
-
-func (h *half) certOf(k *privateKey) *certificate {
-	for _, c := range h.certs {
-		if k.matches(c) {
-			return c
-		}
+// findMixed refuses one file with both certificates, as some CAs deliver them.
+func (l *loader) findMixed(sign, enc *pair) *Error {
+	if sign.private.equal(enc.private) {
+		return nil
+	}
+	if c := sign.certOf(enc.private); c != nil && sign.matches(sign) {
+		return l.invalid(sign.crt, "holds the encryption certificate "+describe(c)+" beside the sign certificate", "keep the sign certificate with its chain there, and the encryption certificate in "+printable(enc.crt, maxQuoted))
+	}
+	if c := enc.certOf(sign.private); c != nil && enc.matches(enc) {
+		return l.invalid(enc.crt, "holds the sign certificate "+describe(c)+" beside the encryption certificate", "keep the encryption certificate with its chain there, and the sign certificate in "+printable(sign.crt, maxQuoted))
 	}
 	return nil
 }
 
 // judgeSM decides whether two proven pairs belong together and may be served.
-func (l *loader) judgeSM(sign, enc *half) *Error {
+func (l *loader) judgeSM(sign, enc *pair) *Error {
 	if err := l.judgeSMUsage(sign, enc); err != nil {
 		return err
 	}
-	if sign.leaf().sum == enc.leaf().sum {
-		l.warn(WarnSameCertificate, enc.crt, "is the sign certificate as well: servers that follow GM/T 0024 need two")
+	if err := l.judgeSMNames(sign, enc); err != nil {
+		return err
 	}
-	if !sameName(sign.leaf().Subject, enc.leaf().Subject) {
-		return l.invalid(enc.crt, "has the subject "+quote(enc.leaf().Subject.String())+", but "+printable(sign.crt, maxQuoted)+" has "+quote(sign.leaf().Subject.String()), "store two certificates that were issued as a pair")
-	}
-	if !sameName(sign.leaf().Issuer, enc.leaf().Issuer) {
-		return l.invalid(enc.crt, "was issued by "+quote(enc.leaf().Issuer.String())+", but "+printable(sign.crt, maxQuoted)+" by "+quote(sign.leaf().Issuer.String()), "store two certificates that were issued as a pair")
-	}
-	for _, h := range []*half{sign, enc} {
-		if err := l.judgeValidity(h.crt, h.leaf()); err != nil {
+	for _, p := range []*pair{sign, enc} {
+		if err := l.judgeValidity(p.crt, p.leaf()); err != nil {
 			return err
 		}
-		if err := l.judgeAuthority(h.crt, h.leaf(), smScheme); err != nil {
+		if err := l.judgeAuthority(p); err != nil {
 			return err
 		}
-		l.warnChain(h.crt, h.path)
+		l.warnChain(p)
 	}
 	if !hasSubjectAltName(sign.leaf().Certificate) {
 		l.warn(WarnNoSubjectAltName, sign.crt, "has no subject alternative name: clients may ignore the common name; issue it with DNS names")
@@ -145,14 +130,36 @@ func (l *loader) judgeSM(sign, enc *half) *Error {
 	return nil
 }
 
-func (l *loader) judgeSMUsage(sign, enc *half) *Error {
+// judgeSMNames decides whether two certificates are a pair. Their subjects may
+// differ: the recipes of Tongsuo and TASSL put "sign" and "enc" into them.
+func (l *loader) judgeSMNames(sign, enc *pair) *Error {
+	const fix = "store two certificates that were issued as a pair"
+	s, e := sign.leaf(), enc.leaf()
+	if s.sum == e.sum {
+		l.warn(WarnSameCertificate, enc.crt, "is the sign certificate as well: servers that follow GM/T 0024 need two")
+		return nil
+	}
+	if !sameName(s.Issuer, e.Issuer) {
+		return l.invalid(enc.crt, "was issued by "+quote(e.Issuer.String())+", but "+printable(sign.crt, maxQuoted)+" by "+quote(s.Issuer.String()), fix)
+	}
+	ours, theirs := hostsOf(s), hostsOf(e)
+	if len(ours) > 0 && len(theirs) > 0 && !slices.Equal(ours, theirs) {
+		return l.invalid(enc.crt, "has the hosts "+quote(strings.Join(theirs, ", "))+", but "+printable(sign.crt, maxQuoted)+" has "+quote(strings.Join(ours, ", ")), fix)
+	}
+	if !sameName(s.Subject, e.Subject) {
+		l.warn(WarnDifferentSubjects, enc.crt, "has the subject "+quote(e.Subject.String())+", but "+printable(sign.crt, maxQuoted)+" has "+quote(s.Subject.String())+": make sure that they were issued as a pair")
+	}
+	return nil
+}
+
+func (l *loader) judgeSMUsage(sign, enc *pair) *Error {
 	s, e := sign.leaf(), enc.leaf()
 	if s.KeyUsage != 0 && e.KeyUsage != 0 && !fitsSigning(s) && !fitsEncryption(e) {
 		return l.invalid("", printable(sign.crt+" and "+enc.crt, 2*maxQuoted)+" are swapped, and so are their keys", "exchange the sign pair and the encryption pair")
 	}
-	for _, h := range []*half{sign, enc} {
-		if h.leaf().KeyUsage == 0 {
-			l.warn(WarnKeyUsage, h.crt, "has no key usage: servers that follow GM/T 0024 may refuse it")
+	for _, p := range []*pair{sign, enc} {
+		if p.leaf().KeyUsage == 0 {
+			l.warn(WarnKeyUsage, p.crt, "has no key usage: servers that follow GM/T 0024 may refuse it")
 		}
 	}
 	if s.KeyUsage != 0 && !fitsSigning(s) {
@@ -171,5 +178,5 @@ func fitsEncryption(c *certificate) bool {
 }
 
 // sameName compares what names say, not how they are encoded: CAs have issued
-// the halves of a pair with different string types.
+// the two of a pair with different string types.
 func sameName(a, b pkix.Name) bool { return a.String() == b.String() }

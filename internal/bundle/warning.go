@@ -23,18 +23,26 @@ const (
 	WarnAlternativesDropped = "AlternativesDropped"
 	// WarnAuthority: the self-signed leaf calls itself a CA.
 	WarnAuthority = "AuthorityCertificate"
+	// WarnDifferentSubjects: the certificates of an SM pair have different subjects.
+	WarnDifferentSubjects = "DifferentSubjects"
 	// WarnForeignContent: PEM blocks that are no certificates stand among them.
 	WarnForeignContent = "ForeignContent"
 	// WarnIntermediateNotValid: an intermediate has expired or is not valid yet.
 	WarnIntermediateNotValid = "IntermediateNotValid"
+	// WarnIssuerElsewhere: the next issuer of the chain stands in ca.crt only.
+	WarnIssuerElsewhere = "IssuerElsewhere"
 	// WarnKeyUsage: the key usages of the leaf do not fit a server.
 	WarnKeyUsage = "KeyUsage"
 	// WarnLargeChain: the chain is larger than what some clients read.
 	WarnLargeChain = "LargeChain"
-	// WarnNoSubjectAltName: the leaf names its hosts in the common name at most.
+	// WarnNoSubjectAltName: no alternative name of the leaf is a host's.
 	WarnNoSubjectAltName = "NoSubjectAltName"
-	// WarnSameCertificate: one certificate serves both halves of an SM pair.
+	// WarnSameCertificate: one certificate serves both parts of an SM pair.
 	WarnSameCertificate = "SameCertificate"
+	// WarnUnrelatedCertificate: a certificate beside the chain was left out.
+	WarnUnrelatedCertificate = "UnrelatedCertificate"
+	// WarnUnusualCertificate: some parsers refuse a certificate of the chain.
+	WarnUnusualCertificate = "UnusualCertificate"
 	// WarnUnusualKey: the kind of key is one that many clients refuse.
 	WarnUnusualKey = "UnusualKey"
 	// WarnWeakKey: the RSA key has less than 2048 bits.

@@ -297,9 +297,9 @@ func leafOf(t *testing.T, data bundletest.Data) string {
 			}
 			c, err := smx509.ParseCertificate(der)
 			if err != nil {
-				t.Fatal(err)
+				continue // a row about what cannot be parsed beside the leaf
 			}
-			if serial := c.SerialNumber.Int64(); c.Subject.CommonName == "www.example.com" && (serial == 0x1001 || serial == 0x3001) {
+			if serial := c.SerialNumber.Int64(); serial == 0x1001 || serial == 0x3001 {
 				sum := sha256.Sum256(c.Raw)
 				found[hex.EncodeToString(sum[:])] = true
 			}

@@ -28,6 +28,7 @@ func (at Clock) damagedSection() Section {
 		{Shape: "BEGIN and END lines in typographic dashes", Want: Refused, Data: marks("-----", "–––––")},
 		{Shape: "BEGIN and END lines in lower case", Want: Refused, Data: marks("BEGIN CERTIFICATE", "begin certificate", "END CERTIFICATE", "end certificate")},
 		{Shape: "a block without its BEGIN and END lines, beside others", Want: Refused, Data: marks("-----BEGIN CERTIFICATE-----\n", "", "-----END CERTIFICATE-----\n", "")},
+		{Shape: "a certificate under a mistyped label", Want: Accepted, Note: "as it is", Data: marks("CERTIFICATE", "CERTIFCATE")},
 		{Shape: "line ends written as \\r\\n, once or twice escaped", Want: Accepted, Note: "with line ends", Data: at.dressed(replaceAll("\n", `\r\n`), replaceAll("\n", `\\n`))},
 		{Shape: "JSON's escapes of / and +", Want: Accepted, Note: "without them", Data: at.dressed(nil, replaceAll("/", `\/`, "+", `\u002b`, "\n", `\n`))},
 		{Shape: "headers within a block (`friendlyName: web`)", Want: Accepted, Note: "without them", Data: marks("CERTIFICATE-----\nMII", "CERTIFICATE-----\nfriendlyName: web\n\nMII")},

@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"math/big"
+	"slices"
 	"testing"
 	"time"
 
@@ -117,7 +118,7 @@ func (at Clock) smSection() Section {
 		{Shape: "a sign certificate that cannot sign", Want: Refused, Data: at.pairOf(encrypting)},
 		{Shape: "an encryption certificate that cannot encrypt", Want: Refused, Data: at.pairOf(signing)},
 		{Shape: "no key usage", Want: Warned, Data: at.pairOf(func(c *x509.Certificate) { c.KeyUsage = 0 })},
-		{Shape: "different subjects", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "different hosts", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.crt"] = CertPEM(Issue(tb, at.Template("other.example.com", ForEncryption), p.Enc.Key, p.Inter))
 		})},
 		{Shape: "different issuers", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
@@ -155,7 +156,7 @@ func (at Clock) smSection() Section {
 		{Shape: "no `enc.key` yet", Want: Missing, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { delete(d, "enc.key") })},
 		{Shape: "a TLS Secret under type SM", Want: Missing, Data: at.Simple()},
 	}
-	rows = append(rows, at.smKeyRows()...)
+	rows = slices.Concat(rows, at.smKeyRows(), at.smPairRows())
 	for i := range rows {
 		rows[i].SM = true
 	}
