@@ -171,6 +171,9 @@ func (l *loader) judgeTLS(p *pair) *Error {
 			Fix:     "wait for the issuer to sign the real one",
 		}
 	}
+	if err := l.refusePrecertificate(p.crt, leaf); err != nil {
+		return err
+	}
 	if err := l.judgeValidity(p.crt, leaf); err != nil {
 		return err
 	}

@@ -21,6 +21,20 @@ func isHost(name string) bool {
 	return err != nil && len(name) <= maxDNSName && hostName.MatchString(name)
 }
 
+// warnHosts tells of a leaf in which clients find no host, or not all.
+func (l *loader) warnHosts(crt string, leaf *certificate) {
+	names := len(leaf.DNSNames) + len(leaf.IPAddresses)
+	switch others := len(leaf.URIs) + len(leaf.EmailAddresses); {
+	case names == 0 && others == 0:
+		l.warn(WarnNoSubjectAltName, crt, "has no subject alternative name: clients ignore the common name; issue it with DNS names")
+	case names == 0:
+		l.warn(WarnNoSubjectAltName, crt, "has subject alternative names, but no DNS name or IP address: clients find no host in it; issue it with DNS names")
+	}
+	if i := slices.IndexFunc(leaf.DNSNames, func(name string) bool { return !isHost(name) }); i >= 0 {
+		l.warn(WarnUnusableName, crt, "has the DNS name "+quote(leaf.DNSNames[i])+", which no host can match: issue it with the plain host name, without scheme, port or path; IP addresses have a type of their own")
+	}
+}
+
 // hostsOf returns the names of a certificate's hosts, sorted: the alternative
 // names, or a common name that can be one.
 func hostsOf(c *certificate) []string {

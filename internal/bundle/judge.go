@@ -5,6 +5,7 @@ package bundle
 
 import (
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"time"
@@ -15,6 +16,8 @@ const (
 	clockTolerance = 5 * time.Minute
 	// largeChainBytes is where OpenSSL clients give up (SSL_MAX_CERT_LIST_DEFAULT).
 	largeChainBytes = 100 << 10
+	// maxDays is what Apple's clients take since 2019, from private CAs as well.
+	maxDays = 825
 )
 
 // judgeValidity refuses what has expired and what is not valid yet. The latter
@@ -54,30 +57,41 @@ func (l *loader) judgeAuthority(p *pair) *Error {
 
 // warnUsage tells of leaves that some clients refuse.
 func (l *loader) warnUsage(crt string, leaf *certificate) {
-	if !hasSubjectAltName(leaf.Certificate) {
-		l.warn(WarnNoSubjectAltName, crt, "has no subject alternative name: clients ignore the common name; issue it with DNS names")
-	}
+	l.warnHosts(crt, leaf)
 	const serving = x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment | x509.KeyUsageKeyAgreement
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&serving == 0 {
 		l.warn(WarnKeyUsage, crt, "has key usages that no server can use: clients will refuse it; issue it with digital signature")
 	}
-	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 &&
-		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 && !servesTLS(leaf) {
 		l.warn(WarnKeyUsage, crt, "lacks the extended key usage server auth: clients will refuse it; issue it with server auth")
+	}
+	if mustStaple(leaf) {
+		l.warn(WarnMustStaple, crt, "asks for a stapled OCSP response (TLS feature status_request): clients that heed it refuse a listener that does not staple; issue it without")
+	}
+	if days := int(leaf.NotAfter.Sub(leaf.NotBefore).Hours() / 24); days > maxDays {
+		l.warn(WarnLongValidity, crt, fmt.Sprintf("is valid for %d days: Apple's clients refuse more than %d; issue it for a shorter time", days, maxDays))
 	}
 }
 
-func hasSubjectAltName(c *x509.Certificate) bool {
-	return len(c.DNSNames)+len(c.IPAddresses)+len(c.URIs)+len(c.EmailAddresses) > 0
+var oidTLSFeature = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
+
+// mustStaple reports whether the TLS feature extension (RFC 7633) lists
+// status_request.
+func mustStaple(leaf *certificate) bool {
+	const statusRequest = 5
+	var features []int
+	_, err := asn1.Unmarshal(extensionOf(leaf, oidTLSFeature), &features)
+	return err == nil && slices.Contains(features, statusRequest)
 }
 
 // warnChain tells of chains that some clients refuse.
 func (l *loader) warnChain(p *pair) {
+	l.warnClients(p.crt, p.path)
 	size := 0
 	for i, c := range p.path {
 		size += len(c.Raw)
 		if i > 0 {
-			l.warnIntermediateTime(p.crt, c)
+			l.warnIntermediateTime(p.crt, c, p.leaf())
 		}
 		switch c.SignatureAlgorithm {
 		case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
@@ -89,9 +103,12 @@ func (l *loader) warnChain(p *pair) {
 	}
 }
 
-func (l *loader) warnIntermediateTime(crt string, c *certificate) {
-	if l.now.After(c.NotAfter) || l.now.Before(c.NotBefore.Add(-clockTolerance)) {
+func (l *loader) warnIntermediateTime(crt string, c, leaf *certificate) {
+	switch {
+	case l.now.After(c.NotAfter), l.now.Before(c.NotBefore.Add(-clockTolerance)):
 		l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
+	case c.NotAfter.Before(leaf.NotAfter):
+		l.warn(WarnIntermediateEndsFirst, crt, fmt.Sprintf("holds the intermediate %s that expires at %s, before the leaf does at %s: clients will refuse the chain from then on; renew it before", describe(c), stamp(c.NotAfter), stamp(leaf.NotAfter)))
 	}
 }
 

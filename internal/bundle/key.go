@@ -270,8 +270,11 @@ func (l *loader) judgeKey(key string, private *privateKey) *Error {
 			l.warn(WarnWeakKey, key, fmt.Sprintf("is an RSA key of %d bits: browsers refuse it; use at least %d", bits, soundRSABits))
 		}
 	case *ecdsa.PrivateKey:
-		if k.Curve == elliptic.P224() {
+		switch k.Curve {
+		case elliptic.P224():
 			l.warn(WarnUnusualKey, key, "is an ECDSA key on P-224: TLS 1.3 and browsers refuse it; use P-256")
+		case elliptic.P521():
+			l.warn(WarnUnusualKey, key, "is an ECDSA key on P-521: most browsers refuse it; use P-256 or P-384")
 		}
 	case ed25519.PrivateKey:
 		l.warn(WarnUnusualKey, key, "is an Ed25519 key: browsers refuse it and the cloud is not known to serve it; use ECDSA P-256")

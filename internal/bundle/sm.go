@@ -116,6 +116,9 @@ func (l *loader) judgeSM(sign, enc *pair) *Error {
 		return err
 	}
 	for _, p := range []*pair{sign, enc} {
+		if err := l.refusePrecertificate(p.crt, p.leaf()); err != nil {
+			return err
+		}
 		if err := l.judgeValidity(p.crt, p.leaf()); err != nil {
 			return err
 		}
@@ -124,9 +127,7 @@ func (l *loader) judgeSM(sign, enc *pair) *Error {
 		}
 		l.warnChain(p)
 	}
-	if !hasSubjectAltName(sign.leaf().Certificate) {
-		l.warn(WarnNoSubjectAltName, sign.crt, "has no subject alternative name: clients may ignore the common name; issue it with DNS names")
-	}
+	l.warnHosts(sign.crt, sign.leaf())
 	return nil
 }
 

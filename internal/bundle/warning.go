@@ -23,10 +23,17 @@ const (
 	WarnAlternativesDropped = "AlternativesDropped"
 	// WarnAuthority: the self-signed leaf calls itself a CA.
 	WarnAuthority = "AuthorityCertificate"
+	// WarnBrokenChain: clients refuse the chain for the rights of an issuer.
+	WarnBrokenChain = "BrokenChain"
+	// WarnCriticalExtension: a certificate has a critical extension that clients do
+	// not know.
+	WarnCriticalExtension = "CriticalExtension"
 	// WarnDifferentSubjects: the certificates of an SM pair have different subjects.
 	WarnDifferentSubjects = "DifferentSubjects"
 	// WarnForeignContent: PEM blocks that are no certificates stand among them.
 	WarnForeignContent = "ForeignContent"
+	// WarnIntermediateEndsFirst: an intermediate expires before the leaf.
+	WarnIntermediateEndsFirst = "IntermediateEndsFirst"
 	// WarnIntermediateNotValid: an intermediate has expired or is not valid yet.
 	WarnIntermediateNotValid = "IntermediateNotValid"
 	// WarnIssuerElsewhere: the next issuer of the chain stands in ca.crt only.
@@ -35,12 +42,18 @@ const (
 	WarnKeyUsage = "KeyUsage"
 	// WarnLargeChain: the chain is larger than what some clients read.
 	WarnLargeChain = "LargeChain"
+	// WarnLongValidity: the leaf is valid for longer than some clients take.
+	WarnLongValidity = "LongValidity"
+	// WarnMustStaple: the leaf demands a stapled OCSP response.
+	WarnMustStaple = "MustStaple"
 	// WarnNoSubjectAltName: no alternative name of the leaf is a host's.
 	WarnNoSubjectAltName = "NoSubjectAltName"
 	// WarnSameCertificate: one certificate serves both parts of an SM pair.
 	WarnSameCertificate = "SameCertificate"
 	// WarnUnrelatedCertificate: a certificate beside the chain was left out.
 	WarnUnrelatedCertificate = "UnrelatedCertificate"
+	// WarnUnusableName: a DNS name of the leaf can be no host's.
+	WarnUnusableName = "UnusableName"
 	// WarnUnusualCertificate: some parsers refuse a certificate of the chain.
 	WarnUnusualCertificate = "UnusualCertificate"
 	// WarnUnusualKey: the kind of key is one that many clients refuse.

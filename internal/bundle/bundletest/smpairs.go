@@ -28,5 +28,13 @@ func (at Clock) smPairRows() []Row {
 		{Shape: "sign and encryption certificate in one file", Want: Refused, Data: at.changed(func(_ testing.TB, p Pair, d Data) {
 			d["enc.crt"] = CertPEM(p.Sign, p.Enc, p.Inter)
 		})},
+		{Shape: "an intermediate that is no CA", Want: Warned, Data: func(tb testing.TB) Data {
+			var p Pair
+			p.Root = Issue(tb, at.Authority("SM Root"), SMKey(tb), nil)
+			p.Inter = Issue(tb, at.Authority("SM Intermediate", func(c *x509.Certificate) { c.IsCA = false }), SMKey(tb), p.Root)
+			p.Sign = Issue(tb, at.Template("www.example.com", ForSigning), SMKey(tb), p.Inter)
+			p.Enc = Issue(tb, at.Template("www.example.com", ForEncryption), SMKey(tb), p.Inter)
+			return p.Data(tb)
+		}},
 	}
 }

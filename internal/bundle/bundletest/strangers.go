@@ -34,5 +34,6 @@ func (at Clock) strangersSection() Section {
 			}), h.Inter.Key, Issue(tb, at.Authority("Old Root"), P256(tb), nil))
 			return []*Cert{h.Leaf, old, h.Inter}
 		})},
+		{Shape: "an intermediate that expires before the leaf", Want: Warned, Data: at.chainOf(func(c *x509.Certificate) { c.NotAfter = at.In(24 * time.Hour) }, nil)},
 	}}
 }

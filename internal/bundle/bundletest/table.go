@@ -63,7 +63,7 @@ type Section struct {
 
 // Table returns the whole table, whose rows make what they are about.
 func (at Clock) Table() []Section {
-	return append(at.tlsSections(), at.damagedSection(), at.keysSection(), at.strangersSection(), at.parsersSection(), at.smSection(), at.toolsSection())
+	return append(at.tlsSections(), at.damagedSection(), at.keysSection(), at.strangersSection(), at.parsersSection(), at.clientsSection(), at.smSection(), at.toolsSection())
 }
 
 // The limits of docs/certificates.md, and the identifiers of what is recognised.
@@ -254,7 +254,7 @@ func (at Clock) tlsSections() []Section {
 			{Shape: "RSA with 2048 bits or more, PKCS#1 or PKCS#8", Want: Accepted, Note: "PKCS#1", Data: at.withRSA(2048)},
 			{Shape: "ECDSA P-256, SEC1 or PKCS#8", Want: Accepted, Note: "SEC1", Data: at.withCurve(elliptic.P256())},
 			{Shape: "ECDSA P-384, SEC1 or PKCS#8", Want: Accepted, Note: "SEC1", Data: at.withCurve(elliptic.P384())},
-			{Shape: "ECDSA P-521, SEC1 or PKCS#8", Want: Accepted, Note: "SEC1", Data: at.withCurve(elliptic.P521())},
+			{Shape: "ECDSA P-521", Want: Warned, Data: at.withCurve(elliptic.P521())},
 			{Shape: "ECDSA P-224", Want: Warned, Data: at.withCurve(elliptic.P224())},
 			{Shape: "Ed25519", Want: Warned, Data: func(tb testing.TB) Data {
 				_, key, err := ed25519.GenerateKey(rand.Reader)

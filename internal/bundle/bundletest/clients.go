@@ -1,0 +1,61 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package bundletest
+
+import (
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"net/url"
+	"testing"
+	"time"
+)
+
+// clientsSection has what the cloud may take and clients refuse.
+func (at Clock) clientsSection() Section {
+	leaf := func(edit func(*x509.Certificate)) func(testing.TB) Data { return at.chainOf(nil, edit) }
+	inter := func(edit func(*x509.Certificate)) func(testing.TB) Data { return at.chainOf(edit, nil) }
+	extension := func(critical bool, value []byte, oid ...int) func(*x509.Certificate) {
+		return func(c *x509.Certificate) {
+			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid, Critical: critical, Value: value})
+		}
+	}
+	null := []byte{asn1.TagNull, 0}
+	return Section{"TLS: what clients refuse", []Row{
+		{Shape: "a precertificate", Want: Refused, Data: leaf(extension(true, null, 1, 3, 6, 1, 4, 1, 11129, 2, 4, 3))},
+		{Shape: "an unknown critical extension in the leaf", Want: Warned, Data: leaf(extension(true, null, 1, 3, 6, 1, 4, 1, 55555, 1))},
+		{Shape: "an unknown critical extension in an intermediate", Want: Warned, Data: inter(extension(true, null, 1, 3, 6, 1, 4, 1, 55555, 2))},
+		{Shape: "an intermediate that is no CA", Want: Warned, Data: inter(func(c *x509.Certificate) { c.IsCA = false })},
+		{Shape: "an intermediate of X.509 version 1", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{h.Leaf, forge(tb, h.Inter, h.Root, asVersion1)}
+		})},
+		{Shape: "an intermediate that may not sign certificates", Want: Warned, Data: inter(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},
+		{Shape: "an intermediate for mail only", Want: Warned, Data: inter(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} })},
+		{Shape: "more intermediates than a path length allows", Want: Warned, Data: func(tb testing.TB) Data {
+			h := at.chain(tb, func(c *x509.Certificate) { c.MaxPathLenZero = true }, nil)
+			issuing := Issue(tb, at.Authority("Issuing CA"), P256(tb), h.Inter)
+			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), issuing)
+			return TLSData(CertPEM(leaf, issuing, h.Inter), SEC1PEM(tb, leaf.Key))
+		}},
+		{Shape: "name constraints that forbid the leaf", Want: Warned, Data: inter(func(c *x509.Certificate) {
+			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"corp.example"}
+		})},
+		{Shape: "name constraints that allow the leaf", Want: Accepted, Note: "as it is", Data: inter(func(c *x509.Certificate) {
+			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
+		})},
+		{Shape: "a mail address as the only alternative name", Want: Warned, Data: leaf(func(c *x509.Certificate) {
+			c.DNSNames, c.EmailAddresses = nil, []string{"web@example.com"}
+		})},
+		{Shape: "a URI as the only alternative name", Want: Warned, Data: leaf(func(c *x509.Certificate) {
+			c.DNSNames, c.URIs = nil, []*url.URL{{Scheme: "spiffe", Host: "example.com", Path: "/web"}}
+		})},
+		{Shape: "a URL as DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = []string{"https://www.example.com/"} })},
+		{Shape: "a port in a DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "www.example.com:8443") })},
+		{Shape: "an IP address as DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "192.0.2.1") })},
+		{Shape: "must-staple", Want: Warned, Data: leaf(extension(false, MustMarshal([]int{5}), 1, 3, 6, 1, 5, 5, 7, 1, 24))},
+		{Shape: "more than 825 days", Want: Warned, Data: at.chainOf(
+			func(c *x509.Certificate) { c.NotAfter = at.In(9000 * 24 * time.Hour) },
+			func(c *x509.Certificate) { c.NotAfter = at.In(3649 * 24 * time.Hour) })},
+	}}
+}
