@@ -6,7 +6,6 @@
 MAKEFLAGS += --no-print-directory
 
 TOOL := go tool -modfile=hack/tools/go.mod
-RELEASE := go tool -modfile=hack/release/go.mod
 # The chart lies outside the module of its tests, where go does not look before it
 # takes a result from its cache: -count=1.
 CHARTTEST := -C test/chart -count=1 ./...
@@ -42,8 +41,8 @@ verify: ## Regenerate everything and fail on a difference; vet; check the module
 .PHONY: lint
 lint: ## Run the linters, also over the workflows and the release's configuration.
 	@linter="$$(go run ./hack/assets linter)" && "$$linter" run ./... && cd test/chart && "$$linter" run ./...
-	@$(RELEASE) actionlint -shellcheck= -pyflakes=
-	@$(RELEASE) goreleaser check --quiet
+	@$(TOOL) actionlint -shellcheck= -pyflakes=
+	@$(TOOL) goreleaser check --quiet
 
 .PHONY: test
 test: ## Run unit tests, tests on a real API server and those of the chart.
@@ -96,7 +95,7 @@ build-installer: ## Write config/default with IMAGE, else VERSION's image, into 
 
 .PHONY: release-snapshot
 release-snapshot: build-installer ## Make what a release publishes on GitHub in dist/release, and publish nothing.
-	@$(RELEASE) goreleaser release --snapshot --clean
+	@$(TOOL) goreleaser release --snapshot --clean
 
 .PHONY: assets-dir
 assets-dir: ## Obtain etcd and kube-apiserver if need be, and print their folder.
