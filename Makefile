@@ -66,7 +66,7 @@ e2e: ## Test on a real cluster: kind's, or as root a node of its own; RUN=<regex
 
 .PHONY: e2e-end
 e2e-end: ## As root, interrupt and kill such nodes, and see that nothing is left of them.
-	@go test -tags e2e -count=1 -timeout 40m -run LeavesNothing ./hack/e2e
+	@go test -tags e2e -count=1 -timeout 40m -run LeavesNothing ./hack/e2e/node
 
 # exec: an interrupt reaches the benchmark itself, which ends what it started.
 BENCH = assets="$$(go run ./hack/assets)" && go build -o bin/bench ./test/bench && KUBEBUILDER_ASSETS="$$assets" exec bin/bench --commit=$(COMMIT)

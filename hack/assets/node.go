@@ -21,7 +21,6 @@ var nodeTargets = []target{
 	{"github.com/containerd/containerd/v2/cmd/containerd", "containerd"},
 	{"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "containerd-shim-runc-v2"},
 	{"github.com/containerd/containerd/v2/cmd/ctr", "ctr"},
-	{"./pause", "pause"},
 }
 
 // certManagerTargets are cert-manager's controllers, which a cluster of any

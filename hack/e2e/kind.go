@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/cloudcert-io/cloudcert/hack/e2e/node"
+	"github.com/cloudcert-io/cloudcert/hack/e2e/process"
 )
 
 // kind makes a cluster in docker.
@@ -20,20 +23,20 @@ func (k *kind) install(context.Context) error { return nil }
 
 func (k *kind) assets(ctx context.Context, e *environment) error {
 	k.binary = filepath.Join(e.bin, "kind")
-	return execute(ctx, nil, "go", "-C", "hack/node", "build", "-o", k.binary, "sigs.k8s.io/kind")
+	return process.Run(ctx, nil, "go", "-C", "hack/node", "build", "-o", k.binary, "sigs.k8s.io/kind")
 }
 
 func (k *kind) run(ctx context.Context, e *environment, words []string) (err error) {
-	name := fmt.Sprintf("%s%d", prefix, os.Getpid())
+	name := fmt.Sprintf("%s%d", node.Prefix, os.Getpid())
 	kubeconfig := filepath.Join(e.state, "kubeconfig")
 	defer func() { // also when ctx is why we end
-		err = errors.Join(err, execute(context.WithoutCancel(ctx), nil, k.binary, "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig))
+		err = errors.Join(err, process.Run(context.WithoutCancel(ctx), nil, k.binary, "delete", "cluster", "--name", name, "--kubeconfig", kubeconfig))
 	}()
 	fmt.Println("==> make a cluster with kind")
-	if err := execute(ctx, nil, k.binary, "create", "cluster", "--name", name, "--kubeconfig", kubeconfig, "--wait", "3m"); err != nil {
+	if err := process.Run(ctx, nil, k.binary, "create", "cluster", "--name", name, "--kubeconfig", kubeconfig, "--wait", "3m"); err != nil {
 		return err
 	}
-	if err := execute(ctx, nil, k.binary, "load", "image-archive", e.archive, "--name", name); err != nil {
+	if err := process.Run(ctx, nil, k.binary, "load", "image-archive", e.archive, "--name", name); err != nil {
 		return err
 	}
 	address, err := gateway(ctx)
@@ -42,12 +45,12 @@ func (k *kind) run(ctx context.Context, e *environment, words []string) (err err
 	}
 	fmt.Println("==> " + strings.Join(words, " "))
 	env := append(e.variables(), "E2E_PROVIDER=kind", "KUBECONFIG="+kubeconfig, "E2E_CLOUD_IP="+address)
-	return command(ctx, env, words[0], words[1:]...).Run()
+	return process.Command(ctx, env, words[0], words[1:]...).Run()
 }
 
 // gateway is this machine's IPv4 address in kind's network.
 func gateway(ctx context.Context) (string, error) {
-	out, err := output(ctx, "docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
+	out, err := process.Output(ctx, "docker", "network", "inspect", "kind", "--format", "{{range .IPAM.Config}}{{.Gateway}} {{end}}")
 	if err != nil {
 		return "", err
 	}

@@ -32,6 +32,9 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/hack/e2e/node"
+	"github.com/cloudcert-io/cloudcert/hack/e2e/process"
 )
 
 // imageName is what the chart installs by default, with a tag that no registry has.
@@ -57,8 +60,8 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) > 2 && args[0] == stageFlag {
-		return runStage(ctx, args[1], args[2:])
+	if len(args) > 2 && args[0] == node.StageFlag {
+		return node.RunStage(ctx, args[1], args[2:])
 	}
 	flags := flag.NewFlagSet("e2e", flag.ContinueOnError)
 	provider := flags.String("provider", "auto", "who makes the cluster: `kind`, node or auto")
@@ -72,7 +75,7 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	state, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", prefix, os.Getpid()))
+	state, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", node.Prefix, os.Getpid()))
 	if err != nil {
 		return err
 	}
@@ -87,10 +90,6 @@ func run(ctx context.Context, args []string) error {
 	}
 	return p.run(ctx, e, flags.Args())
 }
-
-// prefix begins the names of everything that a run makes outside its namespaces;
-// the id of its process follows.
-const prefix = "cloudcert-e2e-"
 
 // provider makes clusters.
 type provider interface {
@@ -108,7 +107,7 @@ func choose(ctx context.Context, name string) (provider, error) {
 	case name == "kind" || name == "auto" && docker:
 		return &kind{}, nil
 	case name == "node" || name == "auto":
-		return newNode()
+		return bare{}, node.Possible()
 	default:
 		return nil, fmt.Errorf("there is no provider %q: kind, node or auto", name)
 	}
@@ -151,7 +150,7 @@ func prepare(ctx context.Context, p provider, state, logs string) (*environment,
 	if err := errors.Join(os.Mkdir(e.bin, 0o755), os.Mkdir(e.tools, 0o755), os.Mkdir(e.temp, 0o755)); err != nil {
 		return nil, err
 	}
-	if err := execute(ctx, nil, "go", "build", "-o", e.tools, "./hack/assets", "./hack/image"); err != nil {
+	if err := process.Run(ctx, nil, "go", "build", "-o", e.tools, "./hack/assets", "./hack/image"); err != nil {
 		return nil, err
 	}
 	for _, s := range []struct {
@@ -193,7 +192,7 @@ func (e *environment) obtain(ctx context.Context, p provider) error {
 		return err
 	}
 	// The CRDs are files of the module.
-	raw, err := output(ctx, "go", "-C", "hack/node", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
+	raw, err := process.Output(ctx, "go", "-C", "hack/node", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
 	if err != nil {
 		return err
 	}
@@ -206,11 +205,11 @@ func (e *environment) obtain(ctx context.Context, p provider) error {
 }
 
 func (e *environment) build(ctx context.Context) error {
-	return execute(ctx, nil, "go", "-C", "test/chart", "build", "-o", filepath.Join(e.bin, "helm"), "helm.sh/helm/v4/cmd/helm")
+	return process.Run(ctx, nil, "go", "-C", "test/chart", "build", "-o", filepath.Join(e.bin, "helm"), "helm.sh/helm/v4/cmd/helm")
 }
 
 func (e *environment) image(ctx context.Context) error {
-	commit, err := output(ctx, "git", "rev-parse", "HEAD")
+	commit, err := process.Output(ctx, "git", "rev-parse", "HEAD")
 	if err != nil {
 		commit = "unknown"
 	}
@@ -218,7 +217,7 @@ func (e *environment) image(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return execute(ctx, nil, filepath.Join(e.tools, "image"), "-name="+imageName, "-version=v0.0.0-e2e", "-commit="+commit,
+	return process.Run(ctx, nil, filepath.Join(e.tools, "image"), "-name="+imageName, "-version=v0.0.0-e2e", "-commit="+commit,
 		"-archive="+e.archive, "-storage="+filepath.Join(cache, "images"))
 }
 
@@ -233,7 +232,7 @@ func cacheDir() (string, error) {
 
 // assets asks hack/assets for what an argument names.
 func (e *environment) assets(ctx context.Context, args ...string) (string, error) {
-	cmd := command(ctx, nil, filepath.Join(e.tools, "assets"), args...)
+	cmd := process.Command(ctx, nil, filepath.Join(e.tools, "assets"), args...)
 	cmd.Stdout = nil
 	out, err := cmd.Output()
 	return strings.TrimSpace(string(out)), err
@@ -251,37 +250,4 @@ func link(from, to string) error {
 		}
 	}
 	return nil
-}
-
-// execute runs a command whose words the user sees.
-func execute(ctx context.Context, env []string, name string, args ...string) error {
-	if err := command(ctx, env, name, args...).Run(); err != nil {
-		return fmt.Errorf("%s %s: %w", name, strings.Join(args, " "), err)
-	}
-	return nil
-}
-
-// output runs a command and returns what it prints.
-func output(ctx context.Context, name string, args ...string) (string, error) {
-	cmd := command(ctx, nil, name, args...)
-	cmd.Stdout, cmd.Stderr = nil, nil
-	out, err := cmd.Output()
-	if err != nil && ctx.Err() != nil {
-		err = fmt.Errorf("interrupted: %w", err)
-	}
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return "", fmt.Errorf("%s %s: %w: %s", name, strings.Join(args, " "), err, exit.Stderr)
-	}
-	return strings.TrimSpace(string(out)), err
-}
-
-// command ends with ctx, and with this process: interrupted first.
-func command(ctx context.Context, env []string, name string, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Env = append(os.Environ(), env...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.SysProcAttr = dieWithParent()
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	cmd.WaitDelay = 10 * time.Second
-	return cmd
 }

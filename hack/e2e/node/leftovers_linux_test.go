@@ -3,7 +3,7 @@
 
 //go:build e2e
 
-package main
+package node
 
 import (
 	"io/fs"
@@ -16,6 +16,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/hack/e2e/process"
 )
 
 // inTheCluster runs a pod, so that there are containers, their mounts and interfaces,
@@ -37,7 +39,7 @@ func TestAClusterLeavesNothing(t *testing.T) {
 	if err := os.Mkdir(temp, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "build", "-o", program, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", program, "..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	for _, end := range []syscall.Signal{syscall.SIGKILL, syscall.SIGINT, syscall.SIGTERM} {
@@ -45,11 +47,11 @@ func TestAClusterLeavesNothing(t *testing.T) {
 			before := look(t, temp)
 			ready := filepath.Join(t.TempDir(), "ready")
 			cmd := exec.Command(program, "-provider=node", "sh", "-euc", inTheCluster, ready)
-			cmd.Dir = filepath.Join("..", "..")
+			cmd.Dir = filepath.Join("..", "..", "..")
 			cmd.Env = append(os.Environ(), "TMPDIR="+temp)
 			cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 			// An end by signal of the test itself must not leave it either.
-			cmd.SysProcAttr = dieWithParent()
+			cmd.SysProcAttr = process.DieWithParent()
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
@@ -155,7 +157,7 @@ func look(t *testing.T, temp string) (found traces) {
 	}
 	// What ends meanwhile cannot be read.
 	_ = filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), prefix) {
+		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), Prefix) {
 			found.groups = append(found.groups, path)
 		}
 		return nil

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package node
 
 import (
 	"context"
@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/hack/e2e/process"
 )
 
 // The cluster's addresses. They are in a network namespace of their own.
@@ -50,7 +52,7 @@ func runNode(ctx context.Context, in stageInput, words []string) error {
 		return fmt.Errorf("%w; logs are in %s", err, c.Logs)
 	}
 	fmt.Printf("    %s\n==> %s\n", time.Since(began).Round(100*time.Millisecond), strings.Join(words, " "))
-	return command(ctx, nil, words[0], words[1:]...).Run()
+	return process.Command(ctx, nil, words[0], words[1:]...).Run()
 }
 
 func (c *cluster) start(ctx context.Context) error {
@@ -131,7 +133,7 @@ func (c *cluster) network(ctx context.Context) error {
 		"link set node0 up",
 		"route add default dev node0",
 	} {
-		if err := execute(ctx, nil, "ip", strings.Fields(words)...); err != nil {
+		if err := process.Run(ctx, nil, "ip", strings.Fields(words)...); err != nil {
 			return err
 		}
 	}
@@ -218,7 +220,7 @@ state = "/run/containerd"
 		return err
 	}
 	for _, archive := range []string{pause, c.Archive} {
-		cmd := command(ctx, nil, "ctr", "--address="+containerdAPI, "--namespace=k8s.io", "images", "import", archive)
+		cmd := process.Command(ctx, nil, "ctr", "--address="+containerdAPI, "--namespace=k8s.io", "images", "import", archive)
 		cmd.Stdout, cmd.Stderr = nil, nil
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("failed to load an image: %w\n%s", err, out)
@@ -299,7 +301,7 @@ func (c *cluster) daemon(ctx context.Context, name string, args ...string) error
 // until repeats a command until it succeeds.
 func (c *cluster) until(ctx context.Context, name string, args ...string) error {
 	for {
-		cmd := command(ctx, nil, filepath.Join(c.Bin, name), args...)
+		cmd := process.Command(ctx, nil, filepath.Join(c.Bin, name), args...)
 		cmd.Stdout, cmd.Stderr = nil, nil
 		out, err := cmd.CombinedOutput()
 		if err == nil {

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package main
+package node
 
 import (
 	"context"
@@ -15,36 +15,20 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/hack/e2e/process"
 )
-
-// node makes a cluster of one node in fresh namespaces: etcd, the control plane,
-// kubelet, containerd with runc, kube-proxy and a bridge. It takes three processes:
-//
-//   - this one, which makes cgroups and removes them in the end;
-//   - enter, which is inside the cgroups and so sees them as the root of its new
-//     cgroup namespace;
-//   - init, the first process of the new namespaces, which reaps, and whose end is
-//     the end of everything in them; the cluster is its child.
-//
-// Each is killed with the one before it, so that nothing is left whatever happens.
-type node struct{}
-
-// stageFlag begins the arguments of the processes that this program starts of
-// itself.
-const stageFlag = "-stage"
 
 // kubeletDir is where the kubelet insists on some of its files.
 const kubeletDir = "/var/lib/kubelet"
 
-func newNode() (provider, error) {
+// Possible returns an error that says why no node can be made here.
+func Possible() error {
 	if os.Geteuid() != 0 {
-		return nil, errors.New("no docker daemon answers, and a cluster without it needs root: start docker, or become root")
+		return errors.New("no docker daemon answers, and a cluster without it needs root: start docker, or become root")
 	}
-	return &node{}, nil
+	return nil
 }
-
-// dieWithParent has the kernel kill a child whose parent has ended.
-func dieWithParent() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
 // packages are Debian's, by a file of each.
 var packages = map[string]string{
@@ -59,7 +43,8 @@ var packages = map[string]string{
 // cniFolders are where distributions keep the plugins.
 var cniFolders = []string{"/usr/lib/cni", "/opt/cni/bin", "/usr/libexec/cni"}
 
-func (n *node) install(ctx context.Context) error {
+// Install installs what a node needs beside binaries that can be built from Go modules.
+func Install(ctx context.Context) error {
 	var missing []string
 	for file, name := range packages {
 		if !installed(file) {
@@ -75,10 +60,10 @@ func (n *node) install(ctx context.Context) error {
 	}
 	env := []string{"DEBIAN_FRONTEND=noninteractive"}
 	args := append([]string{"install", "--yes", "--quiet", "--no-install-recommends"}, missing...)
-	if err := execute(ctx, env, "apt-get", "update", "--quiet"); err != nil {
+	if err := process.Run(ctx, env, "apt-get", "update", "--quiet"); err != nil {
 		return err
 	}
-	return execute(ctx, env, "apt-get", args...)
+	return process.Run(ctx, env, "apt-get", args...)
 }
 
 // installed finds a command in the path, too, and a plugin in its other folders.
@@ -97,31 +82,24 @@ func installed(file string) bool {
 	})
 }
 
-func (n *node) assets(ctx context.Context, e *environment) error {
-	dir, err := e.assets(ctx, "node")
-	if err != nil {
-		return err
-	}
-	return link(dir, e.bin)
-}
-
-func (n *node) run(ctx context.Context, e *environment, words []string) (err error) {
+// Run makes a node, runs a command in its namespaces and removes the node.
+func Run(ctx context.Context, config Config, words []string) (err error) {
 	if err := sweep(); err != nil {
 		return err
 	}
-	groups, err := makeGroups(fmt.Sprintf("%s%d", prefix, os.Getpid()))
+	groups, err := makeGroups(fmt.Sprintf("%s%d", Prefix, os.Getpid()))
 	defer func() { err = errors.Join(err, groups.remove()) }()
 	if err != nil {
 		return err
 	}
-	raw, err := json.Marshal(stageInput{Dir: e.state, Logs: e.logs, Bin: e.bin, Archive: e.archive, Groups: groups, Env: e.variables()})
+	raw, err := json.Marshal(stageInput{Config: config, Groups: groups})
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(e.state, "stage.json"), raw, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(config.Dir, "stage.json"), raw, 0o600); err != nil {
 		return err
 	}
-	return stage(ctx, "enter", e.state, words).Run()
+	return stage(ctx, "enter", config.Dir, words).Run()
 }
 
 // sweep removes what runs left that were killed themselves.
@@ -130,9 +108,9 @@ func sweep() error {
 	if err != nil {
 		return err
 	}
-	patterns := []string{filepath.Join(os.TempDir(), prefix+"*")}
+	patterns := []string{filepath.Join(os.TempDir(), Prefix+"*")}
 	for _, each := range g.Each {
-		patterns = append(patterns, filepath.Join(each.parent(g.Unified), prefix+"*"))
+		patterns = append(patterns, filepath.Join(each.parent(g.Unified), Prefix+"*"))
 	}
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(pattern)
@@ -141,7 +119,7 @@ func sweep() error {
 		}
 		for _, path := range found {
 			var pid int
-			if _, err := fmt.Sscanf(filepath.Base(path), prefix+"%d", &pid); err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			if _, err := fmt.Sscanf(filepath.Base(path), Prefix+"%d", &pid); err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
 				continue
 			}
 			remove := removeGroup // by its folders alone: its files are the kernel's
@@ -158,22 +136,22 @@ func sweep() error {
 
 // stageInput is what the first process tells the others.
 type stageInput struct {
-	Dir, Logs, Bin, Archive string
-	Groups                  groups
-	Env                     []string
+	Config
+	Groups groups
 }
 
 // stage is this program in another role. It is killed, not interrupted: there is
 // nothing to tidy up that would not go by itself.
 func stage(ctx context.Context, role, state string, words []string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{stageFlag, role, state}, words...)...)
+	cmd := exec.CommandContext(ctx, "/proc/self/exe", append([]string{StageFlag, role, state}, words...)...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = dieWithParent()
+	cmd.SysProcAttr = process.DieWithParent()
 	cmd.WaitDelay = time.Second
 	return cmd
 }
 
-func runStage(_ context.Context, role string, args []string) error {
+// RunStage is this program in the role of a process that Run started.
+func RunStage(_ context.Context, role string, args []string) error {
 	state, words := args[0], args[1:]
 	raw, err := os.ReadFile(filepath.Join(state, "stage.json"))
 	if err != nil {
