@@ -43,11 +43,11 @@ func obtain(ctx context.Context, args []string) (string, error) {
 	}
 	switch args[0] {
 	case "linter":
-		return linter(ctx)
+		return only(ctx, "linter", toolsModule, linter)
 	case "node":
-		return node(ctx)
+		return built(ctx, "node", clusterModule, nodeTargets...)
 	case "cert-manager":
-		return certManager(ctx)
+		return only(ctx, "cert-manager", clusterModule, certManager)
 	default:
 		return "", fmt.Errorf("nothing is known of %q: linter, node or cert-manager", args[0])
 	}
@@ -55,15 +55,14 @@ func obtain(ctx context.Context, args []string) (string, error) {
 
 // controlPlane obtains the folder of the control plane's binaries.
 func controlPlane(ctx context.Context) (string, error) {
-	needed := []string{"etcd", "kube-apiserver"} // kubectl is welcome, and not needed
 	if dir := os.Getenv("KUBEBUILDER_ASSETS"); dir != "" {
+		needed := []target{{name: "etcd"}, {name: "kube-apiserver"}} // kubectl is welcome
 		if err := complete(dir, needed); err != nil {
 			return "", fmt.Errorf("KUBEBUILDER_ASSETS: %w; unset it, or correct it", err)
 		}
 		return dir, nil
 	}
-	module := filepath.Join("hack", "controlplane")
-	s, err := newStore("controlplane", module, needed)
+	s, err := newStore("controlplane", clusterModule, planeTargets)
 	if err != nil {
 		return "", err
 	}
@@ -73,20 +72,23 @@ func controlPlane(ctx context.Context) (string, error) {
 			return errors.Join(err, ctx.Err())
 		}
 		fmt.Fprintf(s.log, "assets: no prebuilt archive (%v); building from Go modules, some minutes once\n", err)
-		return buildControlPlane(ctx, s.log, module, dir)
+		return build(ctx, s.log, clusterModule, dir, planeTargets)
 	})
 }
 
-// linter obtains the linter's binary.
-func linter(ctx context.Context) (string, error) {
-	const name = "golangci-lint"
-	module := filepath.Join("hack", "tools")
-	s, err := newStore("linter", module, []string{name})
+// built obtains the folder of commands that are built from a module.
+func built(ctx context.Context, kind, module string, targets ...target) (string, error) {
+	s, err := newStore(kind, module, targets)
 	if err != nil {
 		return "", err
 	}
-	dir, err := s.obtain(ctx, func(ctx context.Context, dir string) error {
-		return build(ctx, s.log, module, dir, target{pkg: "./golangci-lint", name: name})
+	return s.obtain(ctx, func(ctx context.Context, dir string) error {
+		return build(ctx, s.log, module, dir, targets)
 	})
-	return filepath.Join(dir, name), err
+}
+
+// only obtains the one command that is built of a kind.
+func only(ctx context.Context, kind, module string, t target) (string, error) {
+	dir, err := built(ctx, kind, module, t)
+	return filepath.Join(dir, t.name), err
 }

@@ -26,16 +26,36 @@ const progressEvery = 20 * time.Second
 // target is a command to build, and the name that it gets.
 type target struct{ pkg, name string }
 
-// planeTargets are the control plane's commands, by the names that envtest knows.
-var planeTargets = []target{
-	{"go.etcd.io/etcd/server/v3", "etcd"},
-	{"k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"},
-	{"k8s.io/kubernetes/cmd/kubectl", "kubectl"},
-}
+// The modules that pin what is built.
+const (
+	clusterModule = "hack/cluster"
+	toolsModule   = "hack/tools"
+)
+
+var (
+	// planeTargets are the control plane's commands, by the names that envtest knows.
+	planeTargets = []target{
+		{"go.etcd.io/etcd/server/v3", "etcd"},
+		{"k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"},
+		{"k8s.io/kubernetes/cmd/kubectl", "kubectl"},
+	}
+	// nodeTargets are what a node needs beside the control plane.
+	nodeTargets = []target{
+		{"k8s.io/kubernetes/cmd/kubelet", "kubelet"},
+		{"k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"},
+		{"k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"},
+		{"k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"},
+		{"github.com/containerd/containerd/v2/cmd/containerd", "containerd"},
+		{"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "containerd-shim-runc-v2"},
+		{"github.com/containerd/containerd/v2/cmd/ctr", "ctr"},
+	}
+	certManager = target{"./cert-manager", "cert-manager"}
+	linter      = target{"./golangci-lint", "golangci-lint"}
+)
 
 // download fetches the prebuilt envtest archive with setup-envtest.
 func download(ctx context.Context, log io.Writer, dir string) error {
-	version, err := output(ctx, filepath.Join("hack", "controlplane"), "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+	version, err := kubernetes(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,22 +77,32 @@ func download(ctx context.Context, log io.Writer, dir string) error {
 	return os.RemoveAll(archive)
 }
 
-// buildControlPlane compiles the control plane's commands.
-func buildControlPlane(ctx context.Context, log io.Writer, module, dir string) error {
-	kubernetes, err := output(ctx, module, "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
-	if err != nil {
-		return err
+// kubernetes is the version that the cluster's module pins.
+func kubernetes(ctx context.Context) (string, error) {
+	return output(ctx, clusterModule, "go", "list", "-m", "-f", "{{.Version}}", "k8s.io/kubernetes")
+}
+
+// build compiles commands of a module into dir, one after the other: two links at
+// once need too much memory.
+func build(ctx context.Context, log io.Writer, module, dir string, targets []target) error {
+	var flags []string
+	if module == clusterModule {
+		version, err := kubernetes(ctx)
+		if err != nil {
+			return err
+		}
+		// Without these file systems containerd needs no C headers.
+		flags = []string{"-ldflags=" + ldflags(version), "-tags=no_btrfs,no_devmapper,no_zfs"}
 	}
-	for _, t := range planeTargets { // one after the other: two links at once need too much memory
-		if err := build(ctx, log, module, dir, t, "-ldflags="+ldflags(kubernetes)); err != nil {
+	for _, t := range targets {
+		if err := buildOne(ctx, log, module, dir, t, flags); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// build compiles one command of a module into dir.
-func build(ctx context.Context, log io.Writer, module, dir string, t target, flags ...string) error {
+func buildOne(ctx context.Context, log io.Writer, module, dir string, t target, flags []string) error {
 	scratch, err := os.MkdirTemp(dir, "tmp") // the linker's files go with dir when the build dies
 	if err != nil {
 		return err

@@ -12,26 +12,26 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
 	"time"
 )
 
 // store is a folder of executables that appears whole or not at all.
 type store struct {
-	dir    string
-	needed []string
-	log    io.Writer
+	dir     string
+	targets []target // what it holds
+	log     io.Writer
 }
 
-// newStore is the store of what a module pins, in the cache; sources are files
-// that say how it is made, beside those that say it for all.
-func newStore(kind, module string, needed []string, sources ...string) (store, error) {
-	key, err := cacheKey(module, sources...)
+// newStore is the store of commands of a module, in the cache.
+func newStore(kind, module string, targets []target) (store, error) {
+	key, err := cacheKey(module, targets)
 	if err != nil {
 		return store{}, fmt.Errorf("%w (run it from the root of the checkout)", err)
 	}
 	cache, err := cacheDir()
-	return store{dir: filepath.Join(cache, kind, key), needed: needed, log: os.Stderr}, err
+	return store{dir: filepath.Join(cache, kind, key), targets: targets, log: os.Stderr}, err
 }
 
 // cacheDir is where caches of the project are: outside the checkout, so that a
@@ -51,7 +51,7 @@ func cacheDir() (string, error) {
 // interrupted at any time and called by several processes at once: one makes it,
 // the others wait.
 func (s store) obtain(ctx context.Context, produce func(ctx context.Context, dir string) error) (string, error) {
-	if complete(s.dir, s.needed) == nil {
+	if complete(s.dir, s.targets) == nil {
 		return s.dir, nil
 	}
 	unlock, err := s.lock(ctx)
@@ -59,7 +59,7 @@ func (s store) obtain(ctx context.Context, produce func(ctx context.Context, dir
 		return "", err
 	}
 	defer unlock()
-	if complete(s.dir, s.needed) == nil {
+	if complete(s.dir, s.targets) == nil {
 		return s.dir, nil // somebody else made it while we waited
 	}
 	aside := s.dir + ".making"
@@ -74,7 +74,7 @@ func (s store) obtain(ctx context.Context, produce func(ctx context.Context, dir
 	if err := produce(ctx, aside); err != nil {
 		return "", err
 	}
-	if err := complete(aside, s.needed); err != nil {
+	if err := complete(aside, s.targets); err != nil {
 		return "", fmt.Errorf("what was made is not complete: %w", err)
 	}
 	return s.dir, os.Rename(aside, s.dir)
@@ -109,33 +109,38 @@ func (s store) lock(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-// complete says whether a folder holds executables of these names.
-func complete(dir string, names []string) error {
-	for _, name := range names {
-		info, err := os.Stat(filepath.Join(dir, name))
+// complete returns an error unless a folder holds an executable of each target.
+func complete(dir string, targets []target) error {
+	for _, t := range targets {
+		path := filepath.Join(dir, t.name)
+		info, err := os.Stat(path)
 		if err != nil {
 			return err
 		}
 		if !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-			return fmt.Errorf("%s is not an executable file", filepath.Join(dir, name))
+			return fmt.Errorf("%s is not an executable file", path)
 		}
 	}
 	return nil
 }
 
-// cacheKey names what would be made: the platform, the Go release, and a digest
-// of the module that pins every version and of the sources that say how.
-func cacheKey(module string, sources ...string) (string, error) {
+// cacheKey names what would be made: the platform, the Go release, and a digest of the
+// targets, of the module that pins every version, of the targets' sources in it, and
+// of the file that says how they are built.
+func cacheKey(module string, targets []target) (string, error) {
 	digest := sha256.New()
-	files := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum")}
-	for _, pattern := range []string{filepath.Join(module, "*", "*.go"), filepath.Join("hack", "assets", "make.go")} {
-		found, err := filepath.Glob(pattern)
+	fmt.Fprintln(digest, targets)
+	files := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"), filepath.Join("hack", "assets", "make.go")}
+	for _, t := range targets {
+		if !strings.HasPrefix(t.pkg, "./") {
+			continue
+		}
+		sources, err := filepath.Glob(filepath.Join(module, t.pkg, "*.go"))
 		if err != nil {
 			return "", err
 		}
-		files = append(files, found...)
+		files = append(files, sources...)
 	}
-	files = append(files, sources...)
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 
 func testStore(t *testing.T) store {
 	t.Helper()
-	return store{dir: filepath.Join(t.TempDir(), "cache", "key"), needed: []string{"etcd"}, log: io.Discard}
+	return store{dir: filepath.Join(t.TempDir(), "cache", "key"), targets: []target{{name: "etcd"}}, log: io.Discard}
 }
 
 func makeEtcd(_ context.Context, dir string) error {
@@ -34,7 +34,7 @@ func TestManyCallersMakeItOnce(t *testing.T) {
 				made.Add(1)
 				return makeEtcd(ctx, dir)
 			})
-			if err != nil || complete(dir, s.needed) != nil {
+			if err != nil || complete(dir, s.targets) != nil {
 				t.Errorf("obtain: %q, %v", dir, err)
 			}
 		})
@@ -83,7 +83,7 @@ func TestIncompleteIsAnError(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "etcd"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if complete(s.dir, s.needed) == nil {
+	if complete(s.dir, s.targets) == nil {
 		t.Error("a file that cannot be executed was taken for etcd")
 	}
 }

@@ -23,7 +23,7 @@ func (k *kind) install(context.Context) error { return nil }
 
 func (k *kind) assets(ctx context.Context, e *environment) error {
 	k.binary = filepath.Join(e.bin, "kind")
-	return process.Run(ctx, nil, "go", "-C", "hack/node", "build", "-o", k.binary, "sigs.k8s.io/kind")
+	return process.Run(ctx, nil, "go", "-C", "hack/cluster", "build", "-o", k.binary, "sigs.k8s.io/kind")
 }
 
 func (k *kind) run(ctx context.Context, e *environment, words []string) (err error) {

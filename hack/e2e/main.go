@@ -192,7 +192,7 @@ func (e *environment) obtain(ctx context.Context, p provider) error {
 		return err
 	}
 	// The CRDs are files of the module.
-	raw, err := process.Output(ctx, "go", "-C", "hack/node", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
+	raw, err := process.Output(ctx, "go", "-C", "hack/cluster", "mod", "download", "-json", "github.com/cert-manager/cert-manager")
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,7 @@
 // the linter with its plugin, which hack/assets builds.
 //
 // It is apart from the operator's module so that no tool decides which versions the
-// image is built from, and from those of Kubernetes because no versions serve both:
+// image is built from, and from hack/cluster because no versions serve both:
 // goreleaser needs package libcontainer/user of runc, which the runc that Kubernetes
 // requires has no more.
 module github.com/cloudcert-io/cloudcert/hack/tools

@@ -44,10 +44,10 @@ func run() error {
 	for _, path := range changed(before, after) {
 		errs = append(errs, fmt.Errorf("%s is not what its sources generate: run make generate and commit it", path))
 	}
-	for _, module := range []string{".", "hack/controlplane", "hack/node", "hack/tools", "test/chart"} {
+	for _, module := range []string{".", "hack/cluster", "hack/tools", "test/chart"} {
 		errs = append(errs, command(module, "go", "mod", "tidy", "-diff"))
 	}
-	for _, module := range []string{".", "hack/node", "test/chart"} {
+	for _, module := range []string{".", "hack/cluster", "test/chart"} {
 		errs = append(errs, command(module, "go", "vet", "-tags=e2e", "./..."))
 	}
 	return errors.Join(errs...)

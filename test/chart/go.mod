@@ -1,3 +1,9 @@
+// What the chart, config/ and their tests need of helm and kustomize, as libraries and
+// as tools.
+//
+// It is apart from the operator's module because it would raise the versions that the
+// image is built from, and bring helm's requirements to everybody who imports the API;
+// and from hack/tools because its tests import packages of the operator's module.
 module github.com/cloudcert-io/cloudcert/test/chart
 
 go 1.26.0
