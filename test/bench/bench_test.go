@@ -107,25 +107,36 @@ func TestSumUp(t *testing.T) {
 
 func TestParseMetrics(t *testing.T) {
 	t.Parallel()
-	all := parseMetrics(`# HELP requests_total of all kinds
+	all, err := parseMetrics([]byte(`# HELP requests_total of all kinds
+# TYPE requests_total counter
 requests_total{resource="secrets",verb="GET"} 3
 requests_total{resource="secrets",verb="LIST"} 1
 requests_total{resource="events",verb="POST"} 1e+03
 requests_total_other{verb="GET"} 99
 depth 7
-`, "requests_total", "depth")
+# TYPE took_seconds histogram
+took_seconds_bucket{action="upload",le="1"} 2
+took_seconds_bucket{action="upload",le="+Inf"} 5
+took_seconds_sum{action="upload"} 8.5
+took_seconds_count{action="upload"} 5
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, test := range map[string]struct {
 		metric string
 		labels []string
 		want   float64
 	}{
 		"all of a name, and none of a longer one": {"requests_total", nil, 1004},
-		"one label":       {"requests_total", []string{"verb=GET"}, 3},
-		"two labels":      {"requests_total", []string{"resource=secrets", "verb=LIST"}, 1},
-		"several values":  {"requests_total", []string{"verb=LIST|POST"}, 1001},
-		"no such value":   {"requests_total", []string{"verb=PATCH"}, 0},
-		"an absent label": {"requests_total", []string{"code="}, 1004},
-		"without labels":  {"depth", nil, 7},
+		"one label":           {"requests_total", []string{"verb=GET"}, 3},
+		"two labels":          {"requests_total", []string{"resource=secrets", "verb=LIST"}, 1},
+		"several values":      {"requests_total", []string{"verb=LIST|POST"}, 1001},
+		"no such value":       {"requests_total", []string{"verb=PATCH"}, 0},
+		"an absent label":     {"requests_total", []string{"code="}, 1004},
+		"without labels":      {"depth", nil, 7},
+		"a histogram's count": {"took_seconds", []string{"action=upload"}, 5},
+		"no such metric":      {"other", nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

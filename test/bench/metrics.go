@@ -4,72 +4,50 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"net/http"
-	"strconv"
+	"slices"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 	"k8s.io/client-go/rest"
 )
 
-// sample is one line of metrics in Prometheus' text format.
-type sample struct {
-	name   string
-	labels map[string]string
-	value  float64
+// families are metrics by name.
+type families map[string]*dto.MetricFamily
+
+// parseMetrics reads Prometheus' text format.
+func parseMetrics(text []byte) (families, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	return parser.TextToMetricFamilies(bytes.NewReader(text))
 }
 
-type samples []sample
-
-// parseMetrics reads the samples of the given names. Label values with escapes or
-// braces are not understood; none of those that are asked for have any.
-func parseMetrics(text string, names ...string) samples {
-	var found samples
-	for line := range strings.Lines(text) {
-		for _, name := range names {
-			rest, ok := strings.CutPrefix(line, name)
-			if !ok || rest == "" || rest[0] != '{' && rest[0] != ' ' {
-				continue
-			}
-			s := sample{name: name, labels: map[string]string{}}
-			if rest[0] == '{' {
-				inside, after, _ := strings.Cut(rest[1:], "}")
-				rest = after
-				for pair := range strings.SplitSeq(inside, ",") {
-					key, value, _ := strings.Cut(pair, "=")
-					s.labels[key] = strings.Trim(value, `"`)
-				}
-			}
-			var err error
-			if s.value, err = strconv.ParseFloat(strings.TrimSpace(rest), 64); err == nil {
-				found = append(found, s)
-			}
-		}
-	}
-	return found
-}
-
-// sum adds up the samples of a name whose labels have all of the given values:
-// "verb=PATCH". Several values of a label are joined by |.
-func (all samples) sum(name string, labels ...string) float64 {
+// sum adds up the values of a name, of histograms how many they have, whose labels
+// have all of the given values: "verb=PATCH". Several values of a label are joined by |.
+func (all families) sum(name string, labels ...string) float64 {
 	total := 0.0
-	for _, s := range all {
-		if s.name == name && s.has(labels) {
-			total += s.value
+	for _, m := range all[name].GetMetric() {
+		if has(m.GetLabel(), labels) { // of these values, a metric has one
+			total += m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue() + float64(m.GetHistogram().GetSampleCount())
 		}
 	}
 	return total
 }
 
-func (s sample) has(labels []string) bool {
+// has reports whether a metric's labels have all of the given values; a label that is
+// not there is empty.
+func has(pairs []*dto.LabelPair, labels []string) bool {
+	values := map[string]string{}
+	for _, pair := range pairs {
+		values[pair.GetName()] = pair.GetValue()
+	}
 	for _, label := range labels {
-		key, values, _ := strings.Cut(label, "=")
-		matches := false
-		for value := range strings.SplitSeq(values, "|") {
-			matches = matches || s.labels[key] == value
-		}
-		if !matches {
+		key, wanted, _ := strings.Cut(label, "=")
+		if !slices.Contains(strings.Split(wanted, "|"), values[key]) {
 			return false
 		}
 	}
@@ -99,7 +77,10 @@ func (w *world) apiRequests(ctx context.Context) (apiRequests, error) {
 		return apiRequests{}, fmt.Errorf("failed to read the API server's metrics: %w", err)
 	}
 	const requests = "apiserver_request_total"
-	all := parseMetrics(string(raw), requests)
+	all, err := parseMetrics(raw)
+	if err != nil {
+		return apiRequests{}, fmt.Errorf("failed to read the API server's metrics: %w", err)
+	}
 	return apiRequests{
 		status:      all.sum(requests, "resource=cloudcertificates", "subresource=status", "verb=PATCH|PUT|APPLY"),
 		finalizer:   all.sum(requests, "resource=cloudcertificates", "subresource=", "verb=PATCH|PUT|APPLY"),
@@ -112,14 +93,17 @@ func (w *world) apiRequests(ctx context.Context) (apiRequests, error) {
 const (
 	passes     = "controller_runtime_reconcile_total"
 	depth      = "workqueue_depth"
-	requests   = "cloudcert_cas_request_duration_seconds_count"
+	requests   = "cloudcert_cas_request_duration_seconds"
 	roundsDone = "cloudcert_drift_sweeps_total"
 	heapBytes  = "go_memstats_heap_alloc_bytes"
 	leads      = "leader_election_master_status"
 )
 
 // read reads the operator's own metrics.
-func (o *operator) read(ctx context.Context) (samples, error) {
+func (o *operator) read(ctx context.Context) (families, error) {
 	raw, err := get(ctx, http.DefaultClient, "http://"+o.metrics+"/metrics")
-	return parseMetrics(string(raw), passes, depth, requests, roundsDone, heapBytes, leads), err
+	if err != nil {
+		return nil, err
+	}
+	return parseMetrics(raw)
 }
