@@ -135,6 +135,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 		options.LeaseDuration, options.RenewDeadline, options.RetryPeriod = new(leaseDuration), new(renewDeadline), new(retryPeriod)
 		options.LeaderElectionReleaseOnCancel = true // main returns as soon as the manager has stopped
 	}
+	adjust(&options)
 	mgr, err := ctrl.NewManager(kube, options)
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up the manager: %w", err)

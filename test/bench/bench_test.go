@@ -7,8 +7,6 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +14,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
-	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
 // every makes n times with the same pause between them.
@@ -248,33 +245,5 @@ func TestPlotBounds(t *testing.T) {
 	lowest, highest, tallest := p.bounds()
 	if diff := cmp.Diff([]float64{100, 10000, 150}, []float64{lowest, highest, tallest}); diff != "" {
 		t.Error(diff)
-	}
-}
-
-func TestVariant(t *testing.T) {
-	t.Parallel()
-	v := variant{replaced: map[string][2]string{"a.go": {"return x", "return y"}}}
-	if got, err := v.apply("a.go", "f() { return x }"); err != nil || got != "f() { return y }" {
-		t.Errorf("got %q, %v", got, err)
-	}
-	for name, source := range map[string]string{"gone": "f() {}", "there twice": "return x; return x"} {
-		if _, err := v.apply("a.go", source); err == nil {
-			t.Errorf("text that is %s was replaced", name)
-		}
-	}
-}
-
-// TestVariantsFit keeps the builds of this benchmark in step with the sources: else
-// only a run of many minutes would tell.
-func TestVariantsFit(t *testing.T) {
-	t.Parallel()
-	for file := range cachesSecrets.replaced {
-		source, err := os.ReadFile(filepath.Join(testbed.Root(), file))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := cachesSecrets.apply(file, string(source)); err != nil {
-			t.Error(err)
-		}
 	}
 }

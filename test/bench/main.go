@@ -97,10 +97,10 @@ func scenarios() [][]scenario {
 type bench struct {
 	settings
 
-	dir    string // of binaries and other files that end with the run
-	binary string // the operator
-	cloud  string // the emulator
-	ca     *testbed.CA
+	dir      string // of binaries and other files that end with the run
+	operator variant
+	cloud    string // the emulator
+	ca       *testbed.CA
 
 	fleetOnce sync.Once
 	fleet     *fleet
@@ -148,14 +148,14 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	bin := filepath.Join(testbed.Root(), "bin")
-	b.binary, b.cloud = filepath.Join(bin, "manager"), filepath.Join(bin, "cas-emulator")
-	for _, path := range []string{b.binary, b.cloud} {
+	b.operator.binary, b.cloud = filepath.Join(bin, "manager"), filepath.Join(bin, "cas-emulator")
+	for _, path := range []string{b.operator.binary, b.cloud} {
 		if _, err := os.Stat(path); err != nil {
 			return fmt.Errorf("run make build first: %w", err)
 		}
 	}
 	if b.profiles != "" {
-		b.binary, err = buildVariant(ctx, b.dir, "profiled", profiled)
+		b.operator.binary, err = b.buildVariant(ctx)
 	}
 	return err
 }

@@ -182,11 +182,11 @@ type operator struct {
 
 // startOperator starts the operator that is measured.
 func (w *world) startOperator(ctx context.Context, args ...string) (*operator, error) {
-	return w.start(ctx, w.binary, args...)
+	return w.start(ctx, w.operator, args...)
 }
 
-// start starts a build of the operator and waits until its caches are filled.
-func (w *world) start(ctx context.Context, binary string, args ...string) (*operator, error) {
+// start starts a variant of the operator and waits until its caches are filled.
+func (w *world) start(ctx context.Context, v variant, args ...string) (*operator, error) {
 	var addresses [3]string
 	for i := range addresses {
 		var err error
@@ -194,7 +194,7 @@ func (w *world) start(ctx context.Context, binary string, args ...string) (*oper
 			return nil, err
 		}
 	}
-	env := []string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret}
+	env := append([]string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret}, v.env...)
 	o := &operator{metrics: addresses[0], began: time.Now()}
 	if w.profiles != "" {
 		o.pprof = addresses[2]
@@ -208,7 +208,7 @@ func (w *world) start(ctx context.Context, binary string, args ...string) (*oper
 		"--metrics-bind-address=" + addresses[0], "--health-probe-bind-address=" + addresses[1], "--zap-devel=false",
 	}, args...)
 	var err error
-	if o.Process, err = testbed.Start(ctx, binary, env, all...); err != nil {
+	if o.Process, err = testbed.Start(ctx, v.binary, env, all...); err != nil {
 		return nil, err
 	}
 	w.operators = append(w.operators, o)
