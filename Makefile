@@ -49,12 +49,12 @@ test: ## Run unit tests, tests on a real API server and those of the chart.
 ifeq ($(RACE),)
 	@echo "no C compiler was found: the race detector is off" >&2
 endif
-	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./hack/gotest $(RACE) ./... -- $(SIMULATION) -- $(CHARTTEST)
+	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" hack/test '$(RACE) ./...' '$(SIMULATION)' '$(CHARTTEST)'
 
 .PHONY: chart
 chart: ## Lint the Helm chart and test what it renders, refuses and grants.
 	@go -C test/chart tool helm lint --strict --quiet ../../charts/cloudcert
-	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" go run ./hack/gotest $(CHARTTEST)
+	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" hack/test '$(CHARTTEST)'
 
 .PHONY: demo
 demo: build ## Tell the whole story on this machine; KEEP=1 leaves everything running.
