@@ -44,21 +44,9 @@ func failover(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	slowest, fastest := time.Duration(0), time.Hour
-	for range stops {
-		done, err := w.cloud.made(ctx, actionUpload)
-		if err != nil {
-			return err
-		}
-		if err := w.cloud.waitUploads(ctx, done+share/2, time.Minute); err != nil {
-			return err
-		}
-		leader.endMeanwhile()
-		var took time.Duration
-		if leader, standbys, took, err = successor(ctx, standbys); err != nil {
-			return err
-		}
-		slowest, fastest = max(slowest, took), min(fastest, took)
+	slowest, fastest, err := w.stopLeaders(ctx, leader, standbys, stops, share/2)
+	if err != nil {
+		return err
 	}
 	if err := w.cloud.waitUploads(ctx, size, paceOf(size)); err != nil {
 		return err
@@ -82,6 +70,28 @@ func failover(ctx context.Context, b *bench, to *recorder) error {
 	to.count("certificates that statuses name, per object", float64(len(ids))/float64(size), exactly(1))
 	to.figure("calls throttled", 100*ratio(float64(t.throttled), float64(t.all)), "%", nil)
 	return nil
+}
+
+// stopLeaders stops one leader after the other, each when it has uploaded a share of
+// the backlog, and returns how long the next one took until it uploaded.
+func (w *world) stopLeaders(ctx context.Context, leader *operator, standbys []*operator, stops, share int) (slowest, fastest time.Duration, err error) {
+	fastest = time.Hour
+	for range stops {
+		done, err := w.cloud.made(ctx, actionUpload)
+		if err != nil {
+			return 0, 0, err
+		}
+		if err := w.cloud.waitUploads(ctx, done+share, time.Minute); err != nil {
+			return 0, 0, err
+		}
+		leader.endMeanwhile()
+		var took time.Duration
+		if leader, standbys, took, err = successor(ctx, standbys); err != nil {
+			return 0, 0, err
+		}
+		slowest, fastest = max(slowest, took), min(fastest, took)
+	}
+	return slowest, fastest, nil
 }
 
 // replicas starts operators that elect a leader: the first one.

@@ -210,24 +210,29 @@ func (g groups) mount() error {
 		return err
 	}
 	for _, each := range g.Each {
-		dir := filepath.Join(root, filepath.Base(each.Mount))
-		if err := os.Mkdir(dir, 0o755); err != nil {
+		if err := each.mount(root); err != nil {
 			return err
 		}
-		options := each.Options
-		if strings.HasPrefix(options, "name=") {
-			options = "none," + options
-		}
-		if err := mount("cgroup", dir, "cgroup", options); err != nil {
+	}
+	return nil
+}
+
+// mount mounts a hierarchy of version 1, also by the name of each of its controllers:
+// cpu beside cpu,cpuacct.
+func (g group) mount(root string) error {
+	dir := filepath.Join(root, filepath.Base(g.Mount))
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if strings.HasPrefix(g.Options, "name=") {
+		return mount("cgroup", dir, "cgroup", "none,"+g.Options)
+	}
+	if err := mount("cgroup", dir, "cgroup", g.Options); err != nil {
+		return err
+	}
+	for name := range strings.SplitSeq(g.Options, ",") {
+		if err := os.Symlink(filepath.Base(dir), filepath.Join(root, name)); err != nil && !errors.Is(err, os.ErrExist) {
 			return err
-		}
-		for name := range strings.SplitSeq(each.Options, ",") { // cpu beside cpu,cpuacct
-			if strings.Contains(name, "=") {
-				continue
-			}
-			if err := os.Symlink(filepath.Base(dir), filepath.Join(root, name)); err != nil && !errors.Is(err, os.ErrExist) {
-				return err
-			}
 		}
 	}
 	return nil

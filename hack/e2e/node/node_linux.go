@@ -108,27 +108,30 @@ func sweep() error {
 	if err != nil {
 		return err
 	}
-	patterns := []string{filepath.Join(os.TempDir(), Prefix+"*")}
-	for _, each := range g.Each {
-		patterns = append(patterns, filepath.Join(each.parent(g.Unified), Prefix+"*"))
+	if err := sweepFolder(os.TempDir(), os.RemoveAll); err != nil {
+		return err
 	}
-	for _, pattern := range patterns {
-		found, err := filepath.Glob(pattern)
-		if err != nil {
+	for _, each := range g.Each { // by its folders alone: its files are the kernel's
+		if err := sweepFolder(each.parent(g.Unified), removeGroup); err != nil {
 			return err
 		}
-		for _, path := range found {
-			var pid int
-			if _, err := fmt.Sscanf(filepath.Base(path), Prefix+"%d", &pid); err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
-				continue
-			}
-			remove := removeGroup // by its folders alone: its files are the kernel's
-			if strings.HasPrefix(path, os.TempDir()) {
-				remove = os.RemoveAll
-			}
-			if err := remove(path); err != nil {
-				return fmt.Errorf("an earlier run left %s: %w", path, err)
-			}
+	}
+	return nil
+}
+
+// sweepFolder removes what is in a folder of runs whose processes are gone.
+func sweepFolder(folder string, remove func(path string) error) error {
+	found, err := filepath.Glob(filepath.Join(folder, Prefix+"*"))
+	if err != nil {
+		return err
+	}
+	for _, path := range found {
+		var pid int
+		if _, err := fmt.Sscanf(filepath.Base(path), Prefix+"%d", &pid); err != nil || !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+			continue
+		}
+		if err := remove(path); err != nil {
+			return fmt.Errorf("an earlier run left %s: %w", path, err)
 		}
 	}
 	return nil
