@@ -143,6 +143,34 @@ var lifecycles = map[string]func(w *simWorld){
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Annotations = map[string]string{v1alpha1.AnnotationResync: "1"} })
 		w.work(5 * time.Second)
 	},
+	"lose the current one before a prune": func(w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+		for content := range 3 {
+			w.putContent(simKey, content)
+			w.work(2 * time.Second)
+		}
+		w.work(23 * time.Hour)
+		w.loseCurrent()
+		w.work(3 * time.Hour)
+	},
+	"change the account while STS is away": func(w *simWorld) {
+		w.putCredentials(simKey.Namespace)
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			o.Spec.RevisionHistoryLimit = new(int32(0))
+			o.Spec.CredentialsSecretRef.Name = "creds"
+		})
+		w.work(time.Minute) // in the other account
+		w.useCredentials(simKey.Namespace, "LTAIown", "own-secret")
+		w.work(time.Minute)
+		w.putContent(simKey, 1)
+		w.work(26 * time.Hour)
+		w.operator().dead = true
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
+		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret") // where content 0 is used
+		w.work(time.Minute)
+		w.look()
+		w.work(26 * time.Hour)
+	},
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)
@@ -194,8 +222,8 @@ func (w *simWorld) operator() *simOperator {
 
 // vanish deletes everything of ours in the cloud, as a person in the console would.
 func (w *simWorld) vanish() {
-	for id, c := range w.certificates() {
-		w.cloud.DeleteOutOfBand(c.AccountID, c.Site, id)
+	for _, c := range w.certificates() {
+		w.deleteInConsole(c)
 	}
 }
 

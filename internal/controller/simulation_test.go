@@ -56,6 +56,9 @@ func (w *simWorld) act() {
 		if keys := sortedKeys(op.objects.seen); len(keys) > 0 {
 			op.queue.Add(reconcile.Request{NamespacedName: keys[w.random.IntN(len(keys))]}) // an event comes twice
 		}
+	case dice < 81:
+		w.events++
+		w.misfortune()
 	default:
 		w.events++
 		w.user()
@@ -147,8 +150,12 @@ func secretOf(key types.NamespacedName) types.NamespacedName {
 }
 
 func (w *simWorld) putCredentials(namespace string) {
+	w.useCredentials(namespace, "LTAIother", "other-secret")
+}
+
+func (w *simWorld) useCredentials(namespace, id, secret string) {
 	w.api.putSecret(types.NamespacedName{Namespace: namespace, Name: "creds"}, map[string][]byte{
-		keyAccessKeyID: []byte("LTAIother"), keyAccessKeySecret: []byte("other-secret"),
+		keyAccessKeyID: []byte(id), keyAccessKeySecret: []byte(secret),
 	})
 }
 
@@ -322,9 +329,7 @@ func (w *simWorld) vandalize() {
 			w.foreign[c.CertID] = true
 		}
 	default:
-		c := ours[w.pick(len(ours))]
-		w.notef("console: certificate %d deleted", c.CertID)
-		w.cloud.DeleteOutOfBand(c.AccountID, c.Site, c.CertID)
+		w.deleteInConsole(ours[w.pick(len(ours))])
 	}
 }
 
@@ -464,6 +469,22 @@ var mutants = map[string]func(*simWorld){
 			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
 			if err != nil || cloud.Delete(context.Background(), object.Status.CertID) != nil {
 				return false
+			}
+			return false
+		}
+	},
+	"prunes though the current one is not listed": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil || object.Spec.Suspend || !object.DeletionTimestamp.IsZero() {
+				return false
+			}
+			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
+			if left, prunes := op.r.untilPrune(object); err != nil || !prunes || left > 0 {
+				return false
+			}
+			for _, h := range surplus(object) {
+				_ = cloud.Delete(context.Background(), h.CertID)
 			}
 			return false
 		}

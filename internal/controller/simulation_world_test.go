@@ -79,6 +79,7 @@ type simWorld struct {
 	published  map[types.NamespacedName]simPublication
 	announced  map[string]bool
 	foreign    map[int64]bool
+	vanished   map[int64]time.Time                                 // deleted in the console
 	uploaded   map[int64]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
@@ -159,8 +160,9 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		t: t, report: report, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
-		announced: map[string]bool{}, foreign: map[int64]bool{}, uploaded: map[int64]string{},
-		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		announced: map[string]bool{}, foreign: map[int64]bool{}, vanished: map[int64]time.Time{},
+		uploaded: map[int64]string{},
+		gone:     map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.settleDelay = 30 * time.Second
@@ -501,18 +503,28 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 		w.violatef("certificate %d (%s) was deleted while it was the current one", call.CertID, call.Name)
 	case object.Spec.RevisionHistoryLimit == nil || object.Spec.Suspend:
 		w.violatef("certificate %d (%s) was pruned although its object keeps it", call.CertID, call.Name)
+	case w.lacks(call, object.Status.CertID):
+		w.violatef("certificate %d (%s) was pruned although the current one, %d, is not there", call.CertID, call.Name, object.Status.CertID)
 	case time.Since(w.published[key].at) < simPruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
 	}
 }
 
-// account is the account of an object as far as the operator could learn it.
+// account is the account of an object as far as the operator could learn it. Where it
+// could not, deletions rest on the list alone.
 func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
 	cloud, err := op.r.Accounts.lastClient(context.Background(), object, op.r.site(object))
 	if err != nil {
 		return ""
 	}
 	return cloud.KnownAccount()
+}
+
+// lacks reports whether a certificate is not where a call deleted another, and every list
+// that may still be believed says so.
+func (w *simWorld) lacks(call emulator.Call, certID int64) bool {
+	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Site), func(c emulator.Certificate) bool { return c.CertID == certID })
+	return !there && time.Since(w.vanished[certID]) > listedAge+time.Minute
 }
 
 // observe follows what the API server stores.
@@ -594,7 +606,8 @@ func (w *simWorld) quiesce() {
 	w.chaos, w.disturbAt = false, 0
 	w.cloud.ClearFaults()
 	for _, key := range sortedKeys(w.api.objects) {
-		if ref := w.api.objects[key].Spec.CredentialsSecretRef.Name; ref != "" && w.api.objects[key].DeletionTimestamp.IsZero() {
+		creds := credentialsKey(w.api.objects[key])
+		if creds.Name != "" && w.api.secrets[creds] == nil && w.api.objects[key].DeletionTimestamp.IsZero() {
 			w.putCredentials(key.Namespace)
 		}
 	}

@@ -1,0 +1,62 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// misfortunes are what befalls an operator by no doing of its objects' users. One of them
+// happens at any time of a schedule.
+var misfortunes = []func(*simWorld){
+	(*simWorld).loseCurrent,
+	(*simWorld).changeAccount,
+	(*simWorld).loseSTS,
+}
+
+func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
+
+// deleteInConsole deletes a certificate as a person in the console does.
+func (w *simWorld) deleteInConsole(c emulator.Certificate) {
+	w.notef("console: certificate %d deleted", c.CertID)
+	w.cloud.DeleteOutOfBand(c.AccountID, c.Site, c.CertID)
+	w.vanished[c.CertID] = time.Now()
+}
+
+// loseCurrent deletes the current version of an object that has others.
+func (w *simWorld) loseCurrent() {
+	for _, key := range sortedKeys(w.api.objects) {
+		status := &w.api.objects[key].Status
+		if c, there := w.certificates()[status.CertID]; there && len(status.History) > 0 {
+			w.deleteInConsole(c)
+			return
+		}
+	}
+}
+
+// changeAccount puts the access key of another account into a credentials Secret that
+// objects use.
+func (w *simWorld) changeAccount() {
+	key := simKeys[w.pick(len(simKeys))]
+	creds := types.NamespacedName{Namespace: key.Namespace, Name: "creds"}
+	id, secret := "LTAIother", "other-secret"
+	if known := w.api.secrets[creds]; known != nil && string(known.Data[keyAccessKeyID]) == id {
+		id, secret = "LTAIown", "own-secret"
+	}
+	w.notef("admin: credentials of %s become %s", key.Namespace, id)
+	w.useCredentials(key.Namespace, id, secret)
+	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
+}
+
+// loseSTS takes away the service that tells whose an access key is.
+func (w *simWorld) loseSTS() {
+	f := emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity", Count: 1 + w.pick(20)}
+	w.notef("STS fails %d times", f.Count)
+	w.cloud.Inject(f)
+}
