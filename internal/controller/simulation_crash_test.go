@@ -171,6 +171,25 @@ var lifecycles = map[string]func(w *simWorld){
 		w.look()
 		w.work(26 * time.Hour)
 	},
+	"prune around one that is in use": func(w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+		for content := range 4 {
+			w.putContent(simKey, content)
+			w.work(2 * time.Second)
+		}
+		w.useFirst()
+		w.work(25 * time.Hour)
+	},
+	"delete with one that is in use": func(w *simWorld) {
+		w.given(deleting)
+		for content := range 3 {
+			w.putContent(simKey, content)
+			w.work(2 * time.Second)
+		}
+		w.useFirst()
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+	},
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)
@@ -224,6 +243,14 @@ func (w *simWorld) operator() *simOperator {
 func (w *simWorld) vanish() {
 	for _, c := range w.certificates() {
 		w.deleteInConsole(c)
+	}
+}
+
+// useFirst has the oldest certificate of ours used by something that the operator does
+// not know, under a code that it does not know.
+func (w *simWorld) useFirst() {
+	if ours := w.ours(); len(ours) > 0 {
+		w.use(ours[0], useCodes[1])
 	}
 }
 

@@ -18,6 +18,7 @@ var misfortunes = []func(*simWorld){
 	(*simWorld).loseCurrent,
 	(*simWorld).changeAccount,
 	(*simWorld).loseSTS,
+	(*simWorld).useOne,
 }
 
 func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
@@ -53,6 +54,26 @@ func (w *simWorld) changeAccount() {
 	w.useCredentials(key.Namespace, id, secret)
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
 }
+
+// useCodes are answers to the deletion of one that is in use; the operator knows the first.
+var useCodes = []string{"InvalidStatus.DeleteProtection", "Certificate.InUse", "OperationDenied"}
+
+// useOne makes one certificate undeletable for the operator, whatever it is to its object.
+// It stays so.
+func (w *simWorld) useOne() {
+	if ours := w.ours(); len(ours) > 0 {
+		w.use(ours[w.pick(len(ours))], useCodes[w.pick(len(useCodes))])
+	}
+}
+
+func (w *simWorld) use(c emulator.Certificate, code string) {
+	w.notef("cloud: certificate %d (%s) cannot be deleted: %s", c.CertID, c.Name, code)
+	w.used++
+	w.cloud.SetInUse(c.AccountID, c.Site, c.CertID, code)
+}
+
+// isInUse reports whether the cloud refuses to delete a certificate.
+func (w *simWorld) isInUse(certID int64) bool { return w.certificates()[certID].InUse != "" }
 
 // loseSTS takes away the service that tells whose an access key is.
 func (w *simWorld) loseSTS() {

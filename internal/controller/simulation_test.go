@@ -313,13 +313,7 @@ func (w *simWorld) restore(key types.NamespacedName) {
 
 // vandalize deletes something of ours in the cloud, or adds something that is not.
 func (w *simWorld) vandalize() {
-	var ours []emulator.Certificate
-	for _, c := range w.certificates() {
-		if !w.foreign[c.CertID] {
-			ours = append(ours, c)
-		}
-	}
-	slices.SortFunc(ours, func(a, b emulator.Certificate) int { return int(a.CertID - b.CertID) })
+	ours := w.ours()
 	switch dice := w.pick(10); {
 	case dice < 2 || len(ours) == 0:
 		c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{
@@ -487,6 +481,16 @@ var mutants = map[string]func(*simWorld){
 				_ = cloud.Delete(context.Background(), h.CertID)
 			}
 			return false
+		}
+	},
+	"one undeletable certificate holds up the others": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil {
+				return false
+			}
+			_, prunes := op.r.untilPrune(object)
+			return prunes && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool { return w.isInUse(h.CertID) })
 		}
 	},
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },

@@ -5,10 +5,12 @@ package controller
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -62,6 +64,7 @@ type simWorld struct {
 	transports map[string]http.RoundTripper
 	operators  []*simOperator
 	pool       []simContent
+	began      time.Time
 	started    int // operators ever
 
 	steps       int
@@ -77,9 +80,10 @@ type simWorld struct {
 	trace      []string
 	identities map[string]types.NamespacedName
 	published  map[types.NamespacedName]simPublication
-	announced  map[string]bool
+	announced  map[string]string // what was said when an object was released, by its UID
 	foreign    map[int64]bool
 	vanished   map[int64]time.Time                                 // deleted in the console
+	used       int                                                 // certificates that were made undeletable
 	uploaded   map[int64]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
@@ -160,12 +164,12 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		t: t, report: report, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
-		announced: map[string]bool{}, foreign: map[int64]bool{}, vanished: map[int64]time.Time{},
+		announced: map[string]string{}, foreign: map[int64]bool{}, vanished: map[int64]time.Time{},
 		uploaded: map[int64]string{},
 		gone:     map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
-	w.settleDelay = 30 * time.Second
+	w.began, w.settleDelay = time.Now(), 30*time.Second
 	w.api.stored = w.observe
 	for _, site := range cas.Sites() {
 		w.transports[site] = w.cloud.Transport(site)
@@ -555,7 +559,7 @@ func (r simRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note stri
 		return
 	}
 	object := regarding.(*v1alpha1.CloudCertificate)
-	w.announced[string(object.UID)] = true
+	w.announced[string(object.UID)] += text
 }
 
 // checkText looks for key material.
@@ -598,6 +602,14 @@ func (w *simWorld) certificates() map[int64]emulator.Certificate {
 		}
 	}
 	return all
+}
+
+// ours are the certificates that operators uploaded, the oldest first.
+func (w *simWorld) ours() []emulator.Certificate {
+	all := slices.Collect(maps.Values(w.certificates()))
+	ours := slices.DeleteFunc(all, func(c emulator.Certificate) bool { return w.foreign[c.CertID] })
+	slices.SortFunc(ours, func(a, b emulator.Certificate) int { return cmp.Compare(a.CertID, b.CertID) })
+	return ours
 }
 
 // quiesce ends every disturbance and lets the world come to rest: one operator, all
@@ -695,11 +707,18 @@ func (w *simWorld) checkContent(key types.NamespacedName, object *v1alpha1.Cloud
 
 // checkRest compares the world at rest with what was promised.
 func (w *simWorld) checkRest() {
-	writes := 0
+	writes, refused := 0, 0
 	for _, call := range w.cloud.Journal() {
-		if call.Action == string(cas.ActionUpload) || call.Action == string(cas.ActionDelete) {
+		switch {
+		case call.Action == string(cas.ActionDelete) && slices.Contains(useCodes, call.Code):
+			refused++
+		case call.Action == string(cas.ActionUpload) || call.Action == string(cas.ActionDelete):
 			writes++
 		}
+	}
+	hours := time.Since(w.began).Hours()
+	if most := float64(w.used) * (10 + 2*hours); float64(refused) > most { // soon at first, and hourly for as long as it takes
+		w.violatef("%d tries in %.0f h to delete %d certificates that are in use", refused, hours, w.used)
 	}
 	if most := callsPerEvent * (w.events + len(w.api.objects) + 1); writes > most {
 		w.violatef("%d uploads and deletes for %d things that happened", writes, w.events)
@@ -750,8 +769,14 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 		w.violatef("%s: %d versions in history, %d shown", key.Name, status.HistoryTotal, len(status.History))
 	}
 	limit := object.Spec.RevisionHistoryLimit
+	kept := 0
+	for i, h := range status.History {
+		if limit != nil && (i < int(*limit) || w.isInUse(h.CertID)) {
+			kept++
+		}
+	}
 	shared := w.sharedAtRest(object)
-	if limit != nil && int(status.HistoryTotal) > int(*limit) && !shared {
+	if limit != nil && int(status.HistoryTotal) > kept && !shared {
 		w.violatef("%s: %d superseded versions were never pruned to %d: %s", key.Name, status.HistoryTotal, *limit, encode(status))
 	}
 }
@@ -793,7 +818,22 @@ func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certifica
 		}
 		return
 	}
-	if last := w.gone[key]; object == nil && last != nil && placeOf(last) == at && !w.announced[string(last.UID)] {
+	if last := w.gone[key]; object == nil && last != nil && placeOf(last) == at && !w.isExcused(last, c) {
 		w.violatef("certificate %d (%s) outlived its object, which promised to take it along", c.CertID, c.Name)
 	}
+}
+
+// isExcused reports whether it was said that a certificate outlives its object. Where the
+// cloud refused to delete one of the object's, the others have to be gone.
+func (w *simWorld) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certificate) bool {
+	said := w.announced[string(last.UID)]
+	identity, _, _ := bundle.ParseName(c.Name)
+	refused := slices.ContainsFunc(w.ours(), func(other emulator.Certificate) bool {
+		owner, _, _ := bundle.ParseName(other.Name)
+		return owner == identity && other.InUse != ""
+	})
+	if refused && c.InUse == "" && strings.Contains(said, "DeleteUserCertificate") {
+		return false
+	}
+	return said != ""
 }
