@@ -37,6 +37,8 @@ type recollection struct {
 	lastSent       time.Time // when an upload was last on its way
 	lastName       string    // under which name
 	superseded     [2]string // the resourceVersions that our last writes replaced
+	mismatch       string    // the version of the Secret whose key and certificate do not match
+	mismatchSince  time.Time // since when it is known
 	staleVersion   string    // the one that the cache showed although it was behind
 	staleTimes     int       // how often
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
@@ -131,6 +133,17 @@ func (m *memory) throttled(object client.Object, now time.Time) time.Time {
 // moved ends a wait for a rate limit: the object got its turn.
 func (m *memory) moved(object client.Object) {
 	with(m, object, func(known *recollection) any { known.throttledSince = time.Time{}; return nil })
+}
+
+// mismatched notes that in this version of the Secret key and certificate do not match,
+// and returns since when that is known.
+func (m *memory) mismatched(object client.Object, version string, now time.Time) time.Time {
+	return with(m, object, func(known *recollection) time.Time {
+		if known.mismatch != version {
+			known.mismatch, known.mismatchSince = version, now
+		}
+		return known.mismatchSince
+	})
 }
 
 // taken says that the cloud refused this name as taken: the next pass looks for the

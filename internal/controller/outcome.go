@@ -26,6 +26,9 @@ const (
 	// cluster can mend.
 	slowRetry    = 5 * time.Minute
 	slowRetryMax = time.Hour
+	// partnerTime is how long a key and a certificate that do not match may be half of a
+	// change: some tools write the two one after the other.
+	partnerTime = 10 * time.Second
 )
 
 // outcome is what a pass came to: what the conditions say, and when the object is
@@ -106,6 +109,11 @@ func (r *Reconciler) judgeContent(e *bundle.Error) outcome {
 		return outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonSecretNotFound, message: e.Error()}
 	case bundle.KindPending:
 		return outcome{ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error()}
+	case bundle.KindMismatch:
+		return outcome{
+			ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error(),
+			requeueAfter: max(e.Deadline.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
+		}
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonInvalidCertificate, message: e.Error(), stalled: true}
 	if !e.Deadline.IsZero() {
@@ -114,11 +122,28 @@ func (r *Reconciler) judgeContent(e *bundle.Error) outcome {
 	return out
 }
 
+// awaitPartner makes a mismatch of key and certificate a verdict of our own once this
+// version of the Secret has been known for partnerTime. Until then the error names the
+// end of that time: a change of the Secret is an event, so it is not read meanwhile.
+func (r *Reconciler) awaitPartner(next *v1alpha1.CloudCertificate, secret metav1.Object, err error) error {
+	mismatch, ok := errors.AsType[*bundle.Error](err)
+	if !ok || mismatch.Kind != bundle.KindMismatch {
+		return err
+	}
+	now := r.Clock.Now()
+	verdict := *mismatch
+	verdict.Deadline = r.memory.mismatched(next, string(secret.GetUID())+"/"+secret.GetResourceVersion(), now).Add(partnerTime)
+	if !now.Before(verdict.Deadline) {
+		verdict.Kind, verdict.Deadline = bundle.KindInvalid, time.Time{}
+	}
+	return &verdict
+}
+
 // isLastingVerdict says that only a change of the Secret or of the spec can
 // overturn what was found, not the passing of time.
 func isLastingVerdict(err error) bool {
 	verdict, ok := errors.AsType[*bundle.Error](err)
-	return ok && (verdict.Kind == bundle.KindInvalid || verdict.Kind == bundle.KindMismatch) && verdict.Deadline.IsZero()
+	return ok && verdict.Kind == bundle.KindInvalid && verdict.Deadline.IsZero()
 }
 
 // judgeCloud is the outcome of a call that the cloud did not grant. None of it is

@@ -204,6 +204,7 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		Now:  r.Clock.Now(),
 	})
 	if err != nil {
+		err = r.awaitPartner(next, secret, err)
 		if isLastingVerdict(err) {
 			recordVersion(next, secret)
 			next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
