@@ -66,6 +66,47 @@ func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 	})
 }
 
+// A code that nobody knows may pass in seconds, or never.
+func TestAnUnknownCodeIsRetriedFromSecondsToAnHour(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(cas.ActionUpload), Code: "Odd.Code", Status: 400})
+		before, _ := w.calls(cas.ActionUpload)
+		w.putContent(simKey, 1)
+		w.work(20 * time.Second)
+		if now, _ := w.calls(cas.ActionUpload); now-before < 3 || now-before > 6 {
+			t.Errorf("%d tries in the first 20 seconds", now-before)
+		}
+		w.work(12 * time.Hour)
+		if now, _ := w.calls(cas.ActionUpload); now-before < 15 || now-before > 26 {
+			t.Errorf("%d tries in 12 hours", now-before)
+		}
+	})
+}
+
+func TestAResyncBeginsSlowRetriesAnew(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionUpload)})
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(6*time.Hour + 30*time.Minute)
+		tries, _ := w.calls(cas.ActionUpload)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
+		})
+		w.work(20 * time.Minute) // at once, after 5 and after 15 minutes
+		if now, _ := w.calls(cas.ActionUpload); now-tries != 3 {
+			t.Errorf("%d tries within 20 minutes of the request", now-tries)
+		}
+		w.work(12 * time.Hour)
+		if now, _ := w.calls(cas.ActionUpload); now-tries > 17 {
+			t.Errorf("%d tries in half a day: each of them begins anew", now-tries)
+		}
+	})
+}
+
 // isStalled reports whether the object of the stories waits for a person.
 func isStalled(w *simWorld) bool {
 	return meta.IsStatusConditionTrue(w.api.objects[simKey].Status.Conditions, v1alpha1.ConditionStalled)

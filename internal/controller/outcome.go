@@ -26,6 +26,8 @@ const (
 	// cluster can mend.
 	slowRetry    = 5 * time.Minute
 	slowRetryMax = time.Hour
+	// quickRetry is the first retry of a failure that is of no known kind.
+	quickRetry = 2 * time.Second
 	// partnerTime is how long a key and a certificate that do not match may be half of a
 	// change: some tools write the two one after the other.
 	partnerTime = 10 * time.Second
@@ -163,8 +165,8 @@ func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) o
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: failureMessage(e)}
 	if e.UnknownCode && e.HTTPStatus < 500 {
-		// A refusal that we do not know: as good as any other, retried slowly.
-		out.requeueAfter = r.slowDelay(next)
+		// Nothing is known of the code: it may pass in seconds, or never.
+		out.requeueAfter = r.backoff(next, quickRetry)
 		return out
 	}
 	out.err = e
@@ -199,8 +201,13 @@ func (r *Reconciler) slow(next *v1alpha1.CloudCertificate, reason, message strin
 
 // slowDelay doubles from 5 minutes to an hour, with jitter.
 func (r *Reconciler) slowDelay(next *v1alpha1.CloudCertificate) time.Duration {
-	delay := slowRetry << min(r.memory.failed(next), 4)
-	return r.Jitter(min(delay, slowRetryMax))
+	return r.backoff(next, slowRetry)
+}
+
+// backoff doubles from first to an hour, with jitter.
+func (r *Reconciler) backoff(next *v1alpha1.CloudCertificate, first time.Duration) time.Duration {
+	const doublings = 12 // more would reach an hour from any first delay, and might overflow
+	return r.Jitter(min(first<<min(r.memory.failed(next), doublings), slowRetryMax))
 }
 
 // judgeNameTaken waits for a taken name to be listed or to become free, and gives
