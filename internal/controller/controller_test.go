@@ -375,7 +375,7 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 	}
 	after := before.DeepCopy()
 	after.ResourceVersion, after.Status.CertID = "11", 8
-	r.memory.writing(before, "10")
+	r.memory.writing(after, "10")
 	if r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}) {
 		t.Error("our own status write is let through")
 	}

@@ -12,9 +12,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
@@ -105,6 +109,92 @@ func TestAResyncBeginsSlowRetriesAnew(t *testing.T) {
 			t.Errorf("%d tries in half a day: each of them begins anew", now-tries)
 		}
 	})
+}
+
+// etcd goes back to a snapshot while the operator runs: the resourceVersion that our last
+// write replaced is the present one again.
+func TestARestoreOfEtcdUnderTheOperator(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Hour)
+		restore := w.snapshot(simKey)
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		restore()
+		w.operator().relist()
+		w.putContent(simKey, 2)
+		w.work(10 * time.Second)
+		got := w.api.objects[simKey].Status
+		if _, content, _ := bundle.ParseName(got.Name); content != w.pool[2].content || len(got.History) != 2 {
+			t.Errorf("ten seconds after the restore and a renewal: %s", encode(got))
+		}
+		w.checkRest()
+	})
+}
+
+// While the API server has a later version than the cache, memory is right.
+func TestACacheThatIsStuckIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		old := w.api.objects[simKey]
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		uploads, _ := w.calls(cas.ActionUpload)
+		w.operator().objects.seen[simKey] = old
+		w.operator().queue.Add(reconcile.Request{NamespacedName: simKey})
+		w.work(time.Minute)
+		if now, _ := w.calls(cas.ActionUpload); now != uploads {
+			t.Errorf("%d uploads from what a stuck cache shows", now-uploads)
+		}
+	})
+}
+
+// One event may show our own write and somebody else's on top of it.
+func TestAForeignStatusOnTopOfOurOwnWakes(t *testing.T) {
+	t.Parallel()
+	before, _ := synced()
+	before.ResourceVersion = "10"
+	version := func(version string, certID int64) *v1alpha1.CloudCertificate {
+		after := before.DeepCopy()
+		after.ResourceVersion, after.Status.CertID = version, certID
+		return after
+	}
+	for name, tc := range map[string]struct {
+		after *v1alpha1.CloudCertificate
+		want  bool
+	}{
+		"our own write alone":            {version("11", 8), false},
+		"two of our own":                 {version("12", 9), false},
+		"wiped after our own":            {version("13", 0), true},
+		"set back to what we wrote once": {version("13", 8), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := testReconciler()
+			for _, write := range []*v1alpha1.CloudCertificate{version("11", 8), version("12", 9)} {
+				from := map[string]string{"11": "10", "12": "11"}[write.ResourceVersion]
+				r.memory.writing(write, from)
+				r.memory.written(write, from)
+			}
+			if got := r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: tc.after}); got != tc.want {
+				t.Errorf("let through is %t, want %t", got, tc.want)
+			}
+		})
+	}
+}
+
+// snapshot keeps an object and its Secret as they are, and returns what brings them back,
+// with the resourceVersions that they had.
+func (w *simWorld) snapshot(key types.NamespacedName) (restore func()) {
+	object, secret := w.api.objects[key], w.api.secrets[secretOf(key)]
+	shownObject, shownSecret := w.api.objectLog.present[key], w.api.secretLog.present[secretOf(key)]
+	return func() {
+		w.api.objects[key], w.api.secrets[secretOf(key)] = object, secret
+		w.api.objectLog.present[key], w.api.secretLog.present[secretOf(key)] = shownObject, shownSecret
+	}
 }
 
 // isStalled reports whether the object of the stories waits for a person.

@@ -4,6 +4,8 @@
 package controller
 
 import (
+	"encoding/json"
+	"hash/fnv"
 	"slices"
 	"sync"
 	"time"
@@ -36,14 +38,22 @@ type recollection struct {
 	refresh        bool      // a sweep listed other superseded versions than the status
 	lastSent       time.Time // when an upload was last on its way
 	lastName       string    // under which name
-	superseded     [2]string // the resourceVersions that our last writes replaced
+	writes         [2]ownWrite
 	mismatch       string    // the version of the Secret whose key and certificate do not match
 	mismatchSince  time.Time // since when it is known
-	staleVersion   string    // the one that the cache showed although it was behind
+	staleVersion   string    // the resourceVersion that the cache showed although it was behind
 	staleTimes     int       // how often
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 	expedited      string    // the resync request for which nothing waits any more
+	staleSince     time.Time // since when
 	lasting
+}
+
+// ownWrite is one of our last writes to an object.
+type ownWrite struct {
+	from   string // the resourceVersion that it replaced
+	to     string // the one that it made; empty while its answer is not here
+	status uint64 // digest of the status that it left
 }
 
 // lasting is what outlives a pass that found nothing to do.
@@ -250,44 +260,96 @@ func since(times []time.Time, start time.Time) []time.Time {
 	return slices.DeleteFunc(slices.Clone(times), func(t time.Time) bool { return !t.After(start) })
 }
 
-// writing notes which version of the object our own write is about to replace. The
-// note comes first: the write's event may be faster than its answer.
-func (m *memory) writing(object client.Object, resourceVersion string) {
+// writing notes our own write before it is sent: which version of the object it is about
+// to replace, and with which status. Its event may be faster than its answer.
+func (m *memory) writing(object *v1alpha1.CloudCertificate, from string) {
+	write := ownWrite{from: from, status: digestOf(&object.Status)}
 	with(m, object, func(known *recollection) any {
-		known.superseded = [2]string{known.superseded[1], resourceVersion}
+		known.writes = [2]ownWrite{known.writes[1], write}
 		return nil
 	})
 }
 
-// notWritten takes back that a version was replaced.
-func (m *memory) notWritten(object client.Object, resourceVersion string) {
+// written notes what our own write made of the object.
+func (m *memory) written(object *v1alpha1.CloudCertificate, from string) {
+	digest := digestOf(&object.Status)
 	with(m, object, func(known *recollection) any {
-		for i, noted := range known.superseded {
-			if noted == resourceVersion {
-				known.superseded[i] = ""
+		for i := range known.writes {
+			if known.writes[i].from == from {
+				known.writes[i].to, known.writes[i].status = object.ResourceVersion, digest
 			}
 		}
 		return nil
 	})
 }
 
-// behind says that an object is one that our own last writes replaced: whatever was
-// decided from it would be a conflict, and what replaced it is no news.
-func (m *memory) behind(object client.Object) bool {
-	return peek(m, object, func(known recollection) bool {
-		return object.GetResourceVersion() != "" && slices.Contains(known.superseded[:], object.GetResourceVersion())
+// notWritten takes back that a version was replaced.
+func (m *memory) notWritten(object client.Object, from string) {
+	with(m, object, func(known *recollection) any {
+		for i := range known.writes {
+			if known.writes[i].from == from {
+				known.writes[i] = ownWrite{}
+			}
+		}
+		return nil
 	})
+}
+
+// behind reports whether an object is a version that our own last writes replaced:
+// whatever was decided from it would be a conflict. After a restore of etcd it may be
+// the present one again; see Reconciler.isBehind.
+func (m *memory) behind(object client.Object) bool {
+	version := object.GetResourceVersion()
+	return peek(m, object, func(known recollection) bool {
+		return version != "" && slices.ContainsFunc(known.writes[:], func(w ownWrite) bool { return w.from == version })
+	})
+}
+
+// wrote reports whether what changed between two versions of an object is our own
+// writing alone: it began at a version that we replaced, and ended with a status that we
+// wrote. One event may show several writes, the last of them somebody else's.
+func (m *memory) wrote(before, after *v1alpha1.CloudCertificate) bool {
+	if !m.behind(before) {
+		return false
+	}
+	digest := digestOf(&after.Status)
+	return peek(m, before, func(known recollection) bool {
+		return slices.ContainsFunc(known.writes[:], func(w ownWrite) bool {
+			return w.from != "" && w.status == digest && (w.to == "" || w.to == after.ResourceVersion)
+		})
+	})
+}
+
+// digestOf stands for a status as the API server stores it.
+func digestOf(status *v1alpha1.CloudCertificateStatus) uint64 {
+	text, err := json.Marshal(status)
+	if err != nil {
+		return 0 // a status holds nothing that cannot be written
+	}
+	hash := fnv.New64a()
+	_, _ = hash.Write(text)
+	return hash.Sum64()
 }
 
 // stillBehind counts that the cache shows a version which is behind, and returns how
 // often it showed that one before.
-func (m *memory) stillBehind(object client.Object) int {
+func (m *memory) stillBehind(object client.Object, now time.Time) int {
 	return with(m, object, func(known *recollection) int {
 		if known.staleVersion != object.GetResourceVersion() {
-			known.staleVersion, known.staleTimes = object.GetResourceVersion(), 0
+			known.staleVersion, known.staleTimes, known.staleSince = object.GetResourceVersion(), 0, now
 		}
 		known.staleTimes++
 		return known.staleTimes - 1
+	})
+}
+
+// staleFor returns for how long the cache has shown this version although it is behind.
+func (m *memory) staleFor(object client.Object, now time.Time) time.Duration {
+	return peek(m, object, func(known recollection) time.Duration {
+		if known.staleVersion != object.GetResourceVersion() {
+			return 0
+		}
+		return now.Sub(known.staleSince)
 	})
 }
 
@@ -295,7 +357,7 @@ func (m *memory) stillBehind(object client.Object) int {
 // finds its status written.
 func (m *memory) succeeded(object client.Object) {
 	with(m, object, func(known *recollection) any {
-		*known = recollection{uid: known.uid, lastSent: known.lastSent, lastName: known.lastName, superseded: known.superseded, lasting: known.lasting}
+		*known = recollection{uid: known.uid, lastSent: known.lastSent, lastName: known.lastName, writes: known.writes, lasting: known.lasting}
 		return nil
 	})
 }

@@ -29,8 +29,11 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
 	r.memory.writing(next, base.ResourceVersion)
 	err := r.Status().Patch(ctx, next, patch)
-	if err != nil || next.ResourceVersion == base.ResourceVersion { // or it said nothing new after all
+	switch {
+	case err != nil, next.ResourceVersion == base.ResourceVersion: // or it said nothing new after all
 		r.memory.notWritten(next, base.ResourceVersion)
+	default:
+		r.memory.written(next, base.ResourceVersion)
 	}
 	if err != nil {
 		return fmt.Errorf("failed to write status: %w", err)

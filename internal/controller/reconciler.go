@@ -89,7 +89,7 @@ func (r *Reconciler) began() time.Time {
 // Reconcile does one pass over an object: compute in memory what its status must
 // say, then write the status once.
 func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificate) (reconcile.Result, error) {
-	if r.memory.behind(object) {
+	if r.isBehind(ctx, object) {
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil // the event of our own write is let through to the cache, not to the queue
 	}
 	r.expedite(ctx, object)
@@ -257,11 +257,28 @@ const (
 	// stuck, and each pass reads from an API server that has enough to do.
 	firstCatchUp   = 50 * time.Millisecond
 	longestCatchUp = 5 * time.Second
+	// trustMemory is how long our own word that a version was replaced counts for more
+	// than the cache. Then the API server is asked.
+	trustMemory = 2 * time.Second
 )
+
+// isBehind reports whether the cache shows a version of an object that our own write
+// replaced. The API server has the last word: what was restored from a snapshot of etcd
+// carries versions that were replaced before.
+func (r *Reconciler) isBehind(ctx context.Context, object *v1alpha1.CloudCertificate) bool {
+	if !r.memory.behind(object) {
+		return false
+	}
+	if r.memory.staleFor(object, r.Clock.Now()) < trustMemory || r.unchanged(ctx, object) != nil {
+		return true
+	}
+	r.memory.notWritten(object, object.ResourceVersion)
+	return false
+}
 
 // catchUp is when to look again at an object whose version in the cache is behind.
 func (r *Reconciler) catchUp(object client.Object) time.Duration {
-	return min(firstCatchUp<<min(r.memory.stillBehind(object), 10), longestCatchUp)
+	return min(firstCatchUp<<min(r.memory.stillBehind(object, r.Clock.Now()), 10), longestCatchUp)
 }
 
 // retryPublish decides when a status that could not be written is computed again.

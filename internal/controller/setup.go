@@ -221,7 +221,7 @@ func (r *Reconciler) relevant() predicate.Predicate {
 		}
 		return before.ResourceVersion == after.ResourceVersion || !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-			!r.memory.behind(before) && !equality.Semantic.DeepEqual(before.Status, after.Status)
+			!equality.Semantic.DeepEqual(before.Status, after.Status) && !r.memory.wrote(before, after)
 	}}
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, changed)
 }

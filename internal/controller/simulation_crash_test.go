@@ -43,6 +43,14 @@ var lifecycles = map[string]func(w *simWorld){
 		}
 		w.work(5 * time.Second)
 	},
+	"touch the Secret": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+		for range 2 { // the second one is no other content
+			w.putContent(simKey, 1)
+			w.work(5 * time.Second)
+		}
+	},
 	"renew twice at once": func(w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.putContent(simKey, 1)
@@ -270,6 +278,8 @@ type disturbance struct {
 	lives bool          // the operator lives on
 	only  string        // which steps, by the beginning of their name
 	lag   time.Duration // how late the list is
+	// meanwhile is what somebody else does right before the step, which then goes on.
+	meanwhile func(w *simWorld)
 }
 
 // The list lags less than a deletion settles; more only where the operator knows what
@@ -281,6 +291,17 @@ var disturbances = []disturbance{
 	{name: "failed after", lag: 20 * time.Second, lives: true, after: true},
 	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
 	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
+	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*simWorld).putBack},
+}
+
+// putBack gives the object the first status with which it was synced, as a backup does.
+func (w *simWorld) putBack() {
+	for _, e := range w.api.objectLog.events {
+		if old, ok := e.object.(*v1alpha1.CloudCertificate); ok && e.key == simKey && old.Status.CertID != 0 {
+			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = old.Status })
+			return
+		}
+	}
 }
 
 // crash plays a lifecycle that is disturbed at a step; step 0 is none. It returns the

@@ -369,6 +369,10 @@ func (op *simOperator) step(what string) (before, after error) {
 // disturb is what happens at the step that is disturbed.
 func (op *simOperator) disturb() (before, after error) {
 	d := op.world.disturbance
+	if d.meanwhile != nil {
+		d.meanwhile(op.world)
+		return nil, nil
+	}
 	if !d.lives {
 		return op.kill(d.after)
 	}
