@@ -87,9 +87,10 @@ type CloudCertificateSpec struct {
 	// region is the site of the cloud that the certificate is uploaded to:
 	// cn-hangzhou for the China site, ap-southeast-1 for the international site.
 	// Certificates live per site, not per region: one upload serves all regions of
-	// the site. By default the operator's flag --region decides. When it changes,
-	// the object starts anew in the new site, and its certificates in the old one
-	// stay as they are.
+	// the site. By default it is the one that status.region names, and while there
+	// is none, the one of the operator's flag --region. When it changes, the object
+	// starts anew in the new site, and its certificates in the old one stay as they
+	// are.
 	// +optional
 	// +kubebuilder:validation:Enum=cn-hangzhou;ap-southeast-1
 	Region string `json:"region,omitempty"`

@@ -54,9 +54,13 @@ const (
 
 // Reasons of events that report something other than a condition.
 const (
-	// ReasonLeftBehind: account or site of the object changed; its certificates
-	// in the old place stay there, and the event names them.
+	// ReasonLeftBehind: account or site of the object changed, or its status was
+	// another object's; the certificates that the status named stay where they are,
+	// and the event names them.
 	ReasonLeftBehind = "LeftBehind"
+	// ReasonMovedTooOften: account, region or identity of the object changed more than
+	// three times in an hour; its status is left as it is for a while.
+	ReasonMovedTooOften = "MovedTooOften"
 	// ReasonOlderCertificate: a new version expires before the one it replaces.
 	ReasonOlderCertificate = "OlderCertificate"
 	// ReasonRecreated: the current version had vanished from the cloud and was

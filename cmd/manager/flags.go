@@ -55,7 +55,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.SetOutput(io.Discard) // an error is told once, by main
 	var endpoints repeated
 	var caFile string
-	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none: "+cas.SiteChina+" or "+cas.SiteInternational)
+	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none, neither in their spec nor in their status: "+cas.SiteChina+" or "+cas.SiteInternational)
 	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each site)")
 	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all sites; https, or http on loopback (default: the public endpoint)")
 	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints and a proxy, besides the system's")

@@ -34,7 +34,7 @@ func synced() (*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata) {
 		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "web", Generation: 3},
 		Spec:       v1alpha1.CloudCertificateSpec{SecretRef: v1alpha1.SecretReference{Name: "web-tls"}},
 		Status: v1alpha1.CloudCertificateStatus{
-			ObservedGeneration: 3, CertID: 7, Name: "shop_web_x_y", Region: "cn-hangzhou", AccountID: "1",
+			ObservedGeneration: 3, CertID: 7, Name: bundle.Name("shop_web", bundle.Identity("c", "shop", "web"), strings.Repeat("0", 13)), Region: "cn-hangzhou", AccountID: "1",
 			SecretUID: "uid", SecretResourceVersion: "10",
 			Certificate: v1alpha1.CertificateFacts{NotAfter: metav1.NewTime(now.Add(time.Hour))},
 			Conditions: []metav1.Condition{{
@@ -137,8 +137,23 @@ func TestNothingToDo(t *testing.T) {
 		}, false},
 		"the Secret was made again": {func(_ *v1alpha1.CloudCertificate, s *metav1.PartialObjectMetadata) { s.UID = "other" }, false},
 		"a new generation":          {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) { o.Generation++ }, false},
-		"another site": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+		"another region in the spec": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Spec.Region = "ap-southeast-1"
+		}, false},
+		"another region than that of the operator": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Status.Region = "ap-southeast-1"
+		}, true},
+		"a region that does not exist": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Region = "cn-nowhere"
+		}, false},
+		"the status of another identity": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Name = bundle.Name("shop_web", bundle.Identity("another", "shop", "web"), strings.Repeat("0", 13))
+		}, false},
+		"a name in capitals is the same": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Name = strings.ToUpper(o.Status.Name)
+		}, true},
+		"a certificate without a name": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.Name = ""
 		}, false},
 		"a resync is asked for": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "1"}
@@ -274,7 +289,9 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 			object.Status.History = []v1alpha1.CertificateVersion{{CertID: 5, Name: "old_one"}}
 			before := object.DeepCopy()
 			settleIn(object, tc.to)
-			r.announce(t.Context(), before, object)
+			if why := r.departure(before, object); why != "" {
+				r.announceLeft(t.Context(), object, &before.Status, why)
+			}
 			recorded := r.Recorder.(*events.FakeRecorder).Events
 			if !tc.anew {
 				if object.Status.CertID != 7 || len(object.Status.History) != 1 || len(recorded) != 0 {
@@ -285,7 +302,7 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 			if object.Status.CertID != 0 || len(object.Status.History) != 0 || object.Status.SecretUID != "" || object.Status.Region != tc.to.site {
 				t.Errorf("status %+v still speaks of the old place", object.Status)
 			}
-			if said := <-recorded; !strings.Contains(said, "LeftBehind") || !strings.Contains(said, "old_one (5)") || !strings.Contains(said, "shop_web_x_y (7)") {
+			if said := <-recorded; !strings.Contains(said, "LeftBehind") || !strings.Contains(said, "old_one (5)") || !strings.Contains(said, before.Status.Name+" (7)") {
 				t.Errorf("the event does not name what is left behind: %s", said)
 			}
 		})

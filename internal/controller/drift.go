@@ -149,7 +149,7 @@ func (d *drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
 	var objects []*v1alpha1.CloudCertificate
 	for i := range list.Items {
 		o := &list.Items[i]
-		if o.Status.CertID != 0 && !o.Spec.Suspend && o.DeletionTimestamp.IsZero() && o.Status.Region == d.site(o) &&
+		if o.Status.CertID != 0 && !o.Spec.Suspend && o.DeletionTimestamp.IsZero() && o.Status.Region == d.site(o) && d.speaksFor(o) &&
 			meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionReady) {
 			objects = append(objects, o)
 		}

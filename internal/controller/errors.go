@@ -81,6 +81,18 @@ func (e *recreationError) Error() string {
 		"the next upload waits until %s; look for what deletes them", e.certID, e.count, e.until.UTC().Format(time.RFC3339))
 }
 
+// movesError says that an object started anew too often.
+type movesError struct {
+	count int
+	until time.Time
+}
+
+func (e *movesError) Error() string {
+	return fmt.Sprintf("account, region or identity of the object changed %d times within an hour; the status is left as it is until %s; "+
+		"look for a second operator that watches the same namespace with another --cluster-id, --region or account, or for what edits the object",
+		e.count, e.until.UTC().Format(time.RFC3339))
+}
+
 // errStale says that the object is no longer what the pass began with.
 var errStale = errors.New("the object has changed meanwhile")
 

@@ -96,6 +96,9 @@ func (r *Reconciler) finalize(ctx context.Context, object *v1alpha1.CloudCertifi
 	}
 	next := object.DeepCopy()
 	alone, err := r.cleanUp(ctx, next)
+	if fight, ok := errors.AsType[*movesError](err); ok {
+		return r.brake(ctx, object, fight)
+	}
 	r.noteOtherFailure(object, err)
 	switch {
 	case err == nil:
@@ -238,6 +241,13 @@ func (r *Reconciler) orphanAt(object *v1alpha1.CloudCertificate) (time.Time, boo
 // them all: one that began when no upload can be in flight any more. A nil error
 // means that none is left but those to leave alone.
 func (r *Reconciler) cleanUp(ctx context.Context, next *v1alpha1.CloudCertificate) (alone []cas.Entry, err error) {
+	anew, err := r.disown(next)
+	if err != nil {
+		return nil, err
+	}
+	if anew {
+		return nil, &settlingError{until: r.Clock.Now()} // first say so
+	}
 	site := r.site(next)
 	cloud, err := r.Accounts.lastClient(ctx, next, site)
 	if err != nil {
@@ -245,8 +255,10 @@ func (r *Reconciler) cleanUp(ctx context.Context, next *v1alpha1.CloudCertificat
 	}
 	here := place{account: account(ctx, cloud), site: site}
 	if moved(&next.Status, here) {
-		settleIn(next, here) // first say so; what is in the old place stays there
-		return nil, &settlingError{until: r.Clock.Now()}
+		if err := r.move(next, here); err != nil {
+			return nil, err
+		}
+		return nil, &settlingError{until: r.Clock.Now()} // first say so; what is in the old place stays there
 	}
 	sameAccount := here.account != "" && next.Status.AccountID != ""
 	settleIn(next, here)

@@ -186,6 +186,144 @@ func TestAForeignStatusOnTopOfOurOwnWakes(t *testing.T) {
 	}
 }
 
+// A status that was restored from another cluster names certificates of that cluster.
+func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	for name, spec := range map[string]func(*v1alpha1.CloudCertificate){
+		"retained": func(*v1alpha1.CloudCertificate) {},
+		"deleted and pruned": func(o *v1alpha1.CloudCertificate) {
+			deleting(o)
+			o.Spec.RevisionHistoryLimit = new(int32(0))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				production := w.start()
+				production.r.Options.ClusterID = "production"
+				w.given(spec)
+				w.work(time.Minute)
+				theirs := w.api.objects[simKey].Status
+				w.foreign[theirs.CertID] = true
+				production.dead = true
+				w.work(time.Second)
+				got := w.api.objects[simKey].Status
+				if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.CertID == theirs.CertID || len(got.History) > 0 || got.HistoryTotal > 0 {
+					t.Errorf("%s, %s", reason, encode(got))
+				}
+				if w.said("event LeftBehind") != 1 || w.said(theirs.Name) == 0 {
+					t.Error("no event names what was left behind")
+				}
+				w.look()
+				w.putContent(simKey, 1)
+				w.work(50 * time.Hour)
+				w.look()
+				w.checkRest()
+				w.api.remove(simKey)
+				w.work(time.Hour)
+				if w.said("event PruneFailed") > 0 || w.said("event Released") > 0 || w.said("event Recreated") > 0 {
+					t.Error("an event speaks of what was never ours")
+				}
+				if _, there := w.certificates()[theirs.CertID]; !there {
+					t.Error("the other cluster's certificate is gone")
+				}
+			})
+		})
+	}
+}
+
+// It is not deleted either by an object that is being deleted when the status comes.
+func TestADeletionDoesNotBelieveAForeignStatus(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		production := w.start()
+		production.r.Options.ClusterID = "production"
+		w.given(deleting)
+		w.work(time.Minute)
+		theirs := w.api.objects[simKey].Status
+		w.foreign[theirs.CertID] = true
+		production.dead = true
+		w.api.remove(simKey)
+		w.work(time.Hour)
+		if w.api.objects[simKey] != nil || w.said("event LeftBehind") != 1 || w.said("event Released") > 0 || len(w.certificates()) != 1 {
+			t.Errorf("gone: %t, %d certificates", w.api.objects[simKey] == nil, len(w.certificates()))
+		}
+	})
+}
+
+// Two operators that do not agree to whom or where an object belongs must come to rest.
+func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		differ func(*Reconciler)
+		moves  int // of both together within an hour, at most
+	}{
+		"of two regions":     {func(r *Reconciler) { r.Options.Region = cas.SiteInternational }, 0},
+		"of two cluster ids": {func(r *Reconciler) { r.Options.ClusterID = "another" }, 2 * maxMoves},
+		"of two accounts": {func(r *Reconciler) {
+			other, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Accounts.Own = other
+		}, 2 * maxMoves},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.report = func(string) {} // two operators that disagree keep no promise together
+				w.start()
+				tc.differ(w.start().r)
+				w.given(func(*v1alpha1.CloudCertificate) {})
+				began, renewed := time.Now(), false
+				for time.Since(began) < 50*time.Minute {
+					for _, op := range w.operators {
+						op.deliver()
+						if due := op.queue.due(); len(due) > 0 {
+							op.run(due[0])
+						}
+					}
+					if !renewed && time.Since(began) > 10*time.Minute {
+						renewed = true
+						w.putContent(simKey, 1)
+					}
+					time.Sleep(100 * time.Millisecond)
+				}
+				writes, moves := w.said("kube status"), w.said("event LeftBehind")
+				if moves > tc.moves || writes > 40 {
+					t.Errorf("%d moves and %d status writes in 50 minutes", moves, writes)
+				}
+				if braked := w.said("event MovedTooOften"); tc.moves > 0 && moves == tc.moves && (braked == 0 || braked > 2) {
+					t.Errorf("%d events say that they stopped", braked)
+				}
+			})
+		})
+	}
+}
+
+func TestTheRegionOfTheStatusOutweighsTheOperators(t *testing.T) {
+	t.Parallel()
+	own, _ := synced()
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.CloudCertificate)
+		want   string
+	}{
+		"no status":           {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, cas.SiteChina},
+		"a status elsewhere":  {func(o *v1alpha1.CloudCertificate) { o.Status.Region = cas.SiteInternational }, cas.SiteInternational},
+		"an unknown region":   {func(o *v1alpha1.CloudCertificate) { o.Status.Region = "cn-nowhere" }, cas.SiteChina},
+		"of another identity": {func(o *v1alpha1.CloudCertificate) { o.Status.Region, o.Status.Name = cas.SiteInternational, "x" }, cas.SiteChina},
+		"the spec has one too": {func(o *v1alpha1.CloudCertificate) {
+			o.Spec.Region, o.Status.Region = cas.SiteChina, cas.SiteInternational
+		}, cas.SiteChina},
+	} {
+		object := own.DeepCopy()
+		tc.change(object)
+		if got := testReconciler().site(object); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
 // snapshot keeps an object and its Secret as they are, and returns what brings them back,
 // with the resourceVersions that they had.
 func (w *simWorld) snapshot(key types.NamespacedName) (restore func()) {

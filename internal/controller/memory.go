@@ -59,6 +59,8 @@ type ownWrite struct {
 // lasting is what outlives a pass that found nothing to do.
 type lasting struct {
 	recreations   []time.Time // oldest first, of the last hour
+	moves         []time.Time // likewise
+	brakedUntil   time.Time   // until when it was said that the object has moved too often
 	pruneFailures int
 	pruneAfter    time.Time
 	pruneProblem  string
@@ -115,7 +117,8 @@ func (m *memory) rest(object client.Object, now time.Time) {
 		return
 	}
 	known.recreations = since(known.recreations, now.Add(-time.Hour))
-	if len(known.recreations) == 0 && known.pruneProblem == "" {
+	known.moves = since(known.moves, now.Add(-time.Hour))
+	if len(known.recreations) == 0 && len(known.moves) == 0 && known.pruneProblem == "" {
 		delete(m.objects, key)
 		return
 	}
@@ -253,6 +256,28 @@ func (m *memory) recreated(object client.Object, now time.Time) {
 // recreationsSince returns when a current version had vanished, oldest first.
 func (m *memory) recreationsSince(object client.Object, start time.Time) []time.Time {
 	return peek(m, object, func(known recollection) []time.Time { return since(known.recreations, start) })
+}
+
+// movedAway counts that an object started anew elsewhere.
+func (m *memory) movedAway(object client.Object, now time.Time) {
+	with(m, object, func(known *recollection) any {
+		known.moves = append(since(known.moves, now.Add(-time.Hour)), now)
+		return nil
+	})
+}
+
+// movesSince returns when an object started anew, oldest first.
+func (m *memory) movesSince(object client.Object, start time.Time) []time.Time {
+	return peek(m, object, func(known recollection) []time.Time { return since(known.moves, start) })
+}
+
+// brakes notes until when an object does not move, and reports whether that is news.
+func (m *memory) brakes(object client.Object, until time.Time) bool {
+	return with(m, object, func(known *recollection) bool {
+		news := !known.brakedUntil.Equal(until)
+		known.brakedUntil = until
+		return news
+	})
 }
 
 // since keeps the times after a start.

@@ -31,7 +31,7 @@ var (
 
 	leftCertificates = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloudcert_left_certificates_total",
-		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account or site of an object changed, " +
+		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account, site or identity of an object changed, " +
 			"Released where a deleted object was let go with what it had; one where it is unknown how many.",
 	}, []string{"reason"})
 

@@ -6,6 +6,7 @@ package controller
 import (
 	"context"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
@@ -38,17 +40,27 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	if err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
 	}
+	if why := r.departure(before, next); why != "" {
+		r.memory.movedAway(next, r.Clock.Now())
+		r.announceLeft(ctx, next, &before.Status, why)
+	}
 	r.announce(ctx, before, next)
 	return nil
 }
 
-// announce reports as events a transition, another problem under the same reason, a
-// new version, and what was left behind in another place. Events of one version of
-// the object and one reason are merged, so there is one of each.
-func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
-	if moved(&before.Status, placeOf(next)) {
-		r.announceLeft(ctx, next, &before.Status)
+// brake leaves the status of an object alone that has moved too often, and says so once.
+func (r *Reconciler) brake(ctx context.Context, object *v1alpha1.CloudCertificate, e *movesError) (reconcile.Result, error) {
+	if r.memory.brakes(object, e.until) {
+		log.FromContext(ctx).Error(e, "The status is left as it is")
+		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", truncate(e.Error()))
 	}
+	return reconcile.Result{RequeueAfter: e.until.Sub(r.Clock.Now()) + time.Second}, nil
+}
+
+// announce reports as events a transition, another problem under the same reason, and a
+// new version. Events of one version of the object and one reason are merged, so there
+// is one of each.
+func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
 	if is == nil {

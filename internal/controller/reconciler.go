@@ -8,6 +8,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -110,6 +111,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	if isStale(err) {
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
 	}
+	if fight, ok := errors.AsType[*movesError](err); ok {
+		return r.brake(ctx, object, fight)
+	}
 	out := r.judge(next, err)
 	if err == nil {
 		out.requeueAfter = max(r.until(validUntil), time.Second)
@@ -134,6 +138,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 // next what is there, and returns until when it may be served. A nil error means that
 // it is there; every other outcome is an error that judge understands.
 func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) (validUntil time.Time, err error) {
+	if _, err := r.disown(next); err != nil {
+		return validUntil, err
+	}
 	if next.Spec.Suspend {
 		return validUntil, &suspendedError{moved: next.Status.SecretUID != "" && seen != nil && !namesVersion(&next.Status, seen)}
 	}
@@ -156,7 +163,9 @@ func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	if cloudErr != nil {
 		return validUntil, cloudErr
 	}
-	settleIn(next, place{account: account(ctx, cloud), site: site})
+	if err := r.move(next, place{account: account(ctx, cloud), site: site}); err != nil {
+		return validUntil, err
+	}
 	err = r.ensureUploaded(ctx, next, cloud, slot, content)
 	r.noteConflict(cloud, err)
 	if err != nil {
@@ -291,10 +300,16 @@ func (r *Reconciler) retryPublish(object client.Object, err error) (reconcile.Re
 	return reconcile.Result{}, client.IgnoreNotFound(err)
 }
 
-// site is the site of the cloud that an object belongs to.
+// site is the site of the cloud that an object belongs to: the one that its spec names,
+// else where its status lives, else the operator's own. Two operators with different
+// regions agree by that, and a new --region moves nobody.
 func (r *Reconciler) site(object *v1alpha1.CloudCertificate) string {
-	if object.Spec.Region != "" {
+	lived := object.Status.Region
+	switch {
+	case object.Spec.Region != "":
 		return object.Spec.Region
+	case lived != r.Options.Region && slices.Contains(cas.Sites(), lived) && r.speaksFor(object):
+		return lived
 	}
 	return r.Options.Region
 }

@@ -24,6 +24,8 @@ func (r *Reconciler) settled(object *v1alpha1.CloudCertificate, secret *metav1.P
 		return false
 	case status.ObservedGeneration != object.Generation, resyncAsked(object):
 		return false
+	case !r.speaksFor(object):
+		return false
 	case status.CertID != 0 && status.Region != r.site(object):
 		return false
 	case r.Accounts.elsewhere(object, r.site(object)):

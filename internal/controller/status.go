@@ -31,6 +31,78 @@ type place struct {
 	site    string
 }
 
+// speaksFor reports whether a status is the object's own: its name carries the identity of
+// the object. One that was restored from another cluster or copied by hand names
+// certificates of somebody else.
+func (r *Reconciler) speaksFor(object *v1alpha1.CloudCertificate) bool {
+	status := &object.Status
+	if status.CertID == 0 && status.Name == "" {
+		return true
+	}
+	identity, _, ok := bundle.ParseName(status.Name)
+	return ok && identity == r.identity(object)
+}
+
+// disown empties a status that is not the object's own, and reports whether it was one:
+// the object starts anew.
+func (r *Reconciler) disown(next *v1alpha1.CloudCertificate) (bool, error) {
+	if r.speaksFor(next) {
+		return false, nil
+	}
+	if err := r.moveRate(next); err != nil {
+		return false, err
+	}
+	next.Status = v1alpha1.CloudCertificateStatus{LastHandledResync: next.Status.LastHandledResync}
+	return true, nil
+}
+
+// move is settleIn, unless the object has moved too often.
+func (r *Reconciler) move(next *v1alpha1.CloudCertificate, p place) error {
+	if moved(&next.Status, p) {
+		if err := r.moveRate(next); err != nil {
+			return err
+		}
+	}
+	settleIn(next, p)
+	return nil
+}
+
+// maxMoves is how often an object starts anew in an hour before somebody has to look who
+// moves it back.
+const maxMoves = 3
+
+// moveRate refuses to start anew once more: two operators that do not agree to whom or
+// where an object belongs would write its status without end.
+func (r *Reconciler) moveRate(object *v1alpha1.CloudCertificate) error {
+	recent := r.memory.movesSince(object, r.Clock.Now().Add(-time.Hour))
+	if len(recent) < maxMoves {
+		return nil
+	}
+	return &movesError{count: len(recent), until: recent[0].Add(time.Hour)}
+}
+
+// What departure returns.
+const (
+	departedIdentity = "identity"
+	departedRegion   = "region"
+	departedAccount  = "account"
+)
+
+// departure says why what a status names was left behind by the next one, empty if it was
+// not.
+func (r *Reconciler) departure(before, next *v1alpha1.CloudCertificate) string {
+	was, is := placeOf(before), placeOf(next)
+	switch {
+	case !r.speaksFor(before):
+		return departedIdentity
+	case moved(&before.Status, place{site: is.site}):
+		return departedRegion
+	case moved(&before.Status, place{account: is.account, site: was.site}):
+		return departedAccount
+	}
+	return ""
+}
+
 // settleIn makes the status speak of one place. An object whose account or site
 // changed starts anew there; what it had in the old place stays as it is.
 func settleIn(next *v1alpha1.CloudCertificate, p place) {
@@ -55,17 +127,20 @@ func moved(status *v1alpha1.CloudCertificateStatus, p place) bool {
 		status.AccountID != "" && p.account != "" && status.AccountID != p.account
 }
 
-// announceLeft says which certificates of a status stay in a place that an object has
-// left, in the log and a metric too: events may not reach anybody.
-func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCertificate, before *v1alpha1.CloudCertificateStatus) {
+// announceLeft says which certificates of a status an object has left behind, in the log
+// and a metric too: events may not reach anybody.
+func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCertificate, before *v1alpha1.CloudCertificateStatus, why string) {
 	names := leftBehind(before)
 	if names == "" {
 		return
 	}
 	leftCertificates.WithLabelValues(v1alpha1.ReasonLeftBehind).Add(float64(countNamed(before)))
-	log.FromContext(ctx).Info("Certificates stay where the object was", "account", before.AccountID, "site", before.Region, "certificates", names)
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(fmt.Sprintf(
-		"certificates stay in account %q, site %s: %s", before.AccountID, before.Region, names)))
+	log.FromContext(ctx).Info("Certificates stay where the object was", "changed", why, "account", before.AccountID, "site", before.Region, "certificates", names)
+	note := fmt.Sprintf("certificates stay in account %q, site %s: %s", before.AccountID, before.Region, names)
+	if why == departedIdentity {
+		note = "the status was another object's, by the identity in its name, and is not believed; the object starts anew, and " + note
+	}
+	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(note))
 }
 
 // countNamed counts the certificates of a status.
