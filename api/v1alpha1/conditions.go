@@ -73,6 +73,9 @@ const (
 	// ReasonIdentityShared: a newer version under the identity of this object was
 	// not uploaded by this operator; nothing of the object is deleted meanwhile.
 	ReasonIdentityShared = "IdentityShared"
+	// ReasonCRDTooOld: the CustomResourceDefinition lacks fields that the operator
+	// writes. It is said once, about the first object that was concerned.
+	ReasonCRDTooOld = "CRDTooOld"
 	// ReasonReleased: a deleted object was let go although certificates of it may
 	// remain in the cloud; the event names those that are known.
 	ReasonReleased = "Released"

@@ -5,6 +5,8 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -12,6 +14,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -324,6 +327,38 @@ func TestTheRegionOfTheStatusOutweighsTheOperators(t *testing.T) {
 	}
 }
 
+// An API server whose CRD lacks a field drops it.
+func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
+	t.Parallel()
+	for _, field := range []string{"historyTotal", "secretUID", "certIdentifier", "contentHash", "lastUploadTime", "certificate"} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.operator().r.Client = lossyClient{Client: w.operator().r.Client, field: field}
+				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+				w.work(time.Minute)
+				w.putContent(simKey, 1)
+				w.work(time.Minute)
+				status := w.api.objects[simKey].Status
+				if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || !strings.HasSuffix(status.Name, w.pool[1].content) {
+					t.Errorf("%s: %s", reason, encode(status))
+				}
+				if w.said("event CRDTooOld") != 1 {
+					t.Errorf("%d events say that the CRD is too old", w.said("event CRDTooOld"))
+				}
+				if _, deletions := w.calls(cas.ActionDelete); deletions > 0 {
+					t.Error("pruned before its users had time")
+				}
+				passes, writes := w.said("pass two"), w.said("kube status")
+				w.work(9 * time.Hour)
+				if passes, writes = w.said("pass two")-passes, w.said("kube status")-writes; passes > 3 || writes > 3 {
+					t.Errorf("%d passes and %d writes in 9 hours of rest", passes, writes)
+				}
+			})
+		})
+	}
+}
+
 // snapshot keeps an object and its Secret as they are, and returns what brings them back,
 // with the resourceVersions that they had.
 func (w *simWorld) snapshot(key types.NamespacedName) (restore func()) {
@@ -351,4 +386,41 @@ func (c *countedReads) Get(ctx context.Context, key client.ObjectKey, into clien
 		c.secrets++
 	}
 	return c.Reader.Get(ctx, key, into, options...)
+}
+
+// lossyClient writes statuses to an API server that drops a field.
+type lossyClient struct {
+	client.Client
+	field string
+}
+
+func (c lossyClient) Status() client.SubResourceWriter {
+	return lossyStatus{SubResourceWriter: c.Client.Status(), field: c.field}
+}
+
+type lossyStatus struct {
+	client.SubResourceWriter
+	field string
+}
+
+func (s lossyStatus) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	o := &client.SubResourcePatchOptions{}
+	o.ApplyOptions(options)
+	data, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(data, &fields); err != nil {
+		return err
+	}
+	status, _ := fields["status"].(map[string]any)
+	if _, ok := status[s.field]; ok && o.FieldValidation != metav1.FieldValidationIgnore {
+		return fmt.Errorf("unknown field %q", "status."+s.field)
+	}
+	delete(status, s.field)
+	if data, err = json.Marshal(fields); err != nil {
+		return err
+	}
+	return s.SubResourceWriter.Patch(ctx, object, client.RawPatch(patch.Type(), data), options...)
 }

@@ -52,7 +52,8 @@ func (r *Reconciler) noteConflict(cloud *cas.Client, err error) {
 // untilPrune is the time until superseded versions may be deleted, and whether there
 // are any to delete. It is 0 where that is due.
 func (r *Reconciler) untilPrune(object *v1alpha1.CloudCertificate) (time.Duration, bool) {
-	if len(surplus(object)) == 0 || !meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
+	if len(surplus(object)) == 0 || object.Status.LastUploadTime.IsZero() || // its users may have had no time yet
+		!meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
 		return 0, false
 	}
 	now := r.Clock.Now()

@@ -5,13 +5,18 @@ package controller
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -28,9 +33,13 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	}
 	base := before.DeepCopy()
 	base.ResourceVersion, base.Finalizers = next.ResourceVersion, next.Finalizers // as our own write of the finalizer left them
-	patch := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
+	patch, err := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{}).Data(next)
+	if err != nil {
+		return fmt.Errorf("failed to compute the new status: %w", err)
+	}
+	wanted := next.Status
 	r.memory.writing(next, base.ResourceVersion)
-	err := r.Status().Patch(ctx, next, patch)
+	err = r.store(ctx, next, patch)
 	switch {
 	case err != nil, next.ResourceVersion == base.ResourceVersion: // or it said nothing new after all
 		r.memory.notWritten(next, base.ResourceVersion)
@@ -40,12 +49,78 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	if err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
 	}
+	r.reportDropped(ctx, next, &wanted)
 	if why := r.departure(before, next); why != "" {
 		r.memory.movedAway(next, r.Clock.Now())
 		r.announceLeft(ctx, next, &before.Status, why)
 	}
 	r.announce(ctx, before, next)
 	return nil
+}
+
+// store writes a patch of the status, and makes next what the API server stores. Fields
+// that an older CRD does not know are dropped: a status without them is better than that
+// of the version before.
+func (r *Reconciler) store(ctx context.Context, next *v1alpha1.CloudCertificate, patch []byte) error {
+	stored := &v1alpha1.CloudCertificate{} // an answer leaves in an object what it does not mention
+	stored.Namespace, stored.Name = next.Namespace, next.Name
+	lenient := client.FieldValidation(metav1.FieldValidationIgnore)
+	if err := r.Status().Patch(ctx, stored, client.RawPatch(types.MergePatchType, patch), lenient); err != nil {
+		return err
+	}
+	*next = *stored
+	return nil
+}
+
+// reportDropped says, once, that the API server does not store every field of a status.
+func (r *Reconciler) reportDropped(ctx context.Context, stored *v1alpha1.CloudCertificate, wanted *v1alpha1.CloudCertificateStatus) {
+	if digestOf(wanted) == digestOf(&stored.Status) {
+		return
+	}
+	dropped := droppedFields("status", fieldsOf(wanted), fieldsOf(&stored.Status))
+	if len(dropped) == 0 {
+		return // somebody between us and the store changed a value
+	}
+	r.oldCRD.Do(func() {
+		problem := fmt.Sprintf("the CustomResourceDefinition cloudcertificates.cloudcert.io is older than the operator, and the API server drops %s; "+
+			"apply the one of this release (the chart's with crds.enabled, or config/crd)", strings.Join(dropped, ", "))
+		log.FromContext(ctx).Error(nil, "The CRD is too old", "problem", problem)
+		r.Recorder.Eventf(stored, nil, corev1.EventTypeWarning, v1alpha1.ReasonCRDTooOld, "Publish", "%s", truncate(problem))
+	})
+}
+
+// fieldsOf is a status as it is written.
+func fieldsOf(status *v1alpha1.CloudCertificateStatus) (fields map[string]any) {
+	text, err := json.Marshal(status)
+	if err == nil {
+		err = json.Unmarshal(text, &fields)
+	}
+	if err != nil {
+		return nil // a status holds nothing that cannot be written
+	}
+	return fields
+}
+
+// droppedFields are the paths of fields that are wanted and not stored, in order.
+func droppedFields(path string, wanted, stored any) (dropped []string) {
+	switch wanted := wanted.(type) {
+	case map[string]any:
+		fields, _ := stored.(map[string]any)
+		for _, key := range slices.Sorted(maps.Keys(wanted)) {
+			value, ok := fields[key]
+			if !ok {
+				dropped = append(dropped, path+"."+key)
+				continue
+			}
+			dropped = append(dropped, droppedFields(path+"."+key, wanted[key], value)...)
+		}
+	case []any:
+		items, _ := stored.([]any)
+		for i := range min(len(wanted), len(items)) {
+			dropped = append(dropped, droppedFields(path+"[]", wanted[i], items[i])...)
+		}
+	}
+	return slices.Compact(dropped)
 }
 
 // brake leaves the status of an object alone that has moved too often, and says so once.

@@ -72,6 +72,7 @@ type Reconciler struct {
 	Jitter func(time.Duration) time.Duration
 
 	memory memory
+	oldCRD sync.Once // what is wrong with the CRD is said once
 
 	start   sync.Once
 	started time.Time
