@@ -20,7 +20,8 @@ const (
 	// ReasonSynced: the content of the Secret is in the cloud.
 	ReasonSynced = "Synced"
 	// ReasonProgressing: something else has to happen first and is expected to
-	// happen by itself: an issuer is at work, or the cloud's list lags behind.
+	// happen by itself: an issuer is at work, a key does not match yet, or a name is
+	// taken in the cloud whose certificate is not listed.
 	ReasonProgressing = "Progressing"
 	// ReasonSuspended: spec.suspend is true and no call is made to the cloud.
 	ReasonSuspended = "Suspended"
@@ -45,7 +46,7 @@ const (
 	// error that is expected to pass.
 	ReasonUploadFailed = "UploadFailed"
 	// ReasonNameConflict: the unique name of this version is held by a
-	// certificate that is not ours.
+	// certificate that is not ours, by its digest.
 	ReasonNameConflict = "NameConflict"
 	// ReasonDeletionBlocked: certificates of a deleted object could not be
 	// removed from the cloud yet.

@@ -6,6 +6,7 @@ package bundle
 import (
 	"crypto/sha256"
 	"encoding/base32"
+	"strconv"
 	"strings"
 )
 
@@ -39,6 +40,27 @@ func (h Hash) Content() string { return nameEncoding.EncodeToString(h[:])[:conte
 // Name returns the cloud name. The prefix is made to fit where it does not.
 func Name(prefix, identity, content string) string {
 	return fitPrefix(prefix) + "_" + identity + "_" + content
+}
+
+// NumberedPrefix returns the n-th of the prefixes that stand in for one another: the
+// prefix itself, then it with _2, _3 and so on, cut to fit.
+func NumberedPrefix(prefix string, n int) string {
+	fitted := fitPrefix(prefix)
+	if n < 2 {
+		return fitted
+	}
+	number := "_" + strconv.Itoa(n)
+	return fitted[:min(len(fitted), maxPrefix-len(number))] + number
+}
+
+// LowerFields returns a name of our shape with identity and content in lower case, as
+// they are uploaded, and any other name as it is. The prefix stays to the letter.
+func LowerFields(name string) string {
+	identity, content, ok := ParseName(name)
+	if !ok {
+		return name
+	}
+	return name[:len(name)-identityChars-contentChars-1] + identity + "_" + content
 }
 
 // DefaultPrefix returns the prefix for an object that sets none: namespace and

@@ -229,3 +229,34 @@ func FuzzName(f *testing.F) {
 		}
 	})
 }
+
+func TestNumberedPrefixesFit(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 40)
+	for _, tc := range []struct {
+		prefix string
+		n      int
+		want   string
+	}{
+		{"shop", 1, "shop"}, {"shop", 2, "shop_2"}, {"shop", 9, "shop_9"}, {"", 2, "cert_2"},
+		{long, 1, long[:32]}, {long, 3, long[:30] + "_3"}, {"a-b", 2, "a_b_2"},
+	} {
+		if got := NumberedPrefix(tc.prefix, tc.n); got != tc.want {
+			t.Errorf("the prefix %d of %q is %q, want %q", tc.n, tc.prefix, got, tc.want)
+		}
+	}
+}
+
+func TestLowerFields(t *testing.T) {
+	t.Parallel()
+	const fields = "_ABCDEFGHIJKLMNOP_0123456789ABC"
+	for name, want := range map[string]string{
+		"Shop" + fields:                  "Shop" + strings.ToLower(fields),
+		strings.Repeat("P", 40) + fields: strings.Repeat("P", 40) + strings.ToLower(fields),
+		"another":                        "another",
+	} {
+		if got := LowerFields(name); got != want {
+			t.Errorf("%s became %s, want %s", name, got, want)
+		}
+	}
+}

@@ -38,13 +38,27 @@ func (e *credentialsError) Error() string { return e.problem + "; " + e.fix }
 // nameTakenError says that a name of ours is taken, and that the list does not
 // show by what.
 type nameTakenError struct {
-	name  string
-	since time.Time
+	name       string
+	since      time.Time
+	unlisted   bool // a complete sweep that began since then does not show the certificate
+	unreadable int  // but holds entries that cannot be read
+	exhausted  bool // and every name that could stand in is held likewise
 }
 
 func (e *nameTakenError) Error() string {
-	return fmt.Sprintf("name %q is taken in the cloud but not listed yet; waiting for the list since %s",
-		e.name, e.since.UTC().Format(time.RFC3339))
+	since := e.since.UTC().Format(time.RFC3339)
+	switch {
+	case e.unreadable > 0:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, and the list does not show its certificate; "+
+			"%d entries of the list cannot be read and may be it: nothing is uploaded until they can", e.name, since, e.unreadable)
+	case e.exhausted:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, as are the %d names before it, and the list shows none of them; "+
+			"check that the credentials may list every resource group (yundun-cert:ListUserCertificateOrder on resource *)", e.name, since, maxNames-1)
+	case e.unlisted:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, but the complete list does not show its certificate; "+
+			"unless it appears, the content is uploaded under another prefix after %s", e.name, since, e.since.Add(lagLimit).UTC().Format(time.RFC3339))
+	}
+	return fmt.Sprintf("name %q is taken in the cloud but not listed yet; waiting for the list since %s", e.name, since)
 }
 
 // nameConflictError says that a name of ours is held by another certificate.

@@ -370,6 +370,180 @@ func (w *simWorld) snapshot(key types.NamespacedName) (restore func()) {
 	}
 }
 
+// The name of a certificate that is gone may stay taken. What holds it is no certificate,
+// so that Ready must not say that one is there.
+func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
+	t.Parallel()
+	for name, disturb := range map[string]func(w *simWorld){
+		"by one operator":             func(*simWorld) {},
+		"by one that is started anew": func(w *simWorld) { w.operators[0].dead = true },
+		"although the status is lost": func(w *simWorld) {
+			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NameHeldAfterDelete: -1}}, func(t *testing.T, w *simWorld) {
+				w.given(func(*v1alpha1.CloudCertificate) {})
+				w.work(15 * time.Minute)
+				first := w.api.objects[simKey].Status
+				w.vanish()
+				w.look()
+				w.work(3 * time.Minute)
+				status, reason, message := w.ready(t)
+				if status == "True" || reason != v1alpha1.ReasonProgressing || !strings.Contains(message, "does not show its certificate") {
+					t.Errorf("Ready is %s, %s: %s", status, reason, message)
+				}
+				disturb(w)
+				w.work(6 * time.Minute)
+				if status, _, _ := w.ready(t); status == "True" || len(w.certificates()) != 0 {
+					t.Errorf("after nine minutes Ready is %s, with %d certificates", status, len(w.certificates()))
+				}
+				w.work(15 * time.Minute)
+				status, reason, message = w.ready(t)
+				second := w.api.objects[simKey].Status
+				if reason != v1alpha1.ReasonSynced || second.Name != strings.Replace(first.Name, "a_two_", "a_two_2_", 1) || second.HistoryTotal != 0 {
+					t.Errorf("Ready is %s, %s: %s: %s", status, reason, message, encode(second))
+				}
+				w.operators[0].dead = true
+				w.work(time.Hour)
+				lists, _ := w.calls(cas.ActionList)
+				w.putContent(simKey, 1)
+				w.work(5 * time.Second)
+				if now, _ := w.calls(cas.ActionList); now != lists {
+					t.Error("a renewal waited for a list")
+				}
+				if third := w.api.objects[simKey].Status; !strings.HasPrefix(third.Name, "a_two_"+bundle.Identity(simCluster, simKey.Namespace, simKey.Name)) {
+					t.Errorf("the renewal is %s", third.Name)
+				}
+				w.events++ // the deletion
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// Where names are unique over both sites, what stays in the old one holds the name.
+func TestAMoveBetweenSitesThatShareTheirNames(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossSites: true}}, func(t *testing.T, w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.work(5 * time.Minute)
+		if status, reason, message := w.ready(t); status == "True" || reason != v1alpha1.ReasonProgressing {
+			t.Errorf("Ready is %s, %s: %s", status, reason, message)
+		}
+		w.work(10 * time.Minute)
+		got := w.api.objects[simKey].Status
+		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.Region != cas.SiteInternational || !strings.HasPrefix(got.Name, "a_two_2_") {
+			t.Errorf("%s: %s", reason, encode(got))
+		}
+		w.events++
+		w.checkRest()
+	})
+}
+
+// What cannot be read may be what is looked for.
+func TestAnEntryThatCannotBeReadKeepsTheName(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		fault  emulator.Fault
+		reason string
+		says   string
+	}{
+		"an entry is unreadable":   {emulator.Fault{Kind: emulator.FaultUnreadableID}, v1alpha1.ReasonProgressing, "entries of the list cannot be read"},
+		"lists are denied":         {emulator.Fault{Kind: emulator.FaultDenied}, v1alpha1.ReasonAccessDenied, "yundun-cert:ListUserCertificateOrder"},
+		"the list does not add up": {emulator.Fault{Kind: emulator.FaultShortPage}, v1alpha1.ReasonUploadFailed, "ListUserCertificateOrder"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.given(func(*v1alpha1.CloudCertificate) {})
+				w.work(time.Minute)
+				tc.fault.Action = string(cas.ActionList)
+				w.cloud.Inject(tc.fault)
+				w.operators[0].dead = true
+				w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+				w.work(3 * time.Hour)
+				if status, reason, message := w.ready(t); status == "True" || reason != tc.reason || !strings.Contains(message, tc.says) {
+					t.Errorf("Ready is %s, %s: %s", status, reason, message)
+				}
+				if _, created := w.calls(cas.ActionUpload); created != 1 {
+					t.Errorf("%d certificates were made of one content", created)
+				}
+				w.cloud.ClearFaults()
+				w.work(2 * time.Hour)
+				w.events += 2
+				w.checkRest()
+			})
+		})
+	}
+}
+
+// A keyword may find nothing of what is there: only a complete list is a miss.
+func TestContentUnderAnotherPrefixIsFoundWithoutAKeyword(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		identity := bundle.Identity(simCluster, simKey.Namespace, simKey.Name)
+		other, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{
+			Name: bundle.Name("before", identity, w.pool[0].content), PEM: string(w.pool[1].data["tls.crt"]), // of other domains
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultNoDigests})
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "shop" })
+		w.work(time.Minute)
+		if got := w.api.objects[simKey].Status; got.CertID != other.CertID || len(w.certificates()) != 1 {
+			t.Errorf("%d certificates: %s", len(w.certificates()), encode(got))
+		}
+		// One list serves all that come later.
+		lists, _ := w.calls(cas.ActionList)
+		w.givenMany(5)
+		for i := range 5 {
+			w.api.change(types.NamespacedName{Namespace: "many", Name: fmt.Sprintf("object-%03d", i)}, func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "shop" })
+		}
+		w.work(time.Minute)
+		if now, _ := w.calls(cas.ActionList); now-lists > 2*5 {
+			t.Errorf("%d list calls for five new objects after a complete list, want look-ups alone", now-lists)
+		}
+	})
+}
+
+func TestAKeywordHoldsNoWildcard(t *testing.T) {
+	t.Parallel()
+	for want, facts := range map[string]bundle.Facts{
+		"www.example.com": {CommonName: "www.example.com", DNSNames: []string{"a.example.com"}},
+		"example.com":     {CommonName: "*.example.com"},
+		"a.example.com":   {DNSNames: []string{"*.a.example.com", "b"}},
+		"":                {},
+	} {
+		if got := keyword(&bundle.Bundle{Facts: facts}); got != want {
+			t.Errorf("keyword %q, want %q", got, want)
+		}
+	}
+}
+
+// However a list shows a name, it is uploaded as it always was.
+func TestNamesAreUploadedInLowerCase(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		lower := bundle.Name("Shop", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
+		if _, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: strings.ToUpper(lower), PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
+			t.Fatal(err)
+		}
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "Shop" })
+		w.work(15 * time.Minute)
+		w.vanish()
+		w.look()
+		w.work(time.Minute)
+		if got, want := w.api.objects[simKey].Status.Name, strings.Replace(lower, "Shop", "SHOP", 1); got != want {
+			t.Errorf("uploaded as %s, want %s", got, want)
+		}
+	})
+}
+
 // isStalled reports whether the object of the stories waits for a person.
 func isStalled(w *simWorld) bool {
 	return meta.IsStatusConditionTrue(w.api.objects[simKey].Status.Conditions, v1alpha1.ConditionStalled)

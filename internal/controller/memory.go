@@ -22,8 +22,9 @@ import (
 // calls, never what is done. An object takes some hundred bytes of it from its
 // first call on until a pass finds nothing to do.
 type memory struct {
-	mu      sync.Mutex
-	objects map[types.NamespacedName]*recollection
+	mu       sync.Mutex
+	objects  map[types.NamespacedName]*recollection
+	lastLost time.Time // when the last upload ended whose outcome is not known
 }
 
 // recollection is what is remembered of one object.
@@ -238,7 +239,31 @@ func (m *memory) sending(object client.Object, name string, now time.Time) {
 	with(m, object, func(known *recollection) any { known.lastName, known.lastSent = name, now; return nil })
 }
 
-// tried returns the name of the last upload, whatever came of it.
+// adopted notes the name under which a certificate was found.
+func (m *memory) adopted(object client.Object, name string) {
+	with(m, object, func(known *recollection) any { known.lastName = name; return nil })
+}
+
+// lost notes that an upload ended whose outcome is not known.
+func (m *memory) lost(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lastLost = now
+}
+
+// lostSince returns when an upload whose outcome is not known may last have ended: any
+// before the start may have been one.
+func (m *memory) lostSince(start time.Time) time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.lastLost.After(start) {
+		return m.lastLost
+	}
+	return start
+}
+
+// tried returns the name of the last upload, whatever came of it, or the one that was
+// found since.
 func (m *memory) tried(object client.Object) string {
 	return peek(m, object, func(known recollection) string { return known.lastName })
 }

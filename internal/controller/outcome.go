@@ -19,8 +19,8 @@ import (
 const (
 	// patience is how long an object waits for a rate limit before its status says so.
 	patience = time.Minute
-	// lagLimit is how long a taken name may stay off the list before it counts as
-	// somebody else's: list lag and a delete under way are over by then [inf].
+	// lagLimit is how long a taken name may stay off the list before the name is given
+	// up: list lag and a delete under way are over by then [inf].
 	lagLimit = 10 * time.Minute
 	// slowRetry and slowRetryMax bound the retries of what only a change outside the
 	// cluster can mend.
@@ -210,17 +210,17 @@ func (r *Reconciler) backoff(next *v1alpha1.CloudCertificate, first time.Duratio
 	return r.Jitter(min(first<<min(r.memory.failed(next), doublings), slowRetryMax))
 }
 
-// judgeNameTaken waits for a taken name to be listed or to become free, and gives
-// up after a while.
+// judgeNameTaken waits for a taken name to be listed or to become free: as long again as
+// was waited before, but not past the moment at which the name is given up, and up to an
+// hour after that. The list lags, and nothing tells us.
 func (r *Reconciler) judgeNameTaken(e *nameTakenError) outcome {
-	waited := r.Clock.Since(e.since)
-	if waited >= lagLimit {
-		return nameConflict(fmt.Sprintf("name %q is taken by a certificate that these credentials cannot list; "+
-			"find it in the console and delete it, or grant yundun-cert:ListUserCertificateOrder for its resource group", e.name))
+	waited, longest := r.Clock.Since(e.since), slowRetryMax
+	if waited < lagLimit {
+		longest = lagLimit - waited
 	}
 	return outcome{
 		ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error(),
-		requeueAfter: r.Jitter(min(max(waited, 2*time.Second), time.Minute)), // doubles what was waited: the list lags, nothing tells us
+		requeueAfter: max(r.Jitter(min(waited, longest)), quickRetry),
 	}
 }
 

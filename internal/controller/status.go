@@ -189,7 +189,7 @@ func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e cas.Entry, co
 		status.Name, status.ResourceID = e.Name, cmp.Or(e.ResourceID, status.ResourceID)
 		return
 	}
-	if status.CertID != 0 {
+	if status.CertID != 0 && !sameVersion(status.Name, e.Name) { // of one content there is one: the other was gone before
 		status.History = append(status.History, v1alpha1.CertificateVersion{
 			CertID: status.CertID, ResourceID: status.ResourceID, CertIdentifier: status.CertIdentifier,
 			Name: status.Name, FingerprintSHA256: status.Certificate.FingerprintSHA256,

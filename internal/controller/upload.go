@@ -10,7 +10,9 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
@@ -23,37 +25,56 @@ import (
 func (r *Reconciler) ensureUploaded(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, content *bundle.Bundle) error {
 	same := next.Status.CertID != 0 && next.Status.ContentHash == content.Hash.String()
 	missing := same && r.memory.missing(next)
-	if same && !missing && !resyncAsked(next) {
+	if same && !missing && !resyncAsked(next) && !isDoubted(next) {
 		return nil
 	}
-	name := r.nameFor(next, cloud.Inventory(), content)
 	if !same || missing {
 		if known := r.atHand(next, cloud, content); known != nil {
 			return r.adopt(ctx, next, *known, content)
 		}
 	}
-	// Absence from a list proves nothing by itself: the repair is the same upload,
-	// and NameRepeat means that the certificate is there after all.
-	unsure := !same && r.mayHaveOtherName(next)
-	looked := same && !missing || unsure || r.memory.taken(next, name)
-	if looked {
-		found, err := r.find(ctx, next, cloud, content)
-		looked = err == nil
-		if found != nil {
-			return r.adopt(ctx, next, *found, content)
-		}
-		if cas.IsThrottled(err) || unsure && err != nil && !cas.IsDenied(err) {
-			return err
-		}
+	found, looked, err := r.lookFirst(ctx, next, cloud, content, same)
+	if found != nil {
+		return r.adopt(ctx, next, *found, content)
+	}
+	if err != nil {
+		return err
 	}
 	if err := r.mayUpload(ctx, next, same); err != nil {
 		return err
 	}
-	err := r.upload(ctx, next, cloud, slot, name, content)
+	// Absence from a list proves nothing by itself: the repair is the same upload,
+	// and NameRepeat means that the certificate is there after all.
+	name := r.nameFor(next, cloud.Inventory(), content)
+	err = r.upload(ctx, next, cloud, slot, name, content)
 	if cas.IsNameTaken(err) {
 		return r.resolveNameTaken(ctx, next, cloud, name, content, looked)
 	}
 	return err
+}
+
+// lookFirst looks for the certificate before an upload, where there is a reason to: it
+// is asked for, or the name was refused, or the content may be there under another name.
+// It reports whether a list was searched. Where no list can be read uploads go on, unless
+// they would make a second certificate or learn nothing.
+func (r *Reconciler) lookFirst(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle, same bool) (found *cas.Entry, looked bool, err error) {
+	name := r.nameFor(next, cloud.Inventory(), content)
+	asked := same && !r.memory.missing(next)
+	unsure := !same && r.mayHaveOtherName(next)
+	taken := r.memory.taken(next, name)
+	if !asked && !unsure && !taken {
+		return nil, false, nil
+	}
+	found, err = r.find(ctx, next, cloud, content)
+	switch {
+	case found != nil, cas.IsThrottled(err):
+		return found, true, err
+	case err == nil && unsure:
+		return nil, true, r.underNoName(next, cloud, content)
+	case unsure && !cas.IsDenied(err), taken && !namesCurrent(next, name) && !cas.IsDenied(err):
+		return nil, err == nil, err
+	}
+	return nil, err == nil, nil
 }
 
 // listedAge is how long a certificate that was listed is taken to be there still:
@@ -80,18 +101,39 @@ func (r *Reconciler) atHand(next *v1alpha1.CloudCertificate, cloud *cas.Client, 
 	return &known
 }
 
-// mayHaveOtherName says that the content may be in the cloud under another prefix,
-// which no upload would meet: the prefix may not have been what it is when an upload
-// was last tried whose outcome nobody published. That is so when it is not the one of
-// the current version, or the spec has changed since the status answered it, or there
-// is no status to tell.
+// isDoubted reports whether it was an open question, when the status was written, whether
+// the certificate is there. A restart forgets what else there is to know of it.
+func isDoubted(object *v1alpha1.CloudCertificate) bool {
+	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
+	return ready != nil && ready.Reason == v1alpha1.ReasonProgressing
+}
+
+// mayHaveOtherName reports whether the content may be in the cloud under another prefix,
+// which no upload would meet: an earlier upload whose outcome nobody published may have
+// used another prefix. That is so when the prefix is not the one of the current version,
+// or the spec has changed since the status answered it, or there is no status to tell.
 func (r *Reconciler) mayHaveOtherName(next *v1alpha1.CloudCertificate) bool {
 	status := &next.Status
 	if status.CertID == 0 {
 		return next.Spec.NamePrefix != "" || next.Generation > 1
 	}
-	_, content, _ := bundle.ParseName(status.Name)
-	return status.ObservedGeneration != next.Generation || !strings.EqualFold(status.Name, r.newName(next, content))
+	_, current, _ := bundle.ParseName(status.Name)
+	return status.ObservedGeneration != next.Generation || position(r.names(next, current), status.Name) < 0
+}
+
+// underNoName makes sure that content which may have another prefix is in the cloud under
+// none. A look-up that found nothing is not enough, because a keyword may find nothing of
+// what is there: it takes a complete sweep as well. That one has to be younger than every
+// upload which ended without our knowing of it, so that one sweep serves all new objects;
+// a name that this process has tried itself is known.
+func (r *Reconciler) underNoName(next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) error {
+	if sameVersion(r.memory.tried(next), r.newName(next, content.Hash.Content())) {
+		return nil
+	}
+	if err := cloud.SweptSince(r.memory.lostSince(r.began())); !cas.IsDenied(err) {
+		return err
+	}
+	return nil // uploads go on
 }
 
 // mayUpload says why an upload has to wait, and prepares what must be there before
@@ -118,6 +160,9 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	r.memory.sending(next, name, r.Clock.Now())
 	if cas.IsRefused(err) {
 		r.warn(next, content) // it may well be the reason
+	}
+	if cas.MayHaveHappened(err) {
+		r.memory.lost(r.Clock.Now())
 	}
 	if err != nil {
 		return err
@@ -150,23 +195,79 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 // and the content, so it is the proof; only a digest can refute it. A list that this
 // pass has looked through already, in vain, is not read once more: lists lag behind.
 func (r *Reconciler) resolveNameTaken(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, name string, content *bundle.Bundle, looked bool) error {
-	since := r.memory.nameTaken(next, name, r.Clock.Now())
-	var found *cas.Entry
-	var err error
+	taken := &nameTakenError{name: name, since: r.memory.nameTaken(next, name, r.Clock.Now())}
 	if !looked {
-		found, err = r.find(ctx, next, cloud, content)
+		found, err := r.find(ctx, next, cloud, content)
+		if found != nil {
+			return r.adopt(ctx, next, *found, content)
+		}
+		if err != nil {
+			return r.withoutList(next, name, err)
+		}
 	}
-	if found != nil {
-		return r.adopt(ctx, next, *found, content)
+	known := namesCurrent(next, name)
+	if known && r.Clock.Since(next.Status.LastUploadTime.Time) < cas.DefaultOwnWriteAge {
+		return nil // it is there: the list lags behind
 	}
-	known := next.Status.CertID != 0 && strings.EqualFold(next.Status.Name, name)
-	if known && (err == nil || cas.IsDenied(err) || !r.memory.missing(next) && !cas.IsThrottled(err)) {
-		return nil // the list lags behind, or cannot be read; the name is ours: it is there
+	if !known && r.Clock.Since(taken.since) <= keywordLimit {
+		return taken
 	}
-	if err != nil {
-		return err
+	return r.resolveUnlisted(ctx, next, cloud, content, taken)
+}
+
+// namesCurrent reports whether a name is the one of the current certificate.
+func namesCurrent(object *v1alpha1.CloudCertificate, name string) bool {
+	return object.Status.CertID != 0 && strings.EqualFold(object.Status.Name, name)
+}
+
+// withoutList decides what a taken name means where the list cannot be read: what the
+// status names is there, unless a sweep has missed it.
+func (r *Reconciler) withoutList(next *v1alpha1.CloudCertificate, name string, err error) error {
+	if namesCurrent(next, name) && (cas.IsDenied(err) || !r.memory.missing(next) && !cas.IsThrottled(err)) {
+		return nil
 	}
-	return &nameTakenError{name: name, since: since}
+	return err
+}
+
+// resolveUnlisted decides about a taken name that look-ups do not find. A complete sweep
+// that began after the name was refused has to show the certificate. Where it does not,
+// the name is held by no certificate of this place, and once lists have had time to
+// catch up the content goes up under another name.
+func (r *Reconciler) resolveUnlisted(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle, taken *nameTakenError) error {
+	late := r.Clock.Since(taken.since) >= lagLimit
+	since := taken.since
+	if late {
+		since = since.Add(lagLimit)
+	}
+	if err := cloud.SweptSince(since); err != nil {
+		return r.withoutList(next, taken.name, err)
+	}
+	v := cloud.Inventory()
+	if found, ok := v.Find(r.identity(next), content.Hash.Content()); ok {
+		return r.adopt(ctx, next, found, content)
+	}
+	taken.unlisted, taken.unreadable = true, v.Unreadable()
+	if !late || taken.unreadable > 0 {
+		return taken
+	}
+	names := r.names(next, content.Hash.Content())
+	following := position(names, taken.name) + 1 // the first one, where the name has a prefix of before
+	if following == len(names) {
+		taken.exhausted = true
+		return taken
+	}
+	return r.uploadElsewhere(ctx, next, cloud, content, taken.name, names[following])
+}
+
+// uploadElsewhere uploads content under a name that stands in for one which is held by
+// nothing that the list shows.
+func (r *Reconciler) uploadElsewhere(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle, held, name string) error {
+	log.FromContext(ctx).Info("The name is held by nothing that the list shows; uploading under another", "held", held, "name", name)
+	err := r.upload(ctx, next, cloud, nil, name, content)
+	if cas.IsNameTaken(err) {
+		return &nameTakenError{name: name, since: r.memory.nameTaken(next, name, r.Clock.Now())}
+	}
+	return err
 }
 
 // adopt takes a listed certificate of our name for the current version, unless
@@ -180,6 +281,7 @@ func (r *Reconciler) adopt(ctx context.Context, next *v1alpha1.CloudCertificate,
 			return err
 		}
 	}
+	r.memory.adopted(next, bundle.LowerFields(found.Name))
 	r.setCurrent(next, found, content)
 	return nil
 }
@@ -229,15 +331,14 @@ func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, 
 // have caught up by then, in general.
 const keywordLimit = time.Minute
 
-// keyword is a name by which the cloud's list finds a certificate.
+// keyword is a name by which the cloud's list finds a certificate. A keyword is looked
+// for within names, and one with an asterisk may find nothing.
 func keyword(content *bundle.Bundle) string {
-	if content.Facts.CommonName != "" {
-		return content.Facts.CommonName
+	word := content.Facts.CommonName
+	if word == "" && len(content.Facts.DNSNames) > 0 {
+		word = content.Facts.DNSNames[0]
 	}
-	if len(content.Facts.DNSNames) > 0 {
-		return content.Facts.DNSNames[0]
-	}
-	return ""
+	return strings.TrimPrefix(word, "*.")
 }
 
 // identity is the part of a name that says whose certificate it is.
@@ -247,10 +348,11 @@ func (r *Reconciler) identity(object *v1alpha1.CloudCertificate) string {
 
 // nameFor is the name of this content in the cloud. Content that is known to be
 // there, or to have been, keeps the name it has, also under a new prefix: its upload
-// must meet it.
+// must meet it. The last name that was tried or found comes first: it may stand in for
+// the one of the status.
 func (r *Reconciler) nameFor(object *v1alpha1.CloudCertificate, v *cas.Inventory, content *bundle.Bundle) string {
 	identity := r.identity(object)
-	names := []string{object.Status.Name, r.memory.tried(object)}
+	names := []string{r.memory.tried(object), object.Status.Name}
 	for _, h := range object.Status.History {
 		names = append(names, h.Name)
 	}
@@ -259,7 +361,7 @@ func (r *Reconciler) nameFor(object *v1alpha1.CloudCertificate, v *cas.Inventory
 	}
 	for _, name := range names {
 		if id, version, ok := bundle.ParseName(name); ok && id == identity && version == content.Hash.Content() {
-			return name
+			return bundle.LowerFields(name)
 		}
 	}
 	return r.newName(object, content.Hash.Content())
@@ -267,11 +369,35 @@ func (r *Reconciler) nameFor(object *v1alpha1.CloudCertificate, v *cas.Inventory
 
 // newName is the name of content that has none yet.
 func (r *Reconciler) newName(object *v1alpha1.CloudCertificate, content string) string {
+	return r.names(object, content)[0]
+}
+
+// maxNames is how many names one content may get, one after the other: each stands in for
+// one that is held by nothing that the list shows. If a list does not show what is
+// there, that many are made at most.
+const maxNames = 9
+
+// names are the names that content may get under the prefix of the spec, in the order in
+// which they are tried: always the same ones, so that a crash meets them again.
+func (r *Reconciler) names(object *v1alpha1.CloudCertificate, content string) []string {
 	prefix := object.Spec.NamePrefix
 	if prefix == "" {
 		prefix = bundle.DefaultPrefix(object.Namespace, object.Name)
 	}
-	return bundle.Name(prefix, r.identity(object), content)
+	identity := r.identity(object)
+	var names []string
+	for n := range maxNames {
+		name := bundle.Name(bundle.NumberedPrefix(prefix, n+1), identity, content)
+		if position(names, name) < 0 { // a prefix may end like a number of ours
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// position is the index of a name, ignoring case; -1 if it is not there.
+func position(names []string, name string) int {
+	return slices.IndexFunc(names, func(n string) bool { return strings.EqualFold(n, name) })
 }
 
 // uploadRequest is the upload of content under name.
