@@ -152,6 +152,9 @@ func TestNothingToDo(t *testing.T) {
 		"a name in capitals is the same": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Status.Name = strings.ToUpper(o.Status.Name)
 		}, true},
+		"synced without a certificate": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
+			o.Status.CertID, o.Status.Name = 0, ""
+		}, false},
 		"a certificate without a name": {func(o *v1alpha1.CloudCertificate, _ *metav1.PartialObjectMetadata) {
 			o.Status.Name = ""
 		}, false},

@@ -41,7 +41,7 @@ func (r *Reconciler) settled(object *v1alpha1.CloudCertificate, secret *metav1.P
 		return false
 	case ready.Reason == v1alpha1.ReasonSynced:
 		left, prunes := r.untilPrune(object)
-		return ready.Status == metav1.ConditionTrue && r.untilExpiry(object) > 0 && (!prunes || left > 0)
+		return ready.Status == metav1.ConditionTrue && status.CertID != 0 && r.untilExpiry(object) > 0 && (!prunes || left > 0)
 	case ready.Reason == v1alpha1.ReasonInvalidCertificate:
 		return meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled)
 	}
