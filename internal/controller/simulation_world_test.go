@@ -714,7 +714,7 @@ func (w *simWorld) checkRest() {
 	writes, refused := 0, 0
 	for _, call := range w.cloud.Journal() {
 		switch {
-		case call.Action == string(cas.ActionDelete) && slices.Contains(useCodes, call.Code):
+		case w.used > 0 && call.Action == string(cas.ActionDelete) && slices.Contains(useCodes, call.Code):
 			refused++
 		case call.Action == string(cas.ActionUpload) || call.Action == string(cas.ActionDelete):
 			writes++
