@@ -280,15 +280,9 @@ func prunesFailed(t *testing.T) (n float64) {
 }
 
 // intrude puts a certificate of another content under the identity of the object.
-func (w *simWorld) intrude(t *testing.T, content int) emulator.Certificate {
-	t.Helper()
+func (w *simWorld) intrude(content int) emulator.Certificate {
 	name := bundle.Name("intruder", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[content].content)
-	c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[content].data["tls.crt"])})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.foreign[c.CertID] = true
-	return c
+	return w.addForeign(name, content)
 }
 
 func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
@@ -302,7 +296,7 @@ func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
 		w.putContent(simKey, 1)
 		w.work(time.Minute)
 		w.look() // only what appears later is somebody's who is at work
-		w.intrude(t, 2)
+		w.intrude(2)
 		w.look()
 		w.work(30 * time.Hour)
 		if _, tries := w.calls(cas.ActionDelete); tries != 0 || w.said("event IdentityShared") != 1 {

@@ -331,11 +331,7 @@ func (w *simWorld) conflict(t *testing.T) (ours int64, theirs emulator.Certifica
 	ours = w.versions(keepNoneAndDelete, 0)[0]
 	_, content, _ := bundle.ParseName(w.api.objects[simKey].Status.Name)
 	name := strings.Replace(w.api.objects[simKey].Status.Name, content, w.pool[1].content, 1)
-	theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w.foreign[theirs.CertID] = true
+	theirs = w.addForeign(name, 3)
 	w.putContent(simKey, 1)
 	w.work(time.Minute)
 	if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
@@ -414,11 +410,7 @@ func TestAnotherCertificateUnderANameThatHistoryKnowsIsNotOurs(t *testing.T) {
 		ids := w.versions(deleting, 0, 1)
 		name := w.certificates()[ids[0]].Name
 		w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, ids[0])
-		theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w.foreign[theirs.CertID] = true
+		theirs := w.addForeign(name, 3)
 		w.operators[0].dead = true
 		w.api.remove(simKey)
 		w.work(time.Hour)
@@ -460,7 +452,7 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 	t.Run("a name that somebody else holds", func(t *testing.T) {
 		t.Parallel()
 		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-			theirs := w.intrude(t, 0)
+			theirs := w.intrude(0)
 			w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, theirs.CertID)
 			name := bundle.Name(bundle.DefaultPrefix(simKey.Namespace, simKey.Name), bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
 			theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})

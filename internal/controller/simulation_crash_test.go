@@ -249,7 +249,7 @@ func (w *simWorld) operator() *simOperator {
 
 // vanish deletes everything of ours in the cloud, as a person in the console would.
 func (w *simWorld) vanish() {
-	for _, c := range w.certificates() {
+	for _, c := range w.all() {
 		w.deleteInConsole(c)
 	}
 }

@@ -27,14 +27,14 @@ func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
 func (w *simWorld) deleteInConsole(c emulator.Certificate) {
 	w.notef("console: certificate %d deleted", c.CertID)
 	w.cloud.DeleteOutOfBand(c.AccountID, c.Site, c.CertID)
-	w.vanished[c.CertID] = time.Now()
+	w.vanished[idOf(c)] = time.Now()
 }
 
 // loseCurrent deletes the current version of an object that has others.
 func (w *simWorld) loseCurrent() {
 	for _, key := range sortedKeys(w.api.objects) {
 		status := &w.api.objects[key].Status
-		if c, there := w.certificates()[status.CertID]; there && len(status.History) > 0 {
+		if c, there := w.named(status, status.CertID); there && len(status.History) > 0 {
 			w.deleteInConsole(c)
 			return
 		}
@@ -71,9 +71,6 @@ func (w *simWorld) use(c emulator.Certificate, code string) {
 	w.used++
 	w.cloud.SetInUse(c.AccountID, c.Site, c.CertID, code)
 }
-
-// isInUse reports whether the cloud refuses to delete a certificate.
-func (w *simWorld) isInUse(certID int64) bool { return w.certificates()[certID].InUse != "" }
 
 // loseSTS takes away the service that tells whose an access key is.
 func (w *simWorld) loseSTS() {

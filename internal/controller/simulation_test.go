@@ -304,7 +304,7 @@ func (w *simWorld) restore(key types.NamespacedName) {
 		status.AccountID = "3000000000000003"
 	case 1: // the ids mean something else where it is restored
 		for id := range w.foreign {
-			status.CertID = max(status.CertID, id)
+			status.CertID = max(status.CertID, id.certID)
 		}
 	}
 	w.notef("user: status of %s restored to certificate %d in account %s", key, status.CertID, status.AccountID)
@@ -316,12 +316,7 @@ func (w *simWorld) vandalize() {
 	ours := w.ours()
 	switch dice := w.pick(10); {
 	case dice < 2 || len(ours) == 0:
-		c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{
-			Name: fmt.Sprintf("foreign_%d", w.events), PEM: string(w.pool[w.pick(4)].data["tls.crt"]),
-		})
-		if err == nil {
-			w.foreign[c.CertID] = true
-		}
+		w.addForeign(fmt.Sprintf("foreign_%d", w.events), w.pick(4))
 	default:
 		w.deleteInConsole(ours[w.pick(len(ours))])
 	}
@@ -347,7 +342,10 @@ func resign(form url.Values) {
 // simulate plays one random schedule, and returns what was violated.
 func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, violations []string) {
 	pick := rand.New(rand.NewPCG(seed, 1)).IntN
-	options := emulator.Options{Unknowns: emulator.Unknowns{NoDigests: pick(4) == 0, NamesCaseSensitive: pick(4) == 0}}
+	options := emulator.Options{SameCertIDs: pick(2) == 0, Unknowns: emulator.Unknowns{
+		NoDigests: pick(4) == 0, NamesCaseSensitive: pick(4) == 0, KeywordWithoutWildcards: pick(2) == 0,
+		RevokedUploads: []emulator.RevokedAnswer{emulator.RevokedEmpty, emulator.RevokedIgnored, emulator.RevokedRefused}[pick(3)],
+	}}
 	fixed := pick(4) > 0
 	if fixed && pick(2) == 0 {
 		options.ListLag = time.Duration(pick(20)) * time.Second
@@ -490,7 +488,10 @@ var mutants = map[string]func(*simWorld){
 				return false
 			}
 			_, prunes := op.r.untilPrune(object)
-			return prunes && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool { return w.isInUse(h.CertID) })
+			return prunes && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
+				c, _ := w.named(&object.Status, h.CertID)
+				return c.InUse != ""
+			})
 		}
 	},
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },

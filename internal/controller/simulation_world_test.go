@@ -5,12 +5,10 @@ package controller
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -81,10 +79,10 @@ type simWorld struct {
 	identities map[string]types.NamespacedName
 	published  map[types.NamespacedName]simPublication
 	announced  map[string]string // what was said when an object was released, by its UID
-	foreign    map[int64]bool
-	vanished   map[int64]time.Time                                 // deleted in the console
+	foreign    map[simID]bool
+	vanished   map[simID]time.Time                                 // deleted in the console
 	used       int                                                 // certificates that were made undeletable
-	uploaded   map[int64]string                                    // the certificates that were sent, by the id they got
+	uploaded   map[simID]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
 	simMutant
@@ -164,8 +162,8 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		t: t, report: report, random: rand.New(rand.NewPCG(seed, 1)), api: newSimAPI(), cloud: emulator.New(options),
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
-		announced: map[string]string{}, foreign: map[int64]bool{}, vanished: map[int64]time.Time{},
-		uploaded: map[int64]string{},
+		announced: map[string]string{}, foreign: map[simID]bool{}, vanished: map[simID]time.Time{},
+		uploaded: map[simID]string{},
 		gone:     map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
@@ -456,9 +454,14 @@ func (w *simWorld) afterCall(op *simOperator, form url.Values) {
 		w.checkDeleted(op, call)
 	}
 	if call.Committed && call.Action == string(cas.ActionUpload) {
-		w.uploaded[call.CertID] = form.Get("Cert") + form.Get("SignCert") + form.Get("EncryptCert")
+		w.uploaded[calledFor(call)] = form.Get("Cert") + form.Get("SignCert") + form.Get("EncryptCert")
 		w.checkAlive()
 	}
+}
+
+// calledFor is what a call made or deleted.
+func calledFor(call emulator.Call) simID {
+	return simID{place{account: call.Account, site: call.Site}, call.CertID}
 }
 
 // checkAlive looks for two certificates of one identity and content.
@@ -485,8 +488,8 @@ func (w *simWorld) checkAlive() {
 // sameContent reports whether two certificates are the same by what they are, not by what
 // their names say: by all that was uploaded, else by the leaf.
 func (w *simWorld) sameContent(a, b emulator.Certificate) bool {
-	if w.uploaded[a.CertID] != "" && w.uploaded[b.CertID] != "" {
-		return w.uploaded[a.CertID] == w.uploaded[b.CertID]
+	if w.uploaded[idOf(a)] != "" && w.uploaded[idOf(b)] != "" {
+		return w.uploaded[idOf(a)] == w.uploaded[idOf(b)]
 	}
 	return a.SHA256 == b.SHA256
 }
@@ -497,7 +500,7 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 	key, ours := w.identities[identity]
 	object := w.api.objects[key]
 	switch {
-	case !ours || w.foreign[call.CertID]:
+	case !ours || w.foreign[calledFor(call)]:
 		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
 	case object == nil:
 		w.violatef("certificate %d (%s) was deleted after its object was gone", call.CertID, call.Name)
@@ -532,7 +535,7 @@ func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
 // that may still be believed says so.
 func (w *simWorld) lacks(call emulator.Call, certID int64) bool {
 	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Site), func(c emulator.Certificate) bool { return c.CertID == certID })
-	return !there && time.Since(w.vanished[certID]) > listedAge+time.Minute
+	return !there && time.Since(w.vanished[simID{calledFor(call).place, certID}]) > listedAge+time.Minute
 }
 
 // observe follows what the API server stores.
@@ -595,25 +598,60 @@ func (l simLog) Error(err error, text string, kv ...any) {
 	l.op.world.checkText("the log", fmt.Sprint(append([]any{err, text}, kv...)...))
 }
 
-// certificates are those of ours in the cloud, by id, with their place.
-func (w *simWorld) certificates() map[int64]emulator.Certificate {
-	all := map[int64]emulator.Certificate{}
+// simID tells certificates apart: each account and site counts for itself.
+type simID struct {
+	place
+	certID int64
+}
+
+func idOf(c emulator.Certificate) simID {
+	return simID{place{account: c.AccountID, site: c.Site}, c.CertID}
+}
+
+// all are the certificates in the cloud.
+func (w *simWorld) all() (all []emulator.Certificate) {
 	for _, account := range []string{simOwn, simOther} {
 		for _, site := range cas.Sites() {
-			for _, c := range w.cloud.Certificates(account, site) {
-				all[c.CertID] = c
-			}
+			all = append(all, w.cloud.Certificates(account, site)...)
 		}
 	}
 	return all
 }
 
-// ours are the certificates that operators uploaded, the oldest first.
+// certificates are those in the cloud by id, for stories in which no two have the same.
+func (w *simWorld) certificates() map[int64]emulator.Certificate {
+	byID := map[int64]emulator.Certificate{}
+	for _, c := range w.all() {
+		byID[c.CertID] = c
+	}
+	return byID
+}
+
+// named is what a status means by an id, and whether it is there.
+func (w *simWorld) named(status *v1alpha1.CloudCertificateStatus, certID int64) (emulator.Certificate, bool) {
+	all := w.all()
+	i := slices.IndexFunc(all, func(c emulator.Certificate) bool {
+		return c.CertID == certID && c.Site == status.Region && (status.AccountID == "" || status.AccountID == c.AccountID)
+	})
+	if i < 0 {
+		return emulator.Certificate{}, false
+	}
+	return all[i], true
+}
+
+// ours are the certificates that operators uploaded.
 func (w *simWorld) ours() []emulator.Certificate {
-	all := slices.Collect(maps.Values(w.certificates()))
-	ours := slices.DeleteFunc(all, func(c emulator.Certificate) bool { return w.foreign[c.CertID] })
-	slices.SortFunc(ours, func(a, b emulator.Certificate) int { return cmp.Compare(a.CertID, b.CertID) })
-	return ours
+	return slices.DeleteFunc(w.all(), func(c emulator.Certificate) bool { return w.foreign[idOf(c)] })
+}
+
+// addForeign puts a certificate of the pool that is nobody's into the cloud.
+func (w *simWorld) addForeign(name string, content int) emulator.Certificate {
+	c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[content].data["tls.crt"])})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.foreign[idOf(c)] = true
+	return c
 }
 
 // quiesce ends every disturbance and lets the world come to rest: one operator, all
@@ -727,27 +765,22 @@ func (w *simWorld) checkRest() {
 	if most := callsPerEvent * (w.events + len(w.api.objects) + 1); writes > most {
 		w.violatef("%d uploads and deletes for %d things that happened", writes, w.events)
 	}
-	all := w.certificates()
-	for id := range w.foreign {
-		if _, ok := all[id]; !ok {
-			w.violatef("foreign certificate %d is gone", id)
-		}
+	if there := len(w.all()) - len(w.ours()); there != len(w.foreign) {
+		w.violatef("%d foreign certificates are left of %d", there, len(w.foreign))
 	}
 	for key, object := range w.api.objects {
-		w.checkObject(key, object, all)
+		w.checkObject(key, object)
 	}
-	for id, c := range all {
-		identity, _, ok := bundle.ParseName(c.Name)
-		key, ours := w.identities[identity]
-		if !ok || !ours || w.foreign[id] {
-			continue
+	for _, c := range w.ours() {
+		identity, _, _ := bundle.ParseName(c.Name)
+		if key, known := w.identities[identity]; known {
+			w.checkAccounted(key, c)
 		}
-		w.checkAccounted(key, c)
 	}
 }
 
 // checkObject says whether an object has reached what its spec and Secret ask for.
-func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudCertificate, all map[int64]emulator.Certificate) {
+func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
 	w.checkText("the status", string(encode(object.Status)))
 	status := &object.Status
 	if !object.DeletionTimestamp.IsZero() {
@@ -757,15 +790,15 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	if w.checkContent(key, object) != v1alpha1.ReasonSynced {
 		return // without its Secret nothing can be repaired, and absence alone changes no status
 	}
-	c, ok := all[status.CertID]
+	c, ok := w.named(status, status.CertID)
 	if w.rename != nil {
 		c.Name = status.Name // what is broken on purpose is no proof that a check can fail
 	}
-	if !ok || c.Name != status.Name || status.AccountID != "" && c.AccountID != status.AccountID || c.Site != status.Region {
+	if !ok || c.Name != status.Name {
 		w.violatef("%s names certificate %d (%s), which does not exist", key.Name, status.CertID, status.Name)
 	}
 	for _, h := range status.History {
-		if _, listed := all[h.CertID]; !listed {
+		if _, there := w.named(status, h.CertID); !there {
 			w.violatef("%s: history names certificate %d, which does not exist", key.Name, h.CertID)
 		}
 	}
@@ -775,7 +808,7 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	limit := object.Spec.RevisionHistoryLimit
 	kept := 0
 	for i, h := range status.History {
-		if limit != nil && (i < int(*limit) || w.isInUse(h.CertID)) {
+		if c, _ := w.named(status, h.CertID); limit != nil && (i < int(*limit) || c.InUse != "") {
 			kept++
 		}
 	}
