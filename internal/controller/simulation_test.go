@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/url"
 	"runtime"
@@ -517,29 +518,35 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 	}
 }
 
-// catch returns the first violation of a mutant: at a crash point, or in a schedule.
+// catch returns the first violation of a mutant: without a disturbance, at a crash point,
+// or in a schedule.
 func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
-	for name, play := range lifecycles {
+	note := func(what string, violations []string) (goOn bool) {
+		if len(violations) > 0 && caught == "" {
+			caught = what + ": " + violations[0]
+		}
+		return caught == ""
+	}
+	names := slices.Sorted(maps.Keys(lifecycles))
+	for _, name := range names {
 		synctest.Test(t, func(t *testing.T) {
-			crashPoints(t, play, mutant, func(what string, _ *simWorld, violations []string) {
-				if len(violations) > 0 && caught == "" {
-					caught = fmt.Sprintf("%s, %s: %s", name, what, violations[0])
-				}
+			_, violations := crash(t, lifecycles[name], -1, disturbances[0], mutant)
+			note(name, violations)
+		})
+	}
+	for seed := uint64(1); seed <= most && caught == ""; seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			_, violations := simulate(t, seed, mutant)
+			note(fmt.Sprintf("schedule %d", seed), violations)
+		})
+		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) && caught == "" {
+			name := names[i/10]
+			synctest.Test(t, func(t *testing.T) {
+				crashPoints(t, lifecycles[name], mutant, func(what string, _ *simWorld, violations []string) bool {
+					return note(name+", "+what, violations)
+				})
 			})
-		})
-		if caught != "" {
-			return caught
 		}
 	}
-	for seed := uint64(1); seed <= most; seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			if _, violations := simulate(t, seed, mutant); len(violations) > 0 {
-				caught = fmt.Sprintf("schedule %d: %s", seed, violations[0])
-			}
-		})
-		if caught != "" {
-			return caught
-		}
-	}
-	return ""
+	return caught
 }
