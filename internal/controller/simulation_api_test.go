@@ -58,6 +58,16 @@ func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
 	l.present[key] = object
 }
 
+// restart takes over what is there, of which no watch knows the way.
+func restart[T client.Object](l *simLogbook, present map[types.NamespacedName]T) {
+	clear(l.present)
+	for key, object := range present {
+		l.present[key] = object
+	}
+	l.events = append(l.events, simEvent{}) // which nobody is shown
+	l.restored = len(l.events)
+}
+
 func newSimAPI() *simAPI {
 	return &simAPI{
 		version: 100,

@@ -198,6 +198,28 @@ var lifecycles = map[string]func(w *simWorld){
 		w.api.remove(simKey)
 		w.work(20 * time.Minute)
 	},
+	"restore etcd under the operator": func(w *simWorld) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Hour)
+		snapshot := w.api.snapshot()
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		w.restoreEtcd(snapshot)
+		w.work(5 * time.Second)
+		w.putContent(simKey, 2)
+		w.work(5 * time.Second)
+	},
+	"restore etcd to before a deletion": func(w *simWorld) {
+		w.given(deleting)
+		w.work(5 * time.Second)
+		snapshot := w.api.snapshot()
+		w.api.remove(simKey)
+		w.work(20 * time.Minute)
+		w.restoreEtcd(snapshot)
+		w.work(time.Minute)
+		w.look()
+		w.work(time.Minute)
+	},
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)

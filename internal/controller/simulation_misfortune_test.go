@@ -4,8 +4,10 @@
 package controller
 
 import (
+	"maps"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -19,6 +21,7 @@ var misfortunes = []func(*simWorld){
 	(*simWorld).changeAccount,
 	(*simWorld).loseSTS,
 	(*simWorld).useOne,
+	(*simWorld).backUpOrRestore,
 }
 
 func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
@@ -77,4 +80,49 @@ func (w *simWorld) loseSTS() {
 	f := emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity", Count: 1 + w.pick(20)}
 	w.notef("STS fails %d times", f.Count)
 	w.cloud.Inject(f)
+}
+
+// simSnapshot is what a snapshot of etcd holds.
+type simSnapshot struct {
+	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
+	secrets map[types.NamespacedName]*corev1.Secret
+}
+
+func (a *simAPI) snapshot() simSnapshot {
+	return simSnapshot{objects: maps.Clone(a.objects), secrets: maps.Clone(a.secrets)}
+}
+
+// backUpOrRestore takes a snapshot of etcd, or goes back to one.
+func (w *simWorld) backUpOrRestore() {
+	if len(w.snapshots) == 0 || w.pick(2) == 0 {
+		w.notef("etcd: snapshot %d", len(w.snapshots))
+		w.snapshots = append(w.snapshots, w.api.snapshot())
+		return
+	}
+	i := w.pick(len(w.snapshots))
+	w.notef("etcd: restored to snapshot %d", i)
+	w.restoreEtcd(w.snapshots[i])
+}
+
+// restoreEtcd brings etcd back to a snapshot under running operators, with its revision
+// raised, as etcd's documentation asks: what is there has the resourceVersion that it
+// had, and every watch lists again.
+func (w *simWorld) restoreEtcd(s simSnapshot) {
+	a := w.api
+	before := a.objects
+	a.version += 1000
+	a.objects, a.secrets = maps.Clone(s.objects), maps.Clone(s.secrets)
+	restart(&a.objectLog, a.objects)
+	restart(&a.secretLog, a.secrets)
+	for key := range before {
+		if a.objects[key] == nil { // as if it had never been
+			delete(w.published, key)
+			delete(w.gone, key)
+		}
+	}
+	for key, object := range a.objects {
+		if before[key] != object {
+			w.observe(key, before[key], object)
+		}
+	}
 }

@@ -495,6 +495,18 @@ var mutants = map[string]func(*simWorld){
 			})
 		}
 	},
+	"memory vetoes the API server": func(w *simWorld) {
+		latest := map[types.NamespacedName]int{}
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil {
+				return false
+			}
+			version, _ := strconv.Atoi(object.ResourceVersion)
+			latest[key] = max(latest[key], version)
+			return version < latest[key]
+		}
+	},
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
 	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
 	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },

@@ -80,8 +80,9 @@ type simWorld struct {
 	published  map[types.NamespacedName]simPublication
 	announced  map[string]string // what was said when an object was released, by its UID
 	foreign    map[simID]bool
-	vanished   map[simID]time.Time                                 // deleted in the console
-	used       int                                                 // certificates that were made undeletable
+	vanished   map[simID]time.Time // deleted in the console
+	used       int                 // certificates that were made undeletable
+	snapshots  []simSnapshot
 	uploaded   map[simID]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
