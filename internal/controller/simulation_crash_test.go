@@ -220,6 +220,17 @@ var lifecycles = map[string]func(w *simWorld){
 		w.look()
 		w.work(time.Minute)
 	},
+	"get the status of another cluster": func(w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			deleting(o)
+			o.Spec.RevisionHistoryLimit = new(int32(0))
+		})
+		w.work(5 * time.Second)
+		w.cloneFrom("another", simKey)
+		w.work(time.Minute)
+		w.putContent(simKey, 1)
+		w.work(26 * time.Hour)
+	},
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)

@@ -4,13 +4,17 @@
 package controller
 
 import (
+	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
@@ -22,6 +26,7 @@ var misfortunes = []func(*simWorld){
 	(*simWorld).loseSTS,
 	(*simWorld).useOne,
 	(*simWorld).backUpOrRestore,
+	(*simWorld).copyStatus,
 }
 
 func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
@@ -80,6 +85,38 @@ func (w *simWorld) loseSTS() {
 	f := emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity", Count: 1 + w.pick(20)}
 	w.notef("STS fails %d times", f.Count)
 	w.cloud.Inject(f)
+}
+
+// copyStatus gives an object the status of another one, or that of its namesake in another
+// cluster.
+func (w *simWorld) copyStatus() {
+	key := simKeys[w.pick(len(simKeys))]
+	from := w.api.objects[simKeys[w.pick(len(simKeys))]]
+	if w.api.objects[key] == nil || from == nil || from.Status.CertID == 0 {
+		return
+	}
+	if client.ObjectKeyFromObject(from) == key {
+		w.cloneFrom(fmt.Sprintf("cluster-%d", w.events), key)
+		return
+	}
+	w.notef("user: status of %s copied to %s", from.Name, key)
+	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = *from.Status.DeepCopy() })
+}
+
+// cloneFrom makes the status of an object that of its namesake in another cluster, whose
+// certificate of the same content is in the cloud.
+func (w *simWorld) cloneFrom(cluster string, key types.NamespacedName) {
+	status := w.api.objects[key].Status.DeepCopy()
+	_, content, _ := bundle.ParseName(status.Name)
+	i := slices.IndexFunc(w.pool, func(c simContent) bool { return c.content == content })
+	if i < 0 {
+		return
+	}
+	c := w.addForeign(bundle.Name("a", bundle.Identity(cluster, key.Namespace, key.Name), content), i)
+	status.CertID, status.ResourceID, status.Name, status.History = c.CertID, c.ResourceID, c.Name, nil
+	status.AccountID, status.Region, status.HistoryTotal = c.AccountID, c.Site, 0
+	w.notef("user: status of %s restored from %s, with certificate %d", key, cluster, c.CertID)
+	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = *status })
 }
 
 // simSnapshot is what a snapshot of etcd holds.

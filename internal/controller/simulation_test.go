@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
@@ -505,6 +506,16 @@ var mutants = map[string]func(*simWorld){
 			version, _ := strconv.Atoi(object.ResourceVersion)
 			latest[key] = max(latest[key], version)
 			return version < latest[key]
+		}
+	},
+	"believes a foreign status": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil || object.Status.CertID == 0 {
+				return false
+			}
+			identity, _, _ := bundle.ParseName(object.Status.Name)
+			return identity != op.r.identity(object)
 		}
 	},
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },

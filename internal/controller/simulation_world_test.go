@@ -798,6 +798,11 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	if !ok || c.Name != status.Name {
 		w.violatef("%s names certificate %d (%s), which does not exist", key.Name, status.CertID, status.Name)
 	}
+	for _, name := range append([]string{status.Name}, versionNames(status.History)...) {
+		if identity, _, _ := bundle.ParseName(name); identity != bundle.Identity(simCluster, key.Namespace, key.Name) {
+			w.violatef("%s names %s, which is not its own", key.Name, name)
+		}
+	}
 	for _, h := range status.History {
 		if _, there := w.named(status, h.CertID); !there {
 			w.violatef("%s: history names certificate %d, which does not exist", key.Name, h.CertID)
@@ -817,6 +822,13 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	if limit != nil && int(status.HistoryTotal) > kept && !shared {
 		w.violatef("%s: %d superseded versions were never pruned to %d: %s", key.Name, status.HistoryTotal, *limit, encode(status))
 	}
+}
+
+func versionNames(versions []v1alpha1.CertificateVersion) (names []string) {
+	for _, v := range versions {
+		names = append(names, v.Name)
+	}
+	return names
 }
 
 // sharedAtRest says that a version is newer than the current one and not known to be
