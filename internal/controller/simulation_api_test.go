@@ -32,6 +32,7 @@ type simAPI struct {
 	secrets   map[types.NamespacedName]*corev1.Secret
 	objectLog simLogbook
 	secretLog simLogbook
+	lacks     string // a field of the status that the installed CRD does not know
 	stored    func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
 
@@ -96,6 +97,7 @@ func (a *simAPI) store(key types.NamespacedName, object *v1alpha1.CloudCertifica
 		delete(a.objects, key)
 		a.objectLog.enter(key, nil)
 	} else {
+		a.drop(object)
 		object.ResourceVersion = a.nextVersion()
 		a.objects[key] = object
 		a.objectLog.enter(key, object)
@@ -182,8 +184,38 @@ func encode(value any) []byte {
 	return data
 }
 
+// drop takes out what the CRD does not know, as an API server does where it is not asked
+// to be strict.
+func (a *simAPI) drop(object *v1alpha1.CloudCertificate) {
+	if a.lacks == "" {
+		return
+	}
+	without := fmt.Appendf(nil, `{"status":{%q:null}}`, a.lacks)
+	merged, err := jsonpatch.MergePatch(encode(object), without)
+	if err != nil {
+		panic(err)
+	}
+	*object = v1alpha1.CloudCertificate{}
+	if err := json.Unmarshal(merged, object); err != nil {
+		panic(err)
+	}
+}
+
+// refuses says that a patch has a field that the CRD does not know, as strict field
+// validation does.
+func (a *simAPI) refuses(patch []byte) error {
+	var fields struct{ Status map[string]any }
+	if err := json.Unmarshal(patch, &fields); err != nil {
+		return err
+	}
+	if _, has := fields.Status[a.lacks]; has {
+		return apierrors.NewBadRequest(fmt.Sprintf("strict decoding error: unknown field %q", "status."+a.lacks))
+	}
+	return nil
+}
+
 // patch applies a JSON merge patch to an object or to its status.
-func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status bool) error {
+func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status, strict bool) error {
 	key := client.ObjectKeyFromObject(object)
 	old := a.objects[key]
 	if old == nil {
@@ -192,6 +224,11 @@ func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, st
 	data, err := patch.Data(object)
 	if err != nil {
 		return err
+	}
+	if strict {
+		if err := a.refuses(data); err != nil {
+			return err
+		}
 	}
 	var lock struct {
 		Metadata struct {
@@ -219,7 +256,7 @@ func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, st
 	} else {
 		result.Finalizers, result.Annotations = patched.Finalizers, patched.Annotations
 	}
-	if string(encode(result)) != string(encode(old)) {
+	if a.drop(result); string(encode(result)) != string(encode(old)) {
 		a.update(key, old, result)
 	}
 	result.DeepCopyInto(object)
@@ -272,14 +309,14 @@ func (c simClient) List(_ context.Context, into client.ObjectList, options ...cl
 }
 
 func (c simClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
-	return c.write("kube finalizer", object, patch, false)
+	return c.write("kube finalizer", object, patch, false, true)
 }
 
 func (c simClient) Status() client.SubResourceWriter { return simStatus{c: c} }
 
 // write is one write to the API server: it may fail, or the operator may be killed
 // before or after it.
-func (c simClient) write(what string, object client.Object, patch client.Patch, status bool) error {
+func (c simClient) write(what string, object client.Object, patch client.Patch, status, strict bool) error {
 	before, after := c.op.step(what)
 	if before != nil {
 		return before
@@ -287,7 +324,7 @@ func (c simClient) write(what string, object client.Object, patch client.Patch, 
 	if c.op.world.unlocked {
 		patch = withoutLock{patch}
 	}
-	if err := c.op.world.api.patch(object.(*v1alpha1.CloudCertificate), patch, status); err != nil {
+	if err := c.op.world.api.patch(object.(*v1alpha1.CloudCertificate), patch, status, strict); err != nil {
 		return err
 	}
 	return after
@@ -309,8 +346,13 @@ type simStatus struct {
 	c simClient
 }
 
-func (s simStatus) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.SubResourcePatchOption) error {
-	return s.c.write("kube status", object, patch, true)
+// Patch implements client.SubResourceWriter. As the manager's client, it is strict where
+// nothing else is asked for.
+func (s simStatus) Patch(_ context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+	o := &client.SubResourcePatchOptions{}
+	o.FieldValidation = metav1.FieldValidationStrict
+	o.ApplyOptions(options)
+	return s.c.write("kube status", object, patch, true, o.FieldValidation == metav1.FieldValidationStrict)
 }
 
 // simLive reads from the API server.

@@ -231,6 +231,15 @@ var lifecycles = map[string]func(w *simWorld){
 		w.putContent(simKey, 1)
 		w.work(26 * time.Hour)
 	},
+	"renew under an older CRD": func(w *simWorld) {
+		w.api.lacks = "historyTotal"
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(5 * time.Second)
+		w.putContent(simKey, 1)
+		w.work(5 * time.Second)
+		w.putContent(simKey, 2)
+		w.work(5 * time.Second)
+	},
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)

@@ -27,6 +27,7 @@ var misfortunes = []func(*simWorld){
 	(*simWorld).useOne,
 	(*simWorld).backUpOrRestore,
 	(*simWorld).copyStatus,
+	(*simWorld).changeCRD,
 }
 
 func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
@@ -117,6 +118,12 @@ func (w *simWorld) cloneFrom(cluster string, key types.NamespacedName) {
 	status.AccountID, status.Region, status.HistoryTotal = c.AccountID, c.Site, 0
 	w.notef("user: status of %s restored from %s, with certificate %d", key, cluster, c.CertID)
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = *status })
+}
+
+// changeCRD installs a CRD that is older than the operator, or the right one.
+func (w *simWorld) changeCRD() {
+	w.api.lacks = []string{"", "historyTotal", "certIdentifier", "lastHandledResync"}[w.pick(4)]
+	w.notef("admin: the CRD lacks %q", w.api.lacks)
 }
 
 // simSnapshot is what a snapshot of etcd holds.
