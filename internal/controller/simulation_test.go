@@ -352,8 +352,13 @@ func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, v
 	if fixed && pick(2) == 0 {
 		options.ListLag = time.Duration(pick(20)) * time.Second
 	}
-	if pick(4) == 0 {
+	switch pick(6) {
+	case 0:
 		options.NameHeldAfterDelete = time.Duration(pick(300)) * time.Second
+	case 1:
+		options.NameHeldAfterDelete = -1
+	case 2:
+		options.NamesSharedAcrossSites = true
 	}
 	w = newSimWorld(t, seed, options, func(v string) { violations = append(violations, v) })
 	defer w.close()
