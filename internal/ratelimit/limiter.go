@@ -291,6 +291,7 @@ func (l *Limiter) MergeInto(to *Limiter) {
 	l.freed = nil
 }
 
+// IdleSince returns when the limiter was last asked for anything.
 func (l *Limiter) IdleSince() time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
