@@ -17,6 +17,7 @@ import (
 
 	"helm.sh/helm/v4/pkg/chart/common"
 	"helm.sh/helm/v4/pkg/chart/common/util"
+	chart "helm.sh/helm/v4/pkg/chart/v2"
 	"helm.sh/helm/v4/pkg/chart/v2/loader"
 	"helm.sh/helm/v4/pkg/engine"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -79,10 +80,15 @@ func render(values map[string]any) (map[string]string, error) {
 
 // renderIn is render for a release in another namespace.
 func renderIn(namespace string, values map[string]any) (map[string]string, error) {
-	chart, err := loader.Load(chartDir)
+	loaded, err := loader.Load(chartDir)
 	if err != nil {
 		return nil, err
 	}
+	return renderChart(loaded, namespace, values)
+}
+
+// renderChart is renderIn of a chart that a test may have changed.
+func renderChart(loaded *chart.Chart, namespace string, values map[string]any) (map[string]string, error) {
 	version, err := common.ParseKubeVersion(kubeVersion)
 	if err != nil {
 		return nil, err
@@ -90,11 +96,11 @@ func renderIn(namespace string, values map[string]any) (map[string]string, error
 	capabilities := common.DefaultCapabilities.Copy()
 	capabilities.KubeVersion = *version
 	release := common.ReleaseOptions{Name: releaseName, Namespace: namespace, Revision: 1, IsInstall: true}
-	all, err := util.ToRenderValues(chart, values, release, capabilities)
+	all, err := util.ToRenderValues(loaded, values, release, capabilities)
 	if err != nil {
 		return nil, err
 	}
-	files, err := engine.Render(chart, all)
+	files, err := engine.Render(loaded, all)
 	if err != nil {
 		return nil, err
 	}

@@ -56,8 +56,8 @@ values, and the common ones; the first wins. Takes root, labels, annotations.
 */}}
 {{- define "cloudcert.metadata" -}}
 labels:
-  {{- merge (dict) (include "cloudcert.chartLabels" .root | fromYaml) (.labels | default dict) .root.Values.commonLabels | toYaml | nindent 2 }}
-{{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+  {{- merge (dict) (include "cloudcert.chartLabels" .root | fromYaml) (.labels | default dict) (.root.Values.commonLabels | default dict) | toYaml | nindent 2 }}
+{{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
 annotations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
@@ -91,6 +91,15 @@ https
 {{- end -}}
 {{- end -}}
 
+{{/*
+Reports whether the admission policy is part of the release, by "true" or nothing.
+*/}}
+{{- define "cloudcert.admissionPolicy" -}}
+{{- if ne (toString (.Values.admissionPolicy).enabled) "false" -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{/* What the operator does with objects, in all namespaces or in those that it watches. */}}
 {{- define "cloudcert.rules" -}}
 - apiGroups: [""]
@@ -113,7 +122,7 @@ container's limit, because the limit counts more than what Go manages. Empty wit
 a limit, and where extraEnv says what it should be.
 */}}
 {{- define "cloudcert.goMemoryLimit" -}}
-{{- $limit := .Values.resources | dig "limits" "memory" "" | toString -}}
+{{- $limit := ((.Values.resources).limits).memory | toString -}}
 {{- $number := regexFind "^[0-9.]+([eE][+-]?[0-9]+)?" $limit -}}
 {{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 -}}
 {{- $unit := get $units (trimPrefix $number $limit) -}}
