@@ -144,6 +144,7 @@ func TestNotesNameWhatIsMissing(t *testing.T) {
 		"CRDs that go":            {"crds: {keep: false}", "WARNING"},
 		"CRDs from elsewhere":     {"crds: {enabled: false}", "see that it is installed"},
 		"metrics on loopback":     {"watchNamespaces: [shop]", "port-forward"},
+		"no admission policy":     {"watchNamespaces: [shop]", "admissionPolicy.enabled"},
 		"one replica":             {"replicaCount: 1", "one replica"},
 		"the API server's port":   {"networkPolicy: {egress: true}", "networkPolicy.apiServerPort"},
 		"an object to begin with": {"watchNamespaces: [shop]", "namespace: shop"},

@@ -21,7 +21,7 @@ var variants = map[string]struct {
 	values  string
 }{
 	"default":    {[]string{"default"}, "{}"},
-	"namespaced": {[]string{"namespaced"}, "watchNamespaces: [blog, shop]"},
+	"namespaced": {[]string{"namespaced"}, "{watchNamespaces: [blog, shop], admissionPolicy: {enabled: true}}"},
 	"prometheus": {[]string{"default", "prometheus"}, `
 metrics:
   readers: [{name: prometheus-k8s, namespace: monitoring}]

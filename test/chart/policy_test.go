@@ -150,10 +150,30 @@ func TestPolicyIsForTheWatchedNamespaces(t *testing.T) {
 	for _, namespace := range []string{"bounded", "bounded-shop", "bounded-elsewhere"} {
 		ensureNamespace(t, namespace)
 	}
-	install(t, "bounded", parse(t, "watchNamespaces: [bounded-shop]"))
+	install(t, "bounded", parse(t, "{watchNamespaces: [bounded-shop], admissionPolicy: {enabled: true}}"))
 	waitForPolicy(t, person(t, "bounded-shop", "thief", writeCertificates), "bounded-shop")
 	elsewhere := person(t, "bounded-elsewhere", "author", writeCertificates)
 	checkRefused(t, elsewhere.Create(t.Context(), naming("bounded-elsewhere", "web-tls", ""), client.DryRunAll))
+}
+
+// TestPolicyIsLeftOutWhereNothingIsClusterWide unless it is asked for.
+func TestPolicyIsLeftOutWhereNothingIsClusterWide(t *testing.T) {
+	t.Parallel()
+	for values, want := range map[string]int{
+		"{}":                                2,
+		"admissionPolicy: {enabled: auto}":  2,
+		"admissionPolicy: {enabled: true}":  2,
+		"admissionPolicy: {enabled: false}": 0,
+		"watchNamespaces: [shop]":           0,
+		"{watchNamespaces: [shop], admissionPolicy: {enabled: auto}}":  0,
+		"{watchNamespaces: [shop], admissionPolicy: {enabled: true}}":  2,
+		"{watchNamespaces: [shop], admissionPolicy: {enabled: false}}": 0,
+	} {
+		made := ofKind(objects(t, parse(t, values)), "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding")
+		if len(made) != want {
+			t.Errorf("%s: %d objects of the policy, want %d", values, len(made), want)
+		}
+	}
 }
 
 // naming is an object that names a Secret, and credentials unless they are empty.

@@ -43,6 +43,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a list in place of pull secrets":   {"imagePullSecrets: [registry]", "imagePullSecrets"},
 		"a budget that is neither count":    {"podDisruptionBudget: {maxUnavailable: half}", "maxUnavailable"},
 		"a misspelled part of resources":    {"resources: {limit: {cpu: 1}}", "limit"},
+		"a policy that may be":              {"admissionPolicy: {enabled: perhaps}", "admissionPolicy"},
 		"a level of logging that is absent": {"log: {level: trace}", "level"},
 	} {
 		t.Run(name, func(t *testing.T) {

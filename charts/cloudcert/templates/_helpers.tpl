@@ -92,11 +92,18 @@ https
 {{- end -}}
 
 {{/*
-Reports whether the admission policy is part of the release, by "true" or nothing.
+Whether the admission policy is part of the release: "on", "off", or "left out" where
+nobody asked for an object of the whole cluster. Anything but true and false is auto:
+helm upgrade --reuse-values leaves the key out.
 */}}
-{{- define "cloudcert.admissionPolicy" -}}
-{{- if ne (toString (.Values.admissionPolicy).enabled) "false" -}}
-true
+{{- define "cloudcert.admissionPolicyMode" -}}
+{{- $enabled := toString (.Values.admissionPolicy).enabled -}}
+{{- if eq $enabled "false" -}}
+off
+{{- else if and .Values.watchNamespaces (ne $enabled "true") -}}
+left out
+{{- else -}}
+on
 {{- end -}}
 {{- end -}}
 
