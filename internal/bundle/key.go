@@ -227,8 +227,9 @@ func parseSigner(der []byte) (crypto.Signer, bool) {
 	return nil, false
 }
 
-// encodeKey gives a key the encoding that CAS is known to take: PKCS#1 for RSA
-// and SEC1 for EC [src]. Ed25519 has no encoding but PKCS#8.
+// encodeKey gives a key an encoding that CAS is known to take: PKCS#1 for RSA (F10),
+// SEC1 for ECDSA (F10) and SM2 (F5). Whether CAS takes Ed25519 is unknown (F66); it has
+// no encoding but PKCS#8.
 func (l *loader) encodeKey(key string, signer crypto.Signer) (*privateKey, *Error) {
 	label, der := "", []byte(nil)
 	var err error

@@ -10,18 +10,18 @@ import (
 	"strings"
 )
 
-// A cloud name is <prefix>_<identity>_<content>: at most 63 of [A-Za-z0-9_],
-// which both the English and the Chinese page of CAS allow [doc]. Identity and
-// content are fixed width and read from the right, so the prefix may hold
-// anything. The formats are frozen; testdata/vectors.json holds golden vectors.
+// A cloud name is <prefix>_<identity>_<content>: at most 63 of [A-Za-z0-9_], which
+// CAS allows everywhere (F2). Identity and content have a fixed width and are read
+// from the right, so the prefix may hold underscores too. The formats are frozen;
+// testdata/vectors.json holds golden vectors.
 const (
 	maxPrefix     = 32
 	identityChars = 16 // 80 bits
 	contentChars  = 13 // 65 bits
 )
 
-// base32hex in lower case: CAS may compare names without case [inf], and this
-// alphabet has one case only.
+// base32hex in lower case: CAS may ignore case when it compares names (F59), and two
+// names in this alphabet never differ in case alone.
 var nameEncoding = base32.NewEncoding("0123456789abcdefghijklmnopqrstuv").WithPadding(base32.NoPadding)
 
 // Identity returns the 16 characters that stand for one CloudCertificate of one
@@ -91,8 +91,8 @@ func fitPrefix(s string) string {
 }
 
 // ParseName splits a cloud name of our shape into identity and content, both in
-// lower case. It ignores case, as the cloud may [inf], and what the prefix is:
-// that is decoration. Any other name gives false.
+// lower case. It ignores case, as the cloud may (F59), and takes any prefix, which
+// identifies nothing. Any other name gives false.
 func ParseName(name string) (identity, content string, ok bool) {
 	const tail = 1 + identityChars + 1 + contentChars
 	start := len(name) - tail

@@ -62,9 +62,8 @@ type accountJSON struct {
 	Certificates map[string]int `json:"certificates"`
 }
 
-// AdminHandler serves the state of the cloud as JSON and changes it. It asks
-// nobody who they are: keep it on loopback. Private keys and secrets are not to
-// be had here.
+// AdminHandler serves the state of the cloud as JSON and changes it. It authenticates
+// nobody: keep it on loopback. No answer holds a private key or a secret.
 func (s *Server) AdminHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok\n") })
@@ -90,8 +89,8 @@ func writeJSON(w http.ResponseWriter, value any) {
 	_ = encoder.Encode(value)
 }
 
-// change decodes the body for do. The content type is required so that no web
-// page can send it across origins.
+// change decodes the body and calls do with it. The content type is required so that no
+// web page can send it across origins.
 func change[T any](do func(T) (any, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {

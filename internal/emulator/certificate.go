@@ -23,16 +23,16 @@ import (
 )
 
 const (
-	// maxChain bounds a chain in bytes of PEM [inf].
+	// maxChain bounds a chain in bytes of PEM. It is a guess (F65).
 	maxChain = 64 << 10
-	// maxKey bounds a private key in bytes of PEM [inf].
+	// maxKey bounds a private key in bytes of PEM. It is a guess (F65).
 	maxKey = 16 << 10
 )
 
 // readPEM reads blocks of the given types out of text that holds nothing else:
-// no text between blocks, no headers, no carriage returns, no blank lines and
-// lines of 64 characters [src]. A block is compared with its own encoding, which
-// settles all of these. Text that is not clean gives the blocks before the fault.
+// no text between blocks, no headers, no carriage returns, no blank lines, and only
+// lines of 64 characters (F12). Comparing each block with its own encoding verifies all
+// of these at once. Of text that is not clean it returns the blocks before the flaw.
 func readPEM(text string, types ...string) ([]*pem.Block, bool) {
 	rest := []byte(text)
 	if len(rest) > 0 && rest[len(rest)-1] != '\n' {
@@ -72,7 +72,8 @@ func parseChain(text string) ([]*smx509.Certificate, *failure) {
 }
 
 // checkChain verifies validity, order and signatures: leaf first, each certificate
-// issued by the next. A root may stand at the end [real].
+// issued by the next. A root may stand at the end (F10). That expired certificates are
+// refused is a guess (F66).
 func checkChain(chain []*smx509.Certificate, now time.Time) *failure {
 	for n, c := range chain {
 		if now.After(c.NotAfter) {
@@ -85,8 +86,8 @@ func checkChain(chain []*smx509.Certificate, now time.Time) *failure {
 	return nil
 }
 
-// issued reports whether a certificate issued a child. Signatures over SHA-1 are
-// taken, which the cloud took until 2024 at least [real].
+// issued reports whether c issued child. Signatures over SHA-1 are taken, as the cloud
+// took them until 2024 at least (F10).
 func issued(c, child *smx509.Certificate) bool {
 	if string(child.RawIssuer) != string(c.RawSubject) || string(child.Raw) == string(c.Raw) {
 		return false
@@ -103,9 +104,10 @@ type publicKey interface {
 	Equal(other crypto.PublicKey) bool
 }
 
-// readPair verifies a chain and the private key of its leaf, in the order that was
-// recorded [real]: the form of the key, the key against the first certificate, then
-// all the others. An issuer before the leaf is thus a key that does not match.
+// readPair verifies a chain and the private key of its leaf in the order that was
+// recorded (F11): the form of the key, the key against the first certificate, then
+// everything else. An issuer before the leaf is therefore reported as a key that does
+// not match.
 func readPair(certificate, key string, readKey func(string) (publicKey, *failure), sm bool, now time.Time) (*smx509.Certificate, *failure) {
 	public, failed := readKey(key)
 	if failed != nil {
@@ -128,8 +130,8 @@ func readPair(certificate, key string, readKey func(string) (publicKey, *failure
 	return leaf, checkChain(chain, now)
 }
 
-// readKeyBlock reads the one block of a private key. An encrypted one is refused,
-// also where its headers say so [real].
+// readKeyBlock reads the one block of a private key. An encrypted one is refused, whether
+// its type says so or a Proc-Type header (F11).
 func readKeyBlock(text string, types ...string) (*pem.Block, *failure) {
 	if len(text) > maxKey {
 		return nil, fail("DataTooLongException")
@@ -141,9 +143,9 @@ func readKeyBlock(text string, types ...string) (*pem.Block, *failure) {
 	return blocks[0], nil
 }
 
-// readTLSKey reads a private key. RSA is taken as PKCS#1 or PKCS#8, P-256 as SEC1
-// [real]; PKCS#8 for elliptic curves is unconfirmed and refused unless an option says
-// otherwise.
+// readTLSKey reads a private key. RSA is taken as PKCS#1 or PKCS#8, P-256 as SEC1 (F10).
+// PKCS#8 for elliptic curves is unconfirmed (F12) and refused unless an option says
+// otherwise. That other curves are taken and Ed25519 is refused is a guess (F66).
 func (s *Server) readTLSKey(text string) (publicKey, *failure) {
 	block, failed := readKeyBlock(text, "RSA PRIVATE KEY", "EC PRIVATE KEY", "PRIVATE KEY")
 	if failed != nil {
@@ -173,7 +175,7 @@ func (s *Server) readTLSKey(text string) (publicKey, *failure) {
 	return nil, fail("PrivateKeyFormatException")
 }
 
-// readSMKey reads an SM2 key as SEC1 [doc] or PKCS#8 [real].
+// readSMKey reads an SM2 key as SEC1 or PKCS#8 (F5).
 func readSMKey(text string) (publicKey, *failure) {
 	block, failed := readKeyBlock(text, "EC PRIVATE KEY", "PRIVATE KEY")
 	if failed != nil {

@@ -26,8 +26,8 @@ func readID(p map[string]string, name string) (int64, *failure) {
 	return id, nil
 }
 
-// delete is DeleteUserCertificate. A certificate that is not there is NotFound
-// with 400 [real].
+// delete is DeleteUserCertificate. A certificate that does not exist is NotFound with
+// status 400 (F25).
 func (s *Server) delete(i *invocation) (any, *failure) {
 	id, failed := readID(i.parameters, "CertId")
 	if failed != nil {
@@ -66,7 +66,7 @@ type userDetail struct {
 }
 
 // userCertificateDetail is GetUserCertificateDetail. It answers with certificate
-// and private key unless CertFilter is true [doc].
+// and private key unless CertFilter is true (F23).
 func (s *Server) userCertificateDetail(i *invocation) (any, *failure) {
 	id, failed := readID(i.parameters, "CertId")
 	if failed != nil {
@@ -96,10 +96,10 @@ func (s *Server) userCertificateDetail(i *invocation) (any, *failure) {
 	return d, nil
 }
 
-// certIdentifier is what other products take as a certificate's id [doc].
+// certIdentifier is what other products take as a certificate's id (F27).
 func certIdentifier(r *record) string { return fmt.Sprintf("%d-%s", r.CertID, r.Site) }
 
-// certificateDetail is the answer of GetCertificateDetail: no body, no key [src].
+// certificateDetail is the answer of GetCertificateDetail: no body, no key (F24).
 type certificateDetail struct {
 	RequestID        string `json:"RequestId"`
 	CertIdentifier   string

@@ -5,13 +5,12 @@
 // and the part of its Security Token Service (STS) that CAS clients need, on one
 // machine and in memory.
 //
-// It is written from the published interface and not from any client: signature,
-// clock and nonces are verified, limits are strict, names are unique and every
-// quirk that clients stumble over is there. Where the interface is silent the
-// choice is marked [inf] beside the code, and the Options that turn it round are
-// listed in Unknowns. [doc] marks what an official page says, [src] what public
-// clients show.
+// It is written from the published interface and from recorded answers, not from any
+// client: signature, clock and nonces are verified, limits are strict, names are unique,
+// and the quirks that clients stumble over are there. A number such as (F12) is a fact of
+// docs/cas.md, which says where it comes from and how certain it is. Where nobody knows
+// what the cloud does, a comment calls the emulator's choice a guess; Unknowns lists the
+// options that choose the other answer.
 //
-// Private keys and credentials that it holds are given out by the calls that
-// give them out in the cloud and by nothing else.
+// Only the calls that return private keys and credentials in the cloud return them here.
 package emulator

@@ -64,7 +64,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, site string) {
 	send(w, r, answer)
 }
 
-// namePattern is what the documentation allows; the shortest limit of its pages [doc].
+// namePattern is what all pages of the documentation allow (F2).
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_]{1,63}$`)
 
 // validName keeps what may be a misplaced secret out of the journal.
@@ -85,7 +85,7 @@ func knownAction(name string) string {
 // secretParameters must not stand in a URL, which logs and errors show.
 var secretParameters = []string{"Key", "EncryptPrivateKey", "SignPrivateKey", "SecurityToken", "OIDCToken"}
 
-// readParameters reads query and form body as one map, as the gateway does [src].
+// readParameters reads query and form body as one map, as the gateway does (F52).
 func readParameters(w http.ResponseWriter, r *http.Request) (all map[string]string, secretInURL bool, failed *failure) {
 	all = map[string]string{}
 	if r.URL.Path != "/" && r.URL.Path != "" {
@@ -135,7 +135,7 @@ func readForm(w http.ResponseWriter, r *http.Request) (url.Values, *failure) {
 	return form, nil
 }
 
-// succeed returns the answer that is value.
+// succeed returns an answer of status 200 with value as JSON.
 func succeed(value any) reply {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
@@ -155,7 +155,7 @@ func (s *Server) refuseOr(i *invocation, value any, failed *failure) reply {
 	return succeed(value)
 }
 
-// errorBody is any failure as the gateway and the service write it [doc].
+// errorBody is any failure as the gateway and the service write it (F37).
 type errorBody struct {
 	RequestID          string `json:"RequestId"`
 	Message            string
@@ -165,7 +165,7 @@ type errorBody struct {
 	AccessDeniedDetail *accessDenied `json:",omitempty"`
 }
 
-// accessDenied comes with every 403 [real].
+// accessDenied comes with every 403 (F37).
 type accessDenied struct {
 	AuthAction, AuthPrincipalDisplayName string
 	AuthPrincipalOwnerID                 string `json:"AuthPrincipalOwnerId"`
@@ -174,8 +174,8 @@ type accessDenied struct {
 	NoPermissionType, PolicyType         string
 }
 
-// accessDeniedFor says who may not do what. A user is shown by its id, a role with its
-// session [doc].
+// accessDeniedFor says who may not do what. A user is named by its id, a role with its
+// session (F72).
 func accessDeniedFor(i *invocation) *accessDenied {
 	d := &accessDenied{
 		AuthAction: "yundun-cert:" + knownAction(i.action), AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,

@@ -20,8 +20,9 @@ type failure struct {
 	limit                  int
 }
 
-// known are the codes of the interface with their status and message: [doc] as
-// far as they are about certificates, [src] for those of the gateway.
+// known are the codes that the cloud is known to answer with (F39 to F49, F71). The
+// messages are examples: those of the cloud may be in another language (F1), and no client
+// may depend on them.
 var known = map[string]struct {
 	status  int
 	message string
@@ -70,7 +71,8 @@ var known = map[string]struct {
 	"InvalidAction.NotFound": {404, "Specified api is not found, please check your url and method."},
 	"InvalidVersion":         {400, "Specified parameter Version is not valid."},
 	"InvalidRegionId":        {400, "Specified parameter RegionId is not valid."},
-	// Of STS: the codes are [real], their status and when they come are [inf].
+	// The codes of STS were recorded (F46). Their status, and which refusal gets which
+	// code, is a guess (F78).
 	"AuthenticationFail.NoPermission":               {403, "This operation is forbidden by permission system."},
 	"AuthenticationFail.OIDCToken.AudienceNotMatch": {400, "The audience of the OIDC token does not match the OIDC provider."},
 }

@@ -16,12 +16,12 @@ import (
 // FaultKind is what goes wrong.
 type FaultKind string
 
-// The faults. Those of answers strike before the call takes effect unless
-// Fault.AfterCommit is set; where a sentence below says "after", always after.
+// The faults. A fault that replaces the answer does so before the call takes effect,
+// unless Fault.AfterCommit is set; FaultTruncated always does so afterwards.
 const (
-	// FaultFail answers with Code, Status and Message; what is left empty is what
-	// the interface knows of the code, and ServiceUnavailable without a code. A
-	// code need not be known.
+	// FaultFail answers with Code, Status and Message. The default of Code is
+	// ServiceUnavailable, and those of Status and Message are the usual ones of the
+	// code. The code need not be one that the cloud is known to have.
 	FaultFail FaultKind = "fail"
 	// FaultReset resets the connection.
 	FaultReset FaultKind = "reset"
@@ -35,7 +35,7 @@ const (
 	FaultNumericCode FaultKind = "numeric-code"
 	// FaultEmpty answers 200 without a body.
 	FaultEmpty FaultKind = "empty"
-	// FaultTruncated answers half of the JSON, after.
+	// FaultTruncated answers half of the JSON, after the call has taken effect.
 	FaultTruncated FaultKind = "truncated"
 	// FaultZeroCertID answers an upload with CertId 0.
 	FaultZeroCertID FaultKind = "zero-cert-id"
@@ -49,7 +49,7 @@ const (
 	// name. AddForeign with Hidden does so for one name for good.
 	FaultNameTaken FaultKind = "name-taken"
 	// FaultEchoSignature answers SignatureDoesNotMatch with the string to sign
-	// and the private key in it, as the gateway does [src].
+	// and the private key in it, as the gateway does (F50).
 	FaultEchoSignature FaultKind = "echo-signature"
 	// FaultListLag makes an upload show in lists only after Delay.
 	FaultListLag FaultKind = "list-lag"
@@ -89,8 +89,8 @@ func FaultKinds() []FaultKind { return slices.Concat(answers, inLists, []FaultKi
 func (k FaultKind) OfLists() bool { return slices.Contains(inLists, k) }
 
 // Fault is something that goes wrong for the calls that it matches. It meets only
-// calls that were authenticated and within the limit. Of several that replace
-// the answer, the oldest does.
+// calls that were authenticated and within the limit. Of several faults that replace
+// the answer, the one that was injected first does.
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 
@@ -110,7 +110,8 @@ type Fault struct {
 
 	// AfterCommit lets the call take effect first.
 	AfterCommit bool `json:"afterCommit,omitempty"`
-	// Code, Status, Message, TimeLeft, UserTimeLeft, Delay and Size are the kind's.
+	// The kind says which of Code, Status, Message, TimeLeft, UserTimeLeft, Delay and
+	// Size it uses, and what for.
 	Code         string        `json:"code,omitempty"`
 	Status       int           `json:"status,omitempty"`
 	Message      string        `json:"message,omitempty"`

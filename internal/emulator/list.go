@@ -12,9 +12,9 @@ import (
 )
 
 const (
-	defaultShowSize = 50  // [doc]
-	maxShowSize     = 500 // the largest that is seen in use [src]
-	// expiresSoon is how long before its end a certificate is WILLEXPIRED [inf].
+	defaultShowSize = 50  // (F19)
+	maxShowSize     = 500 // the largest that is seen in use (F19)
+	// expiresSoon is how long before its end a certificate is WILLEXPIRED: a guess (F65).
 	expiresSoon = 30 * 24 * time.Hour
 )
 
@@ -25,8 +25,8 @@ type listAnswer struct {
 	CertificateOrderList              []listEntry
 }
 
-// listEntry is an uploaded certificate in a list. Status, Algorithm, CertStartTime and
-// CertEndTime are not there [doc].
+// listEntry is an uploaded certificate in a list. Rows of uploads have no Status,
+// Algorithm, CertStartTime and CertEndTime (F20).
 type listEntry struct {
 	// CertificateID is a number, unless a fault makes it unreadable.
 	CertificateID             any `json:"CertificateId,omitempty"`
@@ -54,7 +54,7 @@ func statusOf(r *record, now time.Time) string {
 // orderStatuses belong to orders, which this cloud has none of.
 var orderStatuses = []string{"PAYED", "CHECKING", "CHECKED_FAIL", "REVOKED", "NOTACTIVATED"} //nolint:misspell // the cloud spells it so
 
-// listQuery is a list's request, read.
+// listQuery is the parsed request of a list.
 type listQuery struct {
 	statuses    []string
 	keyword     string
@@ -82,7 +82,7 @@ func (s *Server) readList(p map[string]string) (q listQuery, failed *failure) {
 	case !slices.Contains(orderStatuses, status):
 		return q, fail("InvalidParameter", "Status is invalid.")
 	}
-	// The default lists orders, which are not certificates [doc].
+	// The default lists orders, which are not certificates (F14).
 	switch p["OrderType"] {
 	case "UPLOAD", "CERT":
 		q.withUploads = true
@@ -106,8 +106,8 @@ func (s *Server) readList(p map[string]string) (q listQuery, failed *failure) {
 	return q, nil
 }
 
-// revokedUploads returns the status that a list of uploads shows that was asked for
-// revoked ones: an upload cannot be revoked, and what the cloud answers is unknown.
+// revokedUploads returns the status to list by when a client asks for revoked uploads. An
+// upload cannot be revoked, and what the cloud answers is unknown (F17).
 func (s *Server) revokedUploads() (status string, failed *failure) {
 	switch s.options.RevokedUploads {
 	case RevokedIgnored:
@@ -127,7 +127,7 @@ func (q listQuery) selects(r *record, now time.Time) bool {
 	return !q.nothing && strings.Contains(r.searched, q.keyword) && slices.Contains(q.statuses, statusOf(r, now))
 }
 
-// list is ListUserCertificateOrder. The newest come first [inf].
+// list is ListUserCertificateOrder. The newest come first, which is a guess (F65).
 func (s *Server) list(i *invocation) (any, *failure) {
 	q, failed := s.readList(i.parameters)
 	if failed != nil {

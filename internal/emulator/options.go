@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// The sites of CAS. Certificates live per site, not per region [doc].
+// The sites of CAS. A certificate lives at one of the two, whichever region uses it (F31).
 const (
 	// SiteChina is the site behind cas.aliyuncs.com.
 	SiteChina = "cn-hangzhou"
@@ -27,8 +27,8 @@ type Options struct {
 	Accounts []Account
 
 	// UploadLimit, ListLimit, DeleteLimit and DetailLimit bound the calls of one
-	// account, site and action in any second, half open. 0 is the documented
-	// limit (100, 10, 100, 100), negative is none.
+	// account, site and action in any half-open second. 0 stands for 100, 10, 100 and
+	// 100, which are the documented limits (F28); negative is none.
 	UploadLimit, ListLimit, DeleteLimit, DetailLimit int
 
 	// LatencyBefore passes before a call is authenticated, counted and
@@ -61,30 +61,32 @@ type Options struct {
 // answers.
 type Unknowns struct {
 	// NamesSharedAcrossSites makes a name unique in an account over both sites.
-	// By default each site has its own.
+	// By default each site has its own names (F60).
 	NamesSharedAcrossSites bool
-	// NamesCaseSensitive lets names stand side by side that differ only in case.
-	// By default they collide.
+	// NamesCaseSensitive lets an account hold names that differ only in case. By
+	// default they collide (F59).
 	NamesCaseSensitive bool
-	// NameHeldAfterDelete keeps the name of a deleted certificate taken. By
-	// default it is free at once; negative is for ever.
+	// NameHeldAfterDelete keeps the name of a deleted certificate taken for that long;
+	// negative is for ever. By default it is free at once, as was recorded (F22).
 	NameHeldAfterDelete time.Duration
 	// CountThrottled makes throttled calls count against the limit too, so that
 	// a client that does not slow down is never served. By default only calls
-	// that were let through count.
+	// that were let through count (F75).
 	CountThrottled bool
-	// LimitsSharedAcrossSites counts the calls of both sites together.
+	// LimitsSharedAcrossSites counts the calls of both sites together. By default each
+	// site has limits of its own (F75).
 	LimitsSharedAcrossSites bool
-	// AcceptPKCS8EC accepts elliptic-curve keys as PKCS#8. By default they have
-	// to be SEC1, the form known to be accepted [src].
+	// AcceptPKCS8EC accepts elliptic-curve keys as PKCS#8, which is unconfirmed (F12).
+	// By default they have to be SEC1, which is known to be accepted (F10).
 	AcceptPKCS8EC bool
-	// NoDigests leaves Sha2 and Fingerprint empty in every list.
+	// NoDigests leaves Sha2 and Fingerprint empty in every list. By default they are
+	// always there (F61).
 	NoDigests bool
 	// KeywordWithoutWildcards lets a Keyword that holds * find nothing. By default it
-	// finds the domains that hold it as well.
+	// finds the domains that it is a part of, like any other (F74).
 	KeywordWithoutWildcards bool
 	// RevokedUploads is the answer to a list of uploads with the status REVOKED,
-	// which is documented for orders alone. By default it is empty.
+	// which is documented for orders alone (F17). By default it is empty.
 	RevokedUploads RevokedAnswer
 	// RevokedUploadsCode is the error code of RevokedRefused, InvalidParameter when
 	// empty.
@@ -107,8 +109,8 @@ const (
 type Account struct {
 	// ID is the account's id, decimal digits in the cloud.
 	ID string
-	// AccessKeyID and AccessKeySecret sign calls. A key without an id does not
-	// exist: such an account is entered by its roles only.
+	// AccessKeyID and AccessKeySecret sign calls. If the id is empty there is no key:
+	// only roles give access to the account.
 	AccessKeyID     string
 	AccessKeySecret Secret
 	// Roles are the roles of the account that pods can assume (RRSA).
@@ -121,7 +123,7 @@ type Role struct {
 	RoleARN string
 	// OIDCProviderARN is acs:ram::<account>:oidc-provider/<name>.
 	OIDCProviderARN string
-	// Token is the one token that is accepted; empty accepts any that is not.
+	// Token is the one OIDC token that is accepted. If it is empty, every token is.
 	Token Secret
 }
 

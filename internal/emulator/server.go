@@ -129,7 +129,7 @@ func (s *Server) Handler(site string) http.Handler {
 // action is one call of the interface.
 type action struct {
 	version string
-	// unsigned calls carry their own proof.
+	// unsigned calls carry a token in place of a signature.
 	unsigned bool
 	limit    func(Options) int
 	run      func(*Server, *invocation) (any, *failure)
@@ -137,14 +137,14 @@ type action struct {
 	parameters []string
 }
 
-// commonParameters may come with every call [exp].
+// commonParameters may come with every call (F70).
 var commonParameters = []string{
 	"Action", "Version", "Format", "AccessKeyId", "Signature", "SignatureMethod", "SignatureVersion", "SignatureType",
 	"SignatureNonce", "Timestamp", "RegionId", "SecurityToken",
 }
 
-// knows reports whether a call may carry a parameter. The cloud may ignore others; here
-// they are refused, so that a misspelt one does not go unnoticed [inf].
+// knows reports whether a call may carry a parameter. The cloud may ignore others (F76);
+// here they are refused, so that a misspelt one does not go unnoticed.
 func (a action) knows(parameter string) bool {
 	return slices.Contains(commonParameters, parameter) || slices.Contains(a.parameters, parameter) ||
 		strings.HasPrefix(parameter, "Tags.") && slices.Contains(a.parameters, "Tags")
@@ -165,11 +165,12 @@ func limit(configured, documented int) int {
 func noLimit(Options) int       { return -1 }
 func detailLimit(o Options) int { return limit(o.DetailLimit, 100) }
 
-// actions holds the limits that the documentation gives per second [doc].
+// actions are the calls of the interface, with the documented limits per second (F28).
+// That of GetCertificateDetail is a guess.
 var actions = map[string]action{
 	"UploadUserCertificate": {
 		version: casVersion, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload,
-		// ClientToken makes nothing idempotent [real].
+		// ClientToken makes nothing idempotent (F6), so it is taken and ignored.
 		parameters: []string{
 			"Name", "Cert", "Key", "EncryptCert", "EncryptPrivateKey", "SignCert", "SignPrivateKey",
 			"ResourceGroupId", "Tags", "ClientToken",
@@ -208,10 +209,10 @@ type invocation struct {
 	entry                *Call
 }
 
-// account is the one that is called.
+// account returns the account whose key signed the call.
 func (i *invocation) account() *account { return i.principal.account }
 
-// shelf holds the certificates that the call is about.
+// shelf returns the certificates of that account at the site that was called.
 func (i *invocation) shelf() *shelf { return i.account().shelves[i.site] }
 
 // answer carries out one call up to its answer.
@@ -248,7 +249,7 @@ func (s *Server) accept(i *invocation) (action, *failure) {
 		return a, fail("InvalidAction.NotFound")
 	case p["Version"] != a.version:
 		return a, fail("InvalidVersion")
-	// The gateway's default is XML; this one speaks JSON alone.
+	// The default of the gateway is XML; the emulator answers in JSON alone.
 	case !strings.EqualFold(p["Format"], "JSON"):
 		return a, fail("InvalidParameter", "Only Format=JSON is served here.")
 	}
@@ -261,7 +262,8 @@ func (s *Server) accept(i *invocation) (action, *failure) {
 	}
 	i.principal = who
 	s.note(i.entry, func(c *Call) { c.Account = who.account.id })
-	// Certificates live per site: a call of another region is at the wrong door.
+	// A call whose region is not that of the site is refused, which is a guess (F76):
+	// a client that mixes up the two would find no certificate of its own here (F9).
 	if a.version == casVersion && p["RegionId"] != i.site {
 		return a, fail("InvalidRegionId")
 	}

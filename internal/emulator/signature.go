@@ -15,14 +15,14 @@ import (
 )
 
 const (
-	// clockTolerance is how far a timestamp may be off, in both directions [doc].
+	// clockTolerance is how far a timestamp may be off, in both directions (F47).
 	clockTolerance = 15 * time.Minute
 	// timestampLayout is ISO 8601 in UTC.
 	timestampLayout = "2006-01-02T15:04:05Z"
 )
 
 // stringToSign is what signature version 1 signs: all parameters but Signature,
-// empty ones included, sorted by name and percent-encoded twice [doc].
+// empty ones included, sorted by name and percent-encoded twice (F51).
 func stringToSign(method string, parameters map[string]string) string {
 	var canonical strings.Builder
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
@@ -98,7 +98,7 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	if !hmac.Equal([]byte(sign(key.secret.open(), text)), []byte(p["Signature"])) {
 		return principal{}, echoing("SignatureDoesNotMatch", text)
 	}
-	// Last: a nonce is used up by a signed call alone.
+	// The nonce is looked at last, so that only a correctly signed call uses it up.
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.nonces.take(p["AccessKeyId"]+" "+p["SignatureNonce"], now) {
@@ -107,8 +107,8 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	return principal{account: key.account, key: key}, nil
 }
 
-// echoing returns an error with the string to sign and all it holds, a private key
-// included, as the gateway does [src]: clients have to cut it off.
+// echoing returns an error whose message repeats the string to sign with all that it
+// holds, private keys included, as the gateway does (F50). Clients have to cut it off.
 func echoing(code, text string) *failure {
 	f := fail(code)
 	f.message += " server string to sign is:" + text

@@ -24,8 +24,8 @@ type Certificate struct {
 	CommonName string `json:"commonName"`
 	// SANs are names and addresses.
 	SANs []string `json:"sans,omitempty"`
-	// SHA256 and SHA1 are digests of the leaf's DER in upper-case hex; of an SM
-	// pair, of the certificate that signs [inf].
+	// SHA256 and SHA1 are digests of the leaf's DER in upper-case hex (F21). Of an SM
+	// pair they describe the signing certificate, which is a guess (F61).
 	SHA256 string `json:"sha256"`
 	SHA1   string `json:"sha1"`
 	// SerialNumber is lower-case hex, padded with zeros.
@@ -51,10 +51,11 @@ type Certificate struct {
 // record is a certificate as it is kept. Nothing parsed is kept.
 type record struct {
 	Certificate
-	// otherSHA256 and otherSHA1 are those of the encryption certificate.
+	// otherSHA256 and otherSHA1 are the digests of the encryption certificate of an SM
+	// pair.
 	otherSHA256, otherSHA1 string
-	// searched is what Keyword matches, in lower case: domains and the resource
-	// id, fuzzily; names are not searched [doc].
+	// searched is what Keyword has to be a part of, in lower case: the domains and the
+	// resource id, but not the name (F18).
 	searched string
 	material material
 }
@@ -106,8 +107,8 @@ func (h *shelf) insert(r *record) {
 	h.records = slices.Insert(h.records, at, r)
 }
 
-// store makes a certificate of a record: ids, times, the name. The caller holds
-// the lock and has seen that the name is free.
+// store gives a record its ids and time of upload, takes its name, and keeps it. The
+// caller holds the lock and has seen that the name is free.
 func (s *Server) store(a *account, r *record, now time.Time) {
 	s.uploads++
 	r.CertID, r.ResourceID = s.newCertID(r.Site), resourceID(s.options.Seed, s.uploads)
@@ -136,8 +137,8 @@ func (s *Server) remove(a *account, site string, id int64, now time.Time) bool {
 	return true
 }
 
-// firstIDs are the CertIds before the first, by site: about those of September 2026
-// [real].
+// firstIDs returns the last CertIds that were given before the emulator began, by site:
+// about those of September 2026 (F73).
 func firstIDs(same bool) map[string]int64 {
 	first := map[string]int64{SiteChina: 27_100_000, SiteInternational: 585_000}
 	if same {
@@ -146,8 +147,8 @@ func firstIDs(same bool) map[string]int64 {
 	return first
 }
 
-// newCertID returns the next id of a site: each site counts for itself, all accounts
-// together, without gaps [real].
+// newCertID returns the next id of a site. Each site counts for itself (F9) and without
+// gaps (F8), over all accounts.
 func (s *Server) newCertID(site string) int64 {
 	s.lastIDs[site]++
 	return s.lastIDs[site]
@@ -189,10 +190,11 @@ func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
 	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
 }
 
-// SetInUse lets another product use a certificate: calls that delete it are refused with
-// a code, which need not be known, for instance InvalidStatus.DeleteProtection. An empty
-// code ends that. It reports whether the certificate was there. Whether the cloud refuses
-// such calls, and with which code, is unknown; by default nothing is in use.
+// SetInUse marks a certificate as used by another product: calls that delete it are
+// refused with the code, for instance InvalidStatus.DeleteProtection or one that nobody
+// knows. An empty code ends that. It reports whether the certificate was there. Whether
+// the cloud refuses such calls, and with which code, is unknown (F62); by default nothing
+// is in use.
 func (s *Server) SetInUse(accountID, site string, certID int64, code string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -212,8 +214,8 @@ const maxForeignName = 63
 
 // Foreign is a certificate that somebody else put into the account.
 type Foreign struct {
-	// Name may hold any characters, up to 63: what others call their certificates is
-	// stored as it is [real].
+	// Name may hold any characters, up to 63: the cloud stores names of others with
+	// characters that its pages do not list (F2).
 	Name string `json:"name"`
 	// PEM is the certificate, leaf first; it may have expired. It need not be
 	// TLS: an SM2 certificate is taken too.

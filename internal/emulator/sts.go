@@ -14,12 +14,12 @@ import (
 	"time"
 )
 
-// Bounds of a session in seconds [doc].
+// How long a session may be, in seconds (F36).
 const (
 	minSession, defaultSession, maxSession = 900, 3600, 43200
 )
 
-// identityAnswer is the answer of GetCallerIdentity [doc].
+// identityAnswer is the answer of GetCallerIdentity (F68).
 type identityAnswer struct {
 	RequestID    string `json:"RequestId"`
 	IdentityType string
@@ -33,7 +33,7 @@ type identityAnswer struct {
 // userID is the RAM user behind every access key.
 const userID = "200000000000000001"
 
-// callerIdentity is GetCallerIdentity, which needs no permission [doc].
+// callerIdentity is GetCallerIdentity, which needs no permission (F34).
 func (s *Server) callerIdentity(i *invocation) (any, *failure) {
 	id, key := i.account().id, i.principal.key
 	answer := identityAnswer{RequestID: i.requestID, AccountID: id}
@@ -58,7 +58,7 @@ func roleName(arn string) string {
 	return name
 }
 
-// assumeAnswer is the answer of AssumeRoleWithOIDC [doc].
+// assumeAnswer is the answer of AssumeRoleWithOIDC (F69).
 type assumeAnswer struct {
 	RequestID       string `json:"RequestId"`
 	AssumedRoleUser struct {
@@ -93,7 +93,8 @@ func (s *Server) assumeRoleWithOIDC(i *invocation) (any, *failure) {
 			return nil, fail("InvalidParameter", "DurationSeconds is invalid.")
 		}
 	}
-	// An unknown role is not told apart from one that trusts another provider [inf].
+	// One code serves for an unknown role and for one that trusts another provider,
+	// which is a guess (F78).
 	role, ok := s.roles[p["RoleArn"]]
 	if !ok || role.OIDCProviderARN != p["OIDCProviderArn"] {
 		return nil, fail("AuthenticationFail.NoPermission")
@@ -117,8 +118,8 @@ func (s *Server) assumeRoleWithOIDC(i *invocation) (any, *failure) {
 	return answer, nil
 }
 
-// addSession enters the key of a session, and forgets those that expired long
-// ago; until then they are told that they expired.
+// addSession enters the key of a session, and forgets those that expired more than a
+// day ago. Until then a call with one is answered InvalidSecurityToken.Expired.
 func (s *Server) addSession(i *invocation, key *accessKey) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,12 +14,12 @@ import (
 )
 
 const (
-	maxTags     = 20  // [inf]
-	maxTagKey   = 128 // characters [inf]
-	maxTagValue = 128 // characters [inf]
+	maxTags     = 20  // (F7)
+	maxTagKey   = 128 // characters; lenient, as the one page that bounds keys says 64 (F7)
+	maxTagValue = 128 // characters; a guess (F7)
 )
 
-// uploadAnswer is the answer of UploadUserCertificate [doc].
+// uploadAnswer is the answer of UploadUserCertificate (F67).
 type uploadAnswer struct {
 	CertID     int64  `json:"CertId"`
 	RequestID  string `json:"RequestId"`
@@ -63,7 +63,7 @@ func (s *Server) readUpload(p map[string]string) (*record, *failure) {
 		return nil, failed
 	}
 	read := s.readTLS
-	// The SM parameters are ignored when both of the others are set [doc].
+	// The SM parameters are ignored when both of the others are set (F5).
 	if p["Cert"] == "" || p["Key"] == "" {
 		read = s.readSM
 	}
@@ -112,8 +112,8 @@ func (s *Server) readSM(p map[string]string) (*record, *failure) {
 	return r, nil
 }
 
-// readHalf verifies one certificate of an SM pair: of SM2, valid, with its key,
-// and for its purpose [inf].
+// readHalf verifies one certificate of an SM pair: that it is of SM2, valid, and belongs
+// to its key, and, which is a guess (F77), that its key usages fit its purpose.
 func readHalf(certificate, key string, purposes x509.KeyUsage, now time.Time) (*smx509.Certificate, *failure) {
 	leaf, failed := readPair(certificate, key, readSMKey, true, now)
 	if failed != nil {
@@ -125,7 +125,8 @@ func readHalf(certificate, key string, purposes x509.KeyUsage, now time.Time) (*
 	return leaf, nil
 }
 
-// readTags reads Tags.N.Key and Tags.N.Value, N from 1 without gaps [inf].
+// readTags reads Tags.N.Key and Tags.N.Value, N from 1 (F7). That gaps are refused is a
+// guess.
 func readTags(p map[string]string) (map[string]string, *failure) {
 	tags, seen := map[string]string{}, 0
 	for name := range p {
