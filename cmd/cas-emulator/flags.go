@@ -106,7 +106,7 @@ func (c *config) complete(rest []string) error {
 		return errors.New("--tls-cert-file and --tls-key-file belong together")
 	}
 	o := &c.options
-	// In the options 0 stands for the default; here it would be a limit of none.
+	// Options take 0 for the default, but a user who sets a flag to 0 would mean that nothing passes.
 	for _, limit := range []int{o.UploadLimit, o.ListLimit, o.DeleteLimit, o.DetailLimit, o.JournalSize} {
 		if limit == 0 {
 			return errors.New("a limit of 0 lets nothing pass: use a positive number, or a negative one for no limit")

@@ -60,7 +60,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	return serve(ctx, cloud, doors)
 }
 
-// door is one address and what is behind it.
+// door is a server and the address that it listens on.
 type door struct {
 	name, scheme string
 	listener     net.Listener
@@ -105,10 +105,10 @@ func openDoor(name, address string, handler http.Handler, security *tls.Config) 
 	}
 	d := &door{name: name, scheme: "http", listener: listener, server: &http.Server{
 		Handler: handler,
-		// A server completes its own.
+		// A clone, because a server adds to its configuration.
 		TLSConfig:         security.Clone(),
 		ReadHeaderTimeout: 10 * time.Second,
-		// Of net/http: its lines hold addresses and no requests.
+		// net/http logs broken handshakes and connections of clients, which say nothing here.
 		ErrorLog: log.New(io.Discard, "", 0),
 	}}
 	if security != nil {

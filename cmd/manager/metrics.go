@@ -22,14 +22,14 @@ import (
 const (
 	// reviewTimeout bounds what the API server takes to judge one request.
 	reviewTimeout = 10 * time.Second
-	// maxReviews is how many requests are judged at the same time: who has no right
-	// to the metrics must not be able to flood the API server through us.
+	// maxReviews is how many requests are judged at the same time: a client without a
+	// right to the metrics must not be able to flood the API server through the operator.
 	maxReviews = 4
 )
 
-// guard lets through who shows a token that the API server knows and who may get
-// the path. It does what controller-runtime's filter does by the library of the API
-// server itself, which is a third of the binary and 10 MiB of memory.
+// guard lets a request through if the API server accepts its token and the user of the
+// token may get the path. The filter of controller-runtime does the same, but with the
+// library of the API server, which would be a third of the binary and 10 MiB of memory.
 type guard struct {
 	tokens  authenticationclient.TokenReviewInterface
 	access  authorizationclient.SubjectAccessReviewInterface
@@ -71,7 +71,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	http.Error(w, http.StatusText(status), status)
 }
 
-// judge returns 200 for who may pass, and else the status to answer with.
+// judge returns 200 for a request that may pass, and otherwise the status to answer with.
 func (g *guard) judge(r *http.Request) (int, error) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") || token == "" {

@@ -31,8 +31,8 @@ const (
 	// a ServiceAccount takes 1 to 2 KiB.
 	maxHeader     = 8 << 10
 	headerTimeout = 2 * time.Second
-	// answerTimeout bounds an answer: metrics are some hundred kilobytes, for whose reader
-	// the API server is asked first.
+	// answerTimeout bounds an answer: for metrics the API server is asked about the reader
+	// first, and then some hundred kilobytes are sent.
 	answerTimeout = 30 * time.Second
 	idleTimeout   = 2 * time.Minute // longer than the usual interval of scrapes
 )
@@ -65,16 +65,17 @@ func addServers(mgr ctrl.Manager, kube *rest.Config, s *settings) error {
 	return addServer(mgr, "metrics", s.metricsAddress, served, certificates)
 }
 
-// addCheck serves a check at a path, and alone at the path of its name below that.
+// addCheck serves a check at a path, and below it at the name of the check, as the servers
+// of controller-runtime do.
 func addCheck(mux *http.ServeMux, path, name string, check healthz.Checker) {
 	handler := http.StripPrefix(path, &healthz.Handler{Checks: map[string]healthz.Checker{name: check}})
 	mux.Handle(path, handler)
 	mux.Handle(path+"/", handler)
 }
 
-// addServer adds a server at an address, over TLS where there is a configuration of it. The
-// address is taken at once, so that one that is in use is an error of the start. The address
-// 0 stands for no server.
+// addServer adds a server at an address, over TLS if certificates is not nil. It listens at
+// once, so that an address that is in use is an error at the start. The address 0 stands for
+// no server.
 func addServer(mgr ctrl.Manager, name, address string, handler http.Handler, certificates *tls.Config) error {
 	if address == "0" {
 		return nil
@@ -91,7 +92,7 @@ func addServer(mgr ctrl.Manager, name, address string, handler http.Handler, cer
 	})
 }
 
-// newServer makes a server that strangers cannot make large.
+// newServer makes a server of which strangers cannot exhaust the memory.
 func newServer(handler http.Handler, log logr.Logger) *http.Server {
 	protocols := &http.Protocols{}
 	protocols.SetHTTP1(true) // HTTP/2 would carry many requests on a connection
@@ -108,9 +109,9 @@ func newServer(handler http.Handler, log logr.Logger) *http.Server {
 	}
 }
 
-// connections are the open ones of a server, the oldest first. Where there are too many, the
-// oldest is closed rather than the newest refused: a probe that comes while strangers hold
-// all connections is answered, and who was closed while honest connects again.
+// connections are the open connections of a server, the oldest first. If there are too many,
+// the oldest is closed rather than the newest refused: a probe is answered even while
+// strangers hold all connections, and an honest client that was cut off connects again.
 type connections struct {
 	mu   sync.Mutex
 	open []net.Conn
@@ -138,7 +139,7 @@ func (c *connections) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// closeNow closes a connection without the good-bye of TLS, which may wait for seconds.
+// closeNow closes a connection without the closing alert of TLS, which may wait for seconds.
 func closeNow(conn net.Conn) {
 	if secure, ok := conn.(*tls.Conn); ok {
 		conn = secure.NetConn()
