@@ -1,0 +1,225 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package protocol
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// The reasons for which an object waits that are no answer of the cloud and no verdict on a
+// Secret. Their texts are for people: they name the object, the field or the id, and a fix.
+
+// SuspendedError ends a reconcile of a suspended object.
+type SuspendedError struct {
+	// Moved reports whether the Secret is no longer the version that the status speaks of.
+	Moved bool
+}
+
+func (e *SuspendedError) Error() string {
+	if e.Moved {
+		return "suspended by spec.suspend; the Secret has changed since it was last handled"
+	}
+	return "suspended by spec.suspend"
+}
+
+// NameTakenError says that a name of the object is taken, and that the list does not show by
+// what.
+type NameTakenError struct {
+	Name  string
+	Since time.Time
+	// Unlisted reports whether a complete list that began since then does not show the
+	// certificate.
+	Unlisted bool
+	// Unreadable is how many entries of that list cannot be read.
+	Unreadable int
+	// Exhausted reports whether every name that could stand in is held likewise.
+	Exhausted bool
+}
+
+func (e *NameTakenError) Error() string {
+	since := stamp(e.Since)
+	switch {
+	case e.Unreadable > 0:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, and the list does not show its certificate; "+
+			"%d entries of the list cannot be read and may be it: nothing is uploaded until they can", e.Name, since, e.Unreadable)
+	case e.Exhausted:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, as are the %d names before it, and the list shows none of them; "+
+			"check that the credentials may list every resource group (yundun-cert:ListUserCertificateOrder on resource *)", e.Name, since, MaxNames-1)
+	case e.Unlisted:
+		return fmt.Sprintf("name %q is taken in the cloud since %s, but the complete list does not show its certificate; "+
+			"unless it appears, the content is uploaded under another prefix after %s", e.Name, since, stamp(e.Since.Add(LagLimit)))
+	}
+	return fmt.Sprintf("name %q is taken in the cloud but not listed yet; waiting for the list since %s", e.Name, since)
+}
+
+// NameConflictError says that a name of the object is held by another certificate.
+type NameConflictError struct {
+	Name   string
+	CertID int64
+}
+
+func (e *NameConflictError) Error() string {
+	return fmt.Sprintf("name %q is held by certificate %d, which is not the certificate of the Secret; delete it in the console, or change the Secret",
+		e.Name, e.CertID)
+}
+
+// VersionRateError says that the object uploaded too many versions in the last hour.
+type VersionRateError struct {
+	Limit int
+	Until time.Time
+}
+
+func (e *VersionRateError) Error() string {
+	return fmt.Sprintf("%d versions were uploaded within an hour, the limit of --max-versions-per-hour; "+
+		"the next one waits until %s; look for what rewrites the Secret so often", e.Limit, stamp(e.Until))
+}
+
+// RecreationError says that a certificate vanishes from the cloud again and again.
+type RecreationError struct {
+	CertID int64
+	Count  int
+	Until  time.Time
+}
+
+func (e *RecreationError) Error() string {
+	return fmt.Sprintf("certificate %d is gone from the cloud, after %d were uploaded again within an hour; "+
+		"the next upload waits until %s; look for what deletes them", e.CertID, e.Count, stamp(e.Until))
+}
+
+// MovesError says that the object started anew too often.
+type MovesError struct {
+	Count int
+	Until time.Time
+}
+
+func (e *MovesError) Error() string {
+	return fmt.Sprintf("account, region or identity of the object changed %d times within an hour; the status is left as it is until %s; "+
+		"look for a second operator that watches the same namespace with another --cluster-id, --region or account, or for what edits the object",
+		e.Count, stamp(e.Until))
+}
+
+// SettlingError says that uploads may still be in flight, or not be listed yet.
+type SettlingError struct{ Until time.Time }
+
+func (e *SettlingError) Error() string {
+	return "being deleted; waiting for uploads in flight until " + stamp(e.Until)
+}
+
+// UntouchedError says why a deletion leaves certificates in the cloud.
+type UntouchedError struct{ Why string }
+
+func (e *UntouchedError) Error() string { return e.Why }
+
+// UnprovenError says why a certificate cannot be proven to be the object's.
+type UnprovenError struct{ Problem string }
+
+func (e *UnprovenError) Error() string { return e.Problem }
+
+// CurrentMissingError says that a list does not show the current version: without it, no
+// superseded one is deleted.
+type CurrentMissingError struct {
+	CertID int64
+	Name   string
+}
+
+func (e *CurrentMissingError) Error() string {
+	return fmt.Sprintf("the cloud does not list the current certificate %s, and they may be all that is left; "+
+		"the next look for drift uploads it again, and a new value of the annotation %s does so now", NameAndID(e.Name, e.CertID), v1alpha1.AnnotationResync)
+}
+
+// UnreadableError says that a list holds entries of which it is unknown whose they are.
+type UnreadableError struct{ Count int }
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("%d entries of the account's list cannot be read, and may be certificates of this object; look for them in the console", e.Count)
+}
+
+// SharedError says that a newer version under the identity of the object was not uploaded by
+// this process.
+type SharedError struct {
+	CertID int64
+	Name   string
+	// Appeared reports whether it came while this process was running.
+	Appeared bool
+}
+
+func (e *SharedError) Error() string {
+	if e.Appeared {
+		return fmt.Sprintf("certificate %s is newer and was not uploaded by this operator: another cluster seems to use the same cluster id; "+
+			"nothing of this object is deleted until that ends; give each cluster its own --cluster-id", NameAndID(e.Name, e.CertID))
+	}
+	return fmt.Sprintf("certificate %s is newer than the current one, and it is unknown who uploaded it: the status may have been restored from a backup, "+
+		"or another cluster uses the same cluster id; nothing of this object is deleted until it is renewed the next time", NameAndID(e.Name, e.CertID))
+}
+
+// Undeleted is a certificate that could not be deleted, and why.
+type Undeleted struct {
+	CertID int64
+	Name   string
+	Err    error
+	// Refusal reports whether waiting may never help.
+	Refusal bool
+}
+
+// RemainingError says which certificates could not be deleted although all others were.
+type RemainingError struct{ Left []Undeleted }
+
+// Error names the certificates, those of one reason together.
+func (e *RemainingError) Error() string {
+	var reasons []string
+	named := map[string][]string{}
+	for _, u := range e.Left {
+		reason := u.Err.Error()
+		if named[reason] == nil {
+			reasons = append(reasons, reason)
+		}
+		named[reason] = append(named[reason], NameAndID(u.Name, u.CertID))
+	}
+	var parts []string
+	for _, reason := range reasons {
+		parts = append(parts, Few(named[reason], 0)+": "+reason)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Unwrap returns why each of them stays.
+func (e *RemainingError) Unwrap() []error {
+	var all []error
+	for _, u := range e.Left {
+		all = append(all, u.Err)
+	}
+	return all
+}
+
+// NameAndID is how a certificate is named to a person.
+func NameAndID(name string, certID int64) string { return fmt.Sprintf("%s (%d)", name, certID) }
+
+// Few joins the first few names, and counts the others and those that are not known by name.
+func Few(names []string, more int) string {
+	const shown = 5
+	if hidden := len(names) - shown; hidden > 0 {
+		names, more = names[:shown:shown], more+hidden
+	}
+	if more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
+
+// IsLasting reports whether waiting may never help: somebody has to look at a certificate, or
+// at another operator.
+func IsLasting(err error) bool {
+	_, shared := errors.AsType[*SharedError](err)
+	_, unproven := errors.AsType[*UnprovenError](err)
+	_, missing := errors.AsType[*CurrentMissingError](err)
+	_, unreadable := errors.AsType[*UnreadableError](err)
+	return shared || unproven || missing || unreadable
+}
