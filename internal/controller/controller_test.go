@@ -4,7 +4,6 @@
 package controller
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -24,6 +23,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -49,8 +49,12 @@ func synced() (*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata) {
 }
 
 func testReconciler() *Reconciler {
+	cloud, err := cas.New(cas.Config{}) // calls nobody
+	if err != nil {
+		panic(err)
+	}
 	return &Reconciler{
-		Accounts: &Accounts{}, Options: Options{ClusterID: "c", Region: "cn-hangzhou", MaxVersionsPerHour: 3},
+		Accounts: &Accounts{Cloud: cloud}, Options: Options{ClusterID: "c", Region: "cn-hangzhou", MaxVersionsPerHour: 3},
 		Clock: testingclock.NewFakePassiveClock(now), Recorder: events.NewFakeRecorder(10),
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
@@ -198,15 +202,22 @@ func TestNothingToDo(t *testing.T) {
 			t.Parallel()
 			object, secret := synced()
 			tc.change(object, secret)
-			if got := testReconciler().settled(object, secret); got != tc.want {
-				t.Errorf("settled is %t, want %t", got, tc.want)
+			if got := rests(testReconciler(), object, secret); got != tc.want {
+				t.Errorf("at rest is %t, want %t", got, tc.want)
 			}
 		})
 	}
 	object, _ := synced()
-	if testReconciler().settled(object, nil) {
-		t.Error("an object without its Secret is settled")
+	if rests(testReconciler(), object, nil) {
+		t.Error("an object without its Secret is at rest")
 	}
+}
+
+// rests reports whether nothing is to be done for an object, by what the cache shows.
+func rests(r *Reconciler, object *v1alpha1.CloudCertificate, secret *metav1.PartialObjectMetadata) bool {
+	p := &pass{Reconciler: r, before: object, next: object, seen: secret, elsewhere: r.Accounts.elsewhere(object, r.site(object))}
+	_, nothing := protocol.Decide(p.observe()).(protocol.Nothing)
+	return nothing
 }
 
 func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
@@ -276,14 +287,14 @@ func testInventory(t *testing.T) *cas.Inventory {
 func TestAnotherPlaceStartsAnew(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		to   place
+		to   protocol.Place
 		anew bool
 	}{
-		"the same account and site":                 {place{"1", "cn-hangzhou"}, false},
-		"an account that could not be learned":      {place{"", "cn-hangzhou"}, false},
-		"another account":                           {place{"2", "cn-hangzhou"}, true},
-		"another site":                              {place{"1", "ap-southeast-1"}, true},
-		"another site, the account was not learned": {place{"", "ap-southeast-1"}, true},
+		"the same account and site":                 {protocol.Place{Account: "1", Region: "cn-hangzhou"}, false},
+		"an account that could not be learned":      {protocol.Place{Account: "", Region: "cn-hangzhou"}, false},
+		"another account":                           {protocol.Place{Account: "2", Region: "cn-hangzhou"}, true},
+		"another site":                              {protocol.Place{Account: "1", Region: "ap-southeast-1"}, true},
+		"another site, the account was not learned": {protocol.Place{Account: "", Region: "ap-southeast-1"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -302,7 +313,7 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 				}
 				return
 			}
-			if object.Status.CertID != 0 || len(object.Status.History) != 0 || object.Status.SecretUID != "" || object.Status.Region != tc.to.site {
+			if object.Status.CertID != 0 || len(object.Status.History) != 0 || object.Status.SecretUID != "" || object.Status.Region != tc.to.Region {
 				t.Errorf("status %+v still speaks of the old place", object.Status)
 			}
 			if said := <-recorded; !strings.Contains(said, "LeftBehind") || !strings.Contains(said, "old_one (5)") || !strings.Contains(said, before.Status.Name+" (7)") {
@@ -312,51 +323,12 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 	}
 }
 
-func TestDigestCanOnlyRefute(t *testing.T) {
+// What is refused for a rate waits for it, and does not touch Ready.
+func TestTooManyVersionsWait(t *testing.T) {
 	t.Parallel()
-	tls := &bundle.Bundle{Type: bundle.TLS, LeafSHA256: [32]byte{0xAB, 1}}
-	sm := &bundle.Bundle{Type: bundle.SM, LeafSHA256: [32]byte{0xAB, 1}, EncryptLeafSHA256: [32]byte{0xCD, 2}}
-	zeros := strings.Repeat("0", 60)
-	for name, tc := range map[string]struct {
-		listed  string
-		content *bundle.Bundle
-		want    bool
-	}{
-		"absent":                         {"", tls, false},
-		"too short to be one":            {"AB01", tls, false},
-		"not hex":                        {strings.Repeat("x", 64), tls, false},
-		"equal, in upper case":           {"AB01" + zeros, tls, false},
-		"another one":                    {"AC01" + zeros, tls, true},
-		"of the encryption certificate":  {"cd02" + zeros, sm, false},
-		"of the sign certificate":        {"ab01" + zeros, sm, false},
-		"of neither of the two":          {"ee02" + zeros, sm, true},
-		"of an encryption part in a TLS": {zeros + "0000", tls, true},
-	} {
-		if got := refuted(tc.listed, tc.content); got != tc.want {
-			t.Errorf("%s: refuted is %t, want %t", name, got, tc.want)
-		}
-	}
-}
-
-func TestVersionRateIsCountedFromStatus(t *testing.T) {
-	t.Parallel()
-	r := testReconciler() // 3 an hour
-	at := func(minutesAgo int) metav1.Time {
-		return metav1.NewTime(now.Add(-time.Duration(minutesAgo) * time.Minute))
-	}
+	r := testReconciler()
 	object, _ := synced()
-	object.Status.LastUploadTime = at(1)
-	object.Status.History = []v1alpha1.CertificateVersion{{UploadTime: at(20)}, {UploadTime: at(61)}, {}}
-	if err := r.versionRate(object); err != nil {
-		t.Errorf("2 versions within the hour: %v", err)
-	}
-	object.Status.History[1].UploadTime = at(50)
-	err := r.versionRate(object)
-	over, ok := errors.AsType[*versionRateError](err)
-	if !ok || !over.until.Equal(now.Add(10*time.Minute)) {
-		t.Fatalf("3 versions within the hour: %v, want a wait of 10 minutes", err)
-	}
-	out := r.judge(object, err)
+	out := r.judge(object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
 	if out.requeueAfter != 10*time.Minute+time.Second || out.ready != "" || out.reason != v1alpha1.ReasonThrottled || out.quiet {
 		t.Errorf("outcome %+v", out)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 const (
@@ -37,14 +38,14 @@ const (
 // driftPlace is a place whose list is swept for all objects there. Objects whose
 // account could not be learned share one if they share their credentials.
 type driftPlace struct {
-	place
+	protocol.Place
 	credentials types.NamespacedName
 }
 
 // driftPlaceOf is where an object's status says that it has something.
 func driftPlaceOf(o *v1alpha1.CloudCertificate) driftPlace {
-	p := driftPlace{place: placeOf(o)}
-	if p.account == "" && o.Spec.CredentialsSecretRef.Name != "" {
+	p := driftPlace{Place: placeOf(o)}
+	if p.Account == "" && o.Spec.CredentialsSecretRef.Name != "" {
 		p.credentials = credentialsKey(o)
 	}
 	return p
@@ -107,8 +108,8 @@ func keepLooking(ctx context.Context, interval time.Duration, places func(contex
 // dropFigures takes back what was measured of places that are no more.
 func dropFigures(before, present []driftPlace) {
 	for _, old := range before {
-		if !slices.ContainsFunc(present, func(p driftPlace) bool { return p.place == old.place }) {
-			missing.DeleteLabelValues(old.account, old.site)
+		if !slices.ContainsFunc(present, func(p driftPlace) bool { return p.Place == old.Place }) {
+			missing.DeleteLabelValues(old.Account, old.Region)
 		}
 	}
 }
@@ -116,7 +117,7 @@ func dropFigures(before, present []driftPlace) {
 // dueSince is the first time after a moment at which a place is looked at.
 func dueSince(p driftPlace, after time.Time, interval time.Duration) time.Time {
 	hash := fnv.New64a()
-	_, _ = hash.Write([]byte(p.account + "/" + p.site + "/" + p.credentials.String()))
+	_, _ = hash.Write([]byte(p.Account + "/" + p.Region + "/" + p.credentials.String()))
 	phase := time.Duration(hash.Sum64() % uint64(interval)) //nolint:gosec // an interval is positive
 	due := after.Truncate(interval).Add(phase)
 	if !due.After(after) {
@@ -168,21 +169,21 @@ func (d *drift) places(ctx context.Context) []driftPlace {
 		}
 	}
 	slices.SortFunc(places, func(a, b driftPlace) int {
-		return cmp.Or(cmp.Compare(a.account, b.account), cmp.Compare(a.site, b.site), cmp.Compare(a.credentials.String(), b.credentials.String()))
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.credentials.String(), b.credentials.String()))
 	})
 	return places
 }
 
 // round looks at one place, and has looked at what it finds there.
 func (d *drift) round(ctx context.Context, p driftPlace) {
-	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.account, "site", p.site)
+	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "site", p.Region)
 	cloud, gone := d.look(ctx, p)
 	if cloud == nil {
 		return
 	}
 	pace := time.Duration(0)
 	if claims := len(d.claims(ctx, p)); len(gone) > plausibleMissing && len(gone)*plausibleShare > claims {
-		sweeps.WithLabelValues(p.site, "implausible").Inc()
+		sweeps.WithLabelValues(p.Region, "implausible").Inc()
 		log.Error(nil, "The cloud does not list many certificates that it should; looking again before anything is repaired",
 			"missing", len(gone), "of", claims, "again", doubtDelay.String())
 		if !sleep(ctx, doubtDelay) {
@@ -195,7 +196,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
 		pace = doubtPace
 	}
-	sweeps.WithLabelValues(p.site, "success").Inc()
+	sweeps.WithLabelValues(p.Region, "success").Inc()
 	cloud.Inventory().Trust()
 	for _, o := range d.claims(ctx, p) {
 		if d.isOutdated(o, cloud) {
@@ -230,9 +231,9 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 		return nil, nil
 	}
 	if err := cloud.Sweep(ctx); err != nil {
-		sweeps.WithLabelValues(p.site, "failed").Inc()
+		sweeps.WithLabelValues(p.Region, "failed").Inc()
 		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
-			"account", p.account, "site", p.site, "problem", err.Error())
+			"account", p.Account, "site", p.Region, "problem", err.Error())
 		return nil, nil
 	}
 	d.lost.Store(p, cloud)
@@ -247,7 +248,7 @@ func (d *drift) count(ctx context.Context, p driftPlace, cloud *cas.Client) []*v
 		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
 			slices.ContainsFunc(v.Entries(d.identity(o)), func(e cas.Entry) bool { return e.CertID == o.Status.CertID })
 	})
-	missing.WithLabelValues(p.account, p.site).Set(float64(len(gone)))
+	missing.WithLabelValues(p.Account, p.Region).Set(float64(len(gone)))
 	if len(gone) == 0 {
 		d.lost.Delete(p)
 	}
@@ -267,11 +268,11 @@ func (d *drift) recount(ctx context.Context) {
 // whose credentials turn out to be of another account has to be looked at.
 func (d *drift) clientFor(ctx context.Context, p driftPlace) *cas.Client {
 	for _, o := range d.claims(ctx, p) {
-		cloud, err := d.Accounts.client(ctx, o, p.site)
+		cloud, err := d.Accounts.client(ctx, o, p.Region)
 		if err != nil {
 			continue
 		}
-		if id := account(ctx, cloud); id != "" && p.account != "" && id != p.account {
+		if id := account(ctx, cloud); id != "" && p.Account != "" && id != p.Account {
 			d.enqueue(ctx, client.ObjectKeyFromObject(o))
 			continue
 		}

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // A place whose list takes for ever must not keep the others from being looked at, nor
@@ -17,8 +19,8 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const interval = time.Hour
-		quick := driftPlace{place: place{account: "1", site: "cn-hangzhou"}}
-		slow := driftPlace{place: place{account: "2", site: "cn-hangzhou"}}
+		quick := driftPlace{Place: protocol.Place{Account: "1", Region: "cn-hangzhou"}}
+		slow := driftPlace{Place: protocol.Place{Account: "2", Region: "cn-hangzhou"}}
 		var mu sync.Mutex
 		looks := map[driftPlace][]time.Time{}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -45,7 +47,7 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 		for p, times := range looks {
 			for i, at := range times {
 				if late := at.Sub(dueSince(p, at.Add(-planInterval), interval)); late < 0 || late > planInterval {
-					t.Errorf("look %d at account %s was %v late", i, p.account, late)
+					t.Errorf("look %d at account %s was %v late", i, p.Account, late)
 				}
 			}
 		}
@@ -54,16 +56,16 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 
 func TestFiguresOfAPlaceThatIsNoMoreAreDropped(t *testing.T) {
 	t.Parallel()
-	gone := driftPlace{place: place{account: "gone", site: "cn-hangzhou"}}
-	stays := driftPlace{place: place{account: "stays", site: "cn-hangzhou"}}
+	gone := driftPlace{Place: protocol.Place{Account: "gone", Region: "cn-hangzhou"}}
+	stays := driftPlace{Place: protocol.Place{Account: "stays", Region: "cn-hangzhou"}}
 	for _, p := range []driftPlace{gone, stays} {
-		missing.WithLabelValues(p.account, p.site).Set(3)
+		missing.WithLabelValues(p.Account, p.Region).Set(3)
 	}
 	dropFigures([]driftPlace{gone, stays}, []driftPlace{stays})
-	if missing.DeleteLabelValues(gone.account, gone.site) {
+	if missing.DeleteLabelValues(gone.Account, gone.Region) {
 		t.Error("a figure was left")
 	}
-	if !missing.DeleteLabelValues(stays.account, stays.site) {
+	if !missing.DeleteLabelValues(stays.Account, stays.Region) {
 		t.Error("the figure of a place that stays was dropped")
 	}
 }

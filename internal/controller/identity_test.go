@@ -24,6 +24,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // Some tools write key and certificate one after the other.
@@ -207,7 +208,7 @@ func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
 				w.given(spec)
 				w.work(time.Minute)
 				theirs := w.api.objects[simKey].Status
-				w.foreign[theirs.CertID] = true
+				w.foreign[simID{placeOf(w.api.objects[simKey]), theirs.CertID}] = true
 				production.dead = true
 				w.work(time.Second)
 				got := w.api.objects[simKey].Status
@@ -244,7 +245,7 @@ func TestADeletionDoesNotBelieveAForeignStatus(t *testing.T) {
 		w.given(deleting)
 		w.work(time.Minute)
 		theirs := w.api.objects[simKey].Status
-		w.foreign[theirs.CertID] = true
+		w.foreign[simID{placeOf(w.api.objects[simKey]), theirs.CertID}] = true
 		production.dead = true
 		w.api.remove(simKey)
 		w.work(time.Hour)
@@ -262,14 +263,14 @@ func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
 		moves  int // of both together within an hour, at most
 	}{
 		"of two regions":     {func(r *Reconciler) { r.Options.Region = cas.SiteInternational }, 0},
-		"of two cluster ids": {func(r *Reconciler) { r.Options.ClusterID = "another" }, 2 * maxMoves},
+		"of two cluster ids": {func(r *Reconciler) { r.Options.ClusterID = "another" }, 2 * protocol.MaxMoves},
 		"of two accounts": {func(r *Reconciler) {
 			other, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			r.Accounts.Own = other
-		}, 2 * maxMoves},
+		}, 2 * protocol.MaxMoves},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -597,4 +598,23 @@ func (s lossyStatus) Patch(ctx context.Context, object client.Object, patch clie
 		return err
 	}
 	return s.SubResourceWriter.Patch(ctx, object, client.RawPatch(patch.Type(), data), options...)
+}
+
+// Where STS cannot be reached it is unknown whose account new credentials reach: the same
+// certificate is sent once more before the status says that it is there.
+func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+		w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte("LTAIown"), keyAccessKeySecret: []byte("own-secret")})
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
+		w.work(time.Minute)
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
+		w.putCredentials(simKey.Namespace)
+		w.work(time.Minute)
+		if got := len(w.cloud.Certificates(simOther, cas.SiteChina)); got != 1 {
+			_, reason, message := w.ready(t)
+			t.Errorf("%d certificates in the account of the new credentials; the status says %s: %s", got, reason, message)
+		}
+	})
 }

@@ -234,6 +234,14 @@ func (m *memory) outdated(object client.Object) bool {
 	return peek(m, object, func(known recollection) bool { return known.refresh })
 }
 
+// recall returns what is remembered of an object, and makes no room for it.
+func (m *memory) recall(object client.Object) recollection {
+	return peek(m, object, func(known recollection) recollection {
+		known.recreations, known.moves = slices.Clone(known.recreations), slices.Clone(known.moves)
+		return known
+	})
+}
+
 // sending notes that an upload is on its way.
 func (m *memory) sending(object client.Object, name string, now time.Time) {
 	with(m, object, func(known *recollection) any { known.lastName, known.lastSent = name, now; return nil })

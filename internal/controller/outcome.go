@@ -14,14 +14,12 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 const (
 	// patience is how long an object waits for a rate limit before its status says so.
 	patience = time.Minute
-	// lagLimit is how long a taken name may stay off the list before the name is given
-	// up: list lag and a delete under way are over by then [inf].
-	lagLimit = 10 * time.Minute
 	// slowRetry and slowRetryMax bound the retries of what only a change outside the
 	// cluster can mend.
 	slowRetry    = 5 * time.Minute
@@ -55,7 +53,7 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 		r.memory.succeeded(next)
 		return r.synced(next)
 	}
-	if suspended, ok := errors.AsType[*suspendedError](err); ok {
+	if suspended, ok := errors.AsType[*protocol.SuspendedError](err); ok {
 		return outcome{reason: v1alpha1.ReasonSuspended, message: suspended.Error()}
 	}
 	if verdict, ok := errors.AsType[*bundle.Error](err); ok {
@@ -68,22 +66,22 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 		// A watch sees the Secret; the slow retry is for what no watch can see.
 		return r.slow(next, v1alpha1.ReasonCredentialsUnavailable, missing.Error())
 	}
-	if taken, ok := errors.AsType[*nameTakenError](err); ok {
+	if taken, ok := errors.AsType[*protocol.NameTakenError](err); ok {
 		return r.judgeNameTaken(taken)
 	}
-	if conflict, ok := errors.AsType[*nameConflictError](err); ok {
+	if conflict, ok := errors.AsType[*protocol.NameConflictError](err); ok {
 		return nameConflict(conflict.Error())
 	}
-	if rate, ok := errors.AsType[*versionRateError](err); ok {
+	if rate, ok := errors.AsType[*protocol.VersionRateError](err); ok {
 		return outcome{
 			ready: throttledReady(next), reason: v1alpha1.ReasonThrottled, message: rate.Error(),
-			requeueAfter: rate.until.Sub(r.Clock.Now()) + time.Second,
+			requeueAfter: rate.Until.Sub(r.Clock.Now()) + time.Second,
 		}
 	}
-	if vanishing, ok := errors.AsType[*recreationError](err); ok {
+	if vanishing, ok := errors.AsType[*protocol.RecreationError](err); ok {
 		return outcome{
 			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: vanishing.Error(),
-			requeueAfter: vanishing.until.Sub(r.Clock.Now()) + time.Second,
+			requeueAfter: vanishing.Until.Sub(r.Clock.Now()) + time.Second,
 		}
 	}
 	return outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: err.Error(), err: err}
@@ -213,10 +211,10 @@ func (r *Reconciler) backoff(next *v1alpha1.CloudCertificate, first time.Duratio
 // judgeNameTaken waits for a taken name to be listed or to become free: as long again as
 // was waited before, but not past the moment at which the name is given up, and up to an
 // hour after that. The list lags, and nothing tells us.
-func (r *Reconciler) judgeNameTaken(e *nameTakenError) outcome {
-	waited, longest := r.Clock.Since(e.since), slowRetryMax
-	if waited < lagLimit {
-		longest = lagLimit - waited
+func (r *Reconciler) judgeNameTaken(e *protocol.NameTakenError) outcome {
+	waited, longest := r.Clock.Since(e.Since), slowRetryMax
+	if waited < protocol.LagLimit {
+		longest = protocol.LagLimit - waited
 	}
 	return outcome{
 		ready: progressing, reason: v1alpha1.ReasonProgressing, message: e.Error(),

@@ -22,6 +22,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // inWorld plays a story in a world of its own, in which each violation of a promise fails
@@ -206,8 +207,8 @@ func TestWhatKeepsVanishingIsNotRecreatedForEver(t *testing.T) {
 			})
 			w.work(time.Minute)
 		}
-		if got := w.said("event Recreated"); got != maxRecreations {
-			t.Errorf("recreated %d times within an hour, want %d", got, maxRecreations)
+		if got := w.said("event Recreated"); got != protocol.MaxRecreations {
+			t.Errorf("recreated %d times within an hour, want %d", got, protocol.MaxRecreations)
 		}
 		status, reason, message := w.ready(t)
 		if status != "False" || reason != v1alpha1.ReasonUploadFailed || !strings.Contains(message, "look for what deletes") {
@@ -395,7 +396,7 @@ func TestNamesThatAreTakenInvisiblyAreGivenUp(t *testing.T) {
 		if status != "Unknown" || reason != v1alpha1.ReasonProgressing || !strings.Contains(message, "not listed yet") {
 			t.Errorf("Ready is %s, %s: %s", status, reason, message)
 		}
-		w.work(lagLimit - time.Minute)
+		w.work(protocol.LagLimit - time.Minute)
 		if _, reason, message = w.ready(t); reason != v1alpha1.ReasonProgressing || !strings.Contains(message, "under another prefix") {
 			t.Errorf("%s: %s", reason, message)
 		}
@@ -417,7 +418,7 @@ func TestNamesThatAreTakenInvisiblyAreGivenUp(t *testing.T) {
 		}
 		w.cloud.ClearFaults()
 		w.work(2 * time.Hour)
-		w.events += 2 * maxNames // each name that is taken
+		w.events += 2 * protocol.MaxNames // each name that is taken
 		w.checkRest()
 	})
 }
@@ -518,7 +519,7 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 		w.work(time.Minute)
 		status := w.api.objects[simKey].Status
 		newest := slices.IsSortedFunc(status.History, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })
-		if len(status.History) != maxHistory || status.HistoryTotal != versions || !newest {
+		if len(status.History) != protocol.MaxHistory || status.HistoryTotal != versions || !newest {
 			t.Errorf("%d shown of %d, newest first: %t", len(status.History), status.HistoryTotal, newest)
 		}
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(1)) })

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // publish writes the status once, if it differs from what it was, under the
@@ -124,12 +125,12 @@ func droppedFields(path string, wanted, stored any) (dropped []string) {
 }
 
 // brake leaves the status of an object alone that has moved too often, and says so once.
-func (r *Reconciler) brake(ctx context.Context, object *v1alpha1.CloudCertificate, e *movesError) (reconcile.Result, error) {
-	if r.memory.brakes(object, e.until) {
+func (r *Reconciler) brake(ctx context.Context, object *v1alpha1.CloudCertificate, e *protocol.MovesError) (reconcile.Result, error) {
+	if r.memory.brakes(object, e.Until) {
 		log.FromContext(ctx).Error(e, "The status is left as it is")
 		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", truncate(e.Error()))
 	}
-	return reconcile.Result{RequeueAfter: e.until.Sub(r.Clock.Now()) + time.Second}, nil
+	return reconcile.Result{RequeueAfter: e.Until.Sub(r.Clock.Now()) + time.Second}, nil
 }
 
 // announce reports as events a transition, another problem under the same reason, and a

@@ -25,7 +25,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // Options are the settings of the operator that decide how objects are reconciled.
@@ -88,100 +88,32 @@ func (r *Reconciler) began() time.Time {
 	return r.started
 }
 
-// Reconcile does one pass over an object: compute in memory what its status must
-// say, then write the status once.
+// Reconcile takes one step after the other until one is the last: observe, decide, act,
+// publish. The status is computed in memory and written once.
 func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificate) (reconcile.Result, error) {
 	if r.isBehind(ctx, object) {
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil // the event of our own write is let through to the cache, not to the queue
 	}
 	r.expedite(ctx, object)
-	if !object.DeletionTimestamp.IsZero() {
-		return r.finalize(ctx, object)
-	}
-	secret, err := r.secretMetadata(ctx, object)
+	p, err := r.begin(ctx, object)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	if r.settled(object, secret) {
-		r.memory.rest(object, r.Clock.Now())
-		return reconcile.Result{RequeueAfter: r.nextLook(object)}, nil
+	defer func() { p.slot.Release() }()
+	for range maxSteps {
+		step := protocol.Decide(p.observe())
+		if protocol.Ends(step) {
+			return p.conclude(ctx, step)
+		}
+		if err := p.act(ctx, step); err != nil {
+			return p.fail(ctx, err)
+		}
 	}
-
-	next := object.DeepCopy()
-	validUntil, err := r.sync(ctx, next, secret)
-	if isStale(err) {
-		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
-	}
-	if fight, ok := errors.AsType[*movesError](err); ok {
-		return r.brake(ctx, object, fight)
-	}
-	out := r.judge(next, err)
-	if err == nil {
-		out.requeueAfter = max(r.until(validUntil), time.Second)
-	}
-	if out.quiet {
-		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
-	}
-	if err := r.publish(ctx, object, next, out); err != nil {
-		return r.retryPublish(object, err)
-	}
-	if left, prunes := r.untilPrune(next); err == nil && prunes && left == 0 {
-		return r.prune(ctx, next, out)
-	} else if err == nil && prunes {
-		out.requeueAfter = soonest(out.requeueAfter, left+time.Second)
-	}
-	// A returned error is retried with backoff; everything else says itself when
-	// it wants to be looked at again, if ever.
-	return reconcile.Result{RequeueAfter: out.requeueAfter}, out.err
+	return p.fail(ctx, errors.New("the reconcile did not come to an end; it begins anew"))
 }
 
-// sync makes sure that the content of the Secret is in the cloud, and records in
-// next what is there, and returns until when it may be served. A nil error means that
-// it is there; every other outcome is an error that judge understands.
-func (r *Reconciler) sync(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) (validUntil time.Time, err error) {
-	if _, err := r.disown(next); err != nil {
-		return validUntil, err
-	}
-	if next.Spec.Suspend {
-		return validUntil, &suspendedError{moved: next.Status.SecretUID != "" && seen != nil && !namesVersion(&next.Status, seen)}
-	}
-	held := wantsFinalizer(next)
-	if err := r.setFinalizer(ctx, next, held); err != nil {
-		return validUntil, err
-	}
-	site := r.site(next)
-	cloud, cloudErr := r.Accounts.client(ctx, next, site)
-	slot, err := r.reserve(ctx, next, seen, cloud)
-	if err != nil {
-		return validUntil, err
-	}
-	defer slot.Release()
-
-	secret, content, err := r.load(ctx, next)
-	if err != nil {
-		return validUntil, err
-	}
-	if cloudErr != nil {
-		return validUntil, cloudErr
-	}
-	if err := r.move(next, place{account: account(ctx, cloud), site: site}); err != nil {
-		return validUntil, err
-	}
-	err = r.ensureUploaded(ctx, next, cloud, slot, content)
-	r.noteConflict(cloud, err)
-	if err != nil {
-		r.letGo(ctx, next, held, err)
-		return validUntil, err
-	}
-	recordVersion(next, secret)
-	if content.ValidUntil.Before(content.Facts.NotAfter) {
-		forgetVersion(next) // the status does not know when the other certificate of the pair expires: judge it again
-	}
-	next.Status.Certificate = facts(content)
-	next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
-	r.deriveHistory(next, cloud.Inventory())
-	return content.ValidUntil, nil
-}
+// maxSteps is more than any reconcile takes: a property test of the rules says so.
+const maxSteps = 20
 
 // load reads the Secret live, also where the cache does not show it (yet: the two
 // watches of an object and its Secret are not in step), and turns it into what
@@ -224,31 +156,6 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		return nil, nil, err
 	}
 	return secret, content, nil
-}
-
-// reserve takes a slot of the account's rate limit before the Secret is read, so
-// that no private key waits in memory for its turn. Where an upload is unlikely,
-// the slot is nil and the upload, should there be one, takes its own.
-func (r *Reconciler) reserve(ctx context.Context, next *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata, cloud *cas.Client) (*cas.Slot, error) {
-	missing := r.memory.missing(next)
-	if cloud == nil || seen == nil || namesVersion(&next.Status, seen) && !missing {
-		return nil, nil
-	}
-	account(ctx, cloud) // the limit is the account's: learn it first
-	return cloud.ReserveAs(ctx, cas.ActionUpload, r.urgency(next, missing))
-}
-
-// urgency orders uploads: renewals and new objects before what a start finds undone,
-// repairs last. Times of creation are whole seconds, rounded down: what is made in the
-// second of the start counts as found.
-func (r *Reconciler) urgency(next *v1alpha1.CloudCertificate, missing bool) ratelimit.Urgency {
-	switch {
-	case missing:
-		return ratelimit.Repair
-	case next.Status.CertID == 0 && next.CreationTimestamp.Time.Before(r.began()):
-		return ratelimit.Backlog
-	}
-	return ratelimit.Prompt
 }
 
 // account learns whose certificates these credentials reach. Where it cannot be

@@ -31,6 +31,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 var simKeys = []types.NamespacedName{
@@ -479,11 +480,12 @@ var mutants = map[string]func(*simWorld){
 				return false
 			}
 			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
-			if left, prunes := op.r.untilPrune(object); err != nil || !prunes || left > 0 {
+			o := op.observe(object)
+			if due := o.PruneAt(); err != nil || due.IsZero() || due.After(o.Now) {
 				return false
 			}
-			for _, h := range surplus(object) {
-				_ = cloud.Delete(context.Background(), h.CertID)
+			for _, v := range o.Surplus() {
+				_ = cloud.Delete(context.Background(), v.CertID)
 			}
 			return false
 		}
@@ -494,8 +496,7 @@ var mutants = map[string]func(*simWorld){
 			if object == nil {
 				return false
 			}
-			_, prunes := op.r.untilPrune(object)
-			return prunes && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
+			return !op.observe(object).PruneAt().IsZero() && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
 				c, _ := w.named(&object.Status, h.CertID)
 				return c.InUse != ""
 			})
@@ -527,6 +528,15 @@ var mutants = map[string]func(*simWorld){
 	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
 	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },
 	"superseded versions are pruned immediately": func(w *simWorld) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
+}
+
+// observe is what a reconcile of an object would begin with.
+func (op *simOperator) observe(object *v1alpha1.CloudCertificate) protocol.Observed {
+	p, err := op.r.begin(context.Background(), object)
+	if err != nil {
+		op.world.t.Fatal(err)
+	}
+	return p.observe()
 }
 
 // TestBrokenProtocolsAreCaught shows that the checks can fail.

@@ -34,6 +34,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
@@ -462,7 +463,7 @@ func (w *simWorld) afterCall(op *simOperator, form url.Values) {
 
 // calledFor is what a call made or deleted.
 func calledFor(call emulator.Call) simID {
-	return simID{place{account: call.Account, site: call.Site}, call.CertID}
+	return simID{protocol.Place{Account: call.Account, Region: call.Site}, call.CertID}
 }
 
 // checkAlive looks for two certificates of one identity and content.
@@ -505,10 +506,10 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
 	case object == nil:
 		w.violatef("certificate %d (%s) was deleted after its object was gone", call.CertID, call.Name)
-	case moved(&object.Status, place{account: op.account(object), site: call.Site}):
+	case placeOf(object).DiffersFrom(protocol.Place{Account: op.account(object), Region: call.Site}):
 		w.violatef("certificate %d (%s) was deleted in a place that its object does not live in", call.CertID, call.Name)
 	case !object.DeletionTimestamp.IsZero():
-		if untouched(object) != "" {
+		if keepsCertificates(object) {
 			w.violatef("certificate %d (%s) was deleted against the will of its object", call.CertID, call.Name)
 		}
 	case object.Status.CertID == call.CertID:
@@ -520,6 +521,12 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 	case time.Since(w.published[key].at) < simPruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
 	}
+}
+
+// keepsCertificates reports whether the deletion of an object leaves the cloud alone.
+func keepsCertificates(object *v1alpha1.CloudCertificate) bool {
+	return object.Annotations[v1alpha1.AnnotationOrphan] == "true" || object.Spec.Suspend ||
+		object.Spec.DeletionPolicy != v1alpha1.DeletionPolicyDelete
 }
 
 // account is the account of an object as far as the operator could learn it. Where it
@@ -536,7 +543,7 @@ func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
 // that may still be believed says so.
 func (w *simWorld) lacks(call emulator.Call, certID int64) bool {
 	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Site), func(c emulator.Certificate) bool { return c.CertID == certID })
-	return !there && time.Since(w.vanished[simID{calledFor(call).place, certID}]) > listedAge+time.Minute
+	return !there && time.Since(w.vanished[simID{calledFor(call).Place, certID}]) > protocol.AtHand+time.Minute
 }
 
 // observe follows what the API server stores.
@@ -544,7 +551,7 @@ func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.Cloud
 	w.identities[bundle.Identity(simCluster, key.Namespace, key.Name)] = key
 	delete(w.gone, key)
 	if object == nil {
-		if !old.DeletionTimestamp.IsZero() && untouched(old) == "" {
+		if !old.DeletionTimestamp.IsZero() && !keepsCertificates(old) {
 			w.gone[key] = old
 		}
 		delete(w.published, key)
@@ -601,12 +608,12 @@ func (l simLog) Error(err error, text string, kv ...any) {
 
 // simID tells certificates apart: each account and site counts for itself.
 type simID struct {
-	place
+	protocol.Place
 	certID int64
 }
 
 func idOf(c emulator.Certificate) simID {
-	return simID{place{account: c.AccountID, site: c.Site}, c.CertID}
+	return simID{protocol.Place{Account: c.AccountID, Region: c.Site}, c.CertID}
 }
 
 // all are the certificates in the cloud.
@@ -798,6 +805,9 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	if !ok || c.Name != status.Name {
 		w.violatef("%s names certificate %d (%s), which does not exist", key.Name, status.CertID, status.Name)
 	}
+	if want := cas.CertIdentifier(status.CertID, status.Region); status.CertIdentifier != "" && status.CertIdentifier != want { // an older CRD has no room for it
+		w.violatef("%s: certIdentifier %s, want %s", key.Name, status.CertIdentifier, want)
+	}
 	for _, name := range append([]string{status.Name}, versionNames(status.History)...) {
 		if identity, _, _ := bundle.ParseName(name); identity != bundle.Identity(simCluster, key.Namespace, key.Name) {
 			w.violatef("%s names %s, which is not its own", key.Name, name)
@@ -859,7 +869,7 @@ func (w *simWorld) wanted(object *v1alpha1.CloudCertificate) (reason, content st
 // checkAccounted says whether a certificate of ours is known to somebody.
 func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certificate) {
 	object := w.api.objects[key]
-	at := place{account: c.AccountID, site: c.Site}
+	at := protocol.Place{Account: c.AccountID, Region: c.Site}
 	if object != nil && placeOf(object) == at {
 		named := object.Status.CertID == c.CertID || slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == c.CertID })
 		want, _ := w.wanted(object)

@@ -1,0 +1,240 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package controller
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
+)
+
+// pass is one reconcile of an object: what it began with, what it makes of it, and what it
+// has found out on the way.
+type pass struct {
+	*Reconciler
+	// before is the object as the cache shows it, and next what it becomes.
+	before, next *v1alpha1.CloudCertificate
+	// seen is the metadata of the Secret in the cache; nil if it is not there.
+	seen *metav1.PartialObjectMetadata
+	// elsewhere reports whether the credentials lead, or may lead, to another account than the
+	// status speaks of, as far as was known when the reconcile began.
+	elsewhere bool
+	// held reports whether the finalizer was on when the upload was decided.
+	held bool
+	// cloud is the client for the object's account and region; nil until connect.
+	cloud *cas.Client
+	// slot is a place of the account's limit for an upload; it may be nil.
+	slot *cas.Slot
+	// secret and content are what was read live; nil until then.
+	secret  *corev1.Secret
+	content *bundle.Bundle
+	// came is what the steps so far came to.
+	came protocol.Pass
+}
+
+// begin takes an object up. It reads from the cache alone.
+func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificate) (*pass, error) {
+	secret, err := r.secretMetadata(ctx, object)
+	if err != nil {
+		return nil, err
+	}
+	return &pass{
+		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret,
+		elsewhere: r.Accounts.elsewhere(object, r.site(object)),
+	}, nil
+}
+
+// connect finds the client for the object, and learns whose account it reaches. What keeps
+// it from that is for Decide to judge.
+func (p *pass) connect(ctx context.Context) {
+	if p.cloud != nil || p.came.NoCloud != nil {
+		return
+	}
+	find := p.Accounts.client
+	if !p.next.DeletionTimestamp.IsZero() {
+		find = p.Accounts.lastClient
+	}
+	cloud, err := find(ctx, p.next, p.site(p.next))
+	if err != nil {
+		p.came.NoCloud = failureOf(err)
+		return
+	}
+	account(ctx, cloud)
+	p.cloud = cloud
+}
+
+// observe is everything that the next decision may rest on.
+func (p *pass) observe() protocol.Observed {
+	now := p.Clock.Now()
+	return protocol.Observed{
+		Now: now,
+		Settings: protocol.Settings{
+			Started: p.began(), MaxVersionsPerHour: p.Options.MaxVersionsPerHour, PruneDelay: p.Options.PruneDelay,
+			SettleDelay: p.Options.SettleDelay, OrphanAfter: p.Options.OrphanAfter, OwnWriteAge: cas.DefaultOwnWriteAge,
+		},
+		Object:  p.observeObject(),
+		Status:  observeStatus(p.next, p.seen),
+		Place:   p.observePlace(),
+		Content: p.observeContent(),
+		Cloud:   p.observeCloud(),
+		Tried:   p.observeTried(now),
+		Pass:    p.came,
+	}
+}
+
+func (p *pass) observeObject() protocol.Object {
+	spec := &p.next.Spec
+	o := protocol.Object{
+		Identity: p.identity(p.next), Prefixed: spec.NamePrefix != "",
+		Generation: p.next.Generation, Created: p.next.CreationTimestamp.Time,
+		Held:                controllerutil.ContainsFinalizer(p.next, v1alpha1.FinalizerCleanup),
+		DeletesCertificates: spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete,
+		Keep:                -1,
+		Suspended:           spec.Suspend,
+		SM:                  spec.Type == v1alpha1.CertificateTypeSM,
+		Orphan:              p.next.Annotations[v1alpha1.AnnotationOrphan] == "true",
+		Resync:              resyncAsked(p.next),
+	}
+	if p.next.DeletionTimestamp != nil {
+		o.Deleted = p.next.DeletionTimestamp.Time
+	}
+	if spec.RevisionHistoryLimit != nil {
+		o.Keep = int(*spec.RevisionHistoryLimit)
+	}
+	if p.content != nil {
+		o.Names = p.names(p.next, p.content.Hash.Content())
+	}
+	return o
+}
+
+func observeStatus(object *v1alpha1.CloudCertificate, seen *metav1.PartialObjectMetadata) protocol.Status {
+	status := &object.Status
+	s := protocol.Status{
+		Place: placeOf(object), Generation: status.ObservedGeneration, ContentHash: status.ContentHash,
+		Current: protocol.Version{
+			CertID: status.CertID, ResourceID: status.ResourceID, Name: status.Name, Digest: status.Certificate.FingerprintSHA256,
+			NotAfter: status.Certificate.NotAfter.Time, Became: status.LastUploadTime.Time,
+		},
+		Stalled:       meta.IsStatusConditionTrue(status.Conditions, v1alpha1.ConditionStalled),
+		NamesSecret:   status.SecretUID != "" && seen != nil,
+		AnswersSecret: seen != nil && namesVersion(status, seen),
+		SecretShown:   seen != nil,
+	}
+	for _, h := range status.History {
+		s.History = append(s.History, protocol.Version{
+			CertID: h.CertID, ResourceID: h.ResourceID, Name: h.Name, Digest: h.FingerprintSHA256,
+			NotAfter: h.NotAfter.Time, Became: h.UploadTime.Time,
+		})
+	}
+	if ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady); ready != nil {
+		s.Reason, s.Ready = ready.Reason, ready.Status == metav1.ConditionTrue
+	}
+	return s
+}
+
+func (p *pass) observePlace() protocol.Place {
+	place := protocol.Place{Region: p.site(p.next)}
+	if p.cloud != nil {
+		place.Account = p.cloud.KnownAccount()
+	}
+	return place
+}
+
+func (p *pass) observeContent() *protocol.Content {
+	if p.content == nil {
+		return nil
+	}
+	content := &protocol.Content{
+		Hash: p.content.Hash.String(), Field: p.content.Hash.Content(),
+		Digests: []string{hexDigest(p.content.LeafSHA256)},
+	}
+	if p.content.Type == bundle.SM {
+		content.Digests = append(content.Digests, hexDigest(p.content.EncryptLeafSHA256))
+	}
+	return content
+}
+
+func (p *pass) observeCloud() protocol.Cloud {
+	if p.cloud == nil {
+		return protocol.Cloud{}
+	}
+	return cloudOf(p.cloud.Inventory(), p.identity(p.next), &p.next.Status)
+}
+
+// cloudOf is what an inventory knows of the certificates of an identity.
+func cloudOf(v *cas.Inventory, identity string, status *v1alpha1.CloudCertificateStatus) protocol.Cloud {
+	known := protocol.Cloud{Listed: v.Swept(), Unreadable: v.Unreadable()}
+	for _, e := range v.Entries(identity) {
+		known.Entries = append(known.Entries, entryOf(e, v.Wrote(e.CertID)))
+	}
+	for _, h := range status.History {
+		if v.Gone(h.CertID, h.Name, h.UploadTime.Time) {
+			known.Gone = append(known.Gone, h.CertID)
+		}
+	}
+	known.DeletedCurrent = v.Wrote(status.CertID) // one that is not listed and was written is deleted
+	return known
+}
+
+// entryOf translates what an inventory keeps of a certificate.
+func entryOf(e cas.Entry, fresh bool) protocol.Entry {
+	_, field, _ := bundle.ParseName(e.Name)
+	return protocol.Entry{
+		CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name, Field: field, Digest: e.SHA256, NotAfter: e.NotAfter,
+		Seen: e.Seen, Uploaded: e.Uploaded, Fresh: fresh, Appeared: e.Appeared, Refuted: e.Refuted,
+	}
+}
+
+func (p *pass) observeTried(now time.Time) protocol.Tried {
+	tried := p.memory.recall(p.next)
+	return protocol.Tried{
+		Name: tried.lastName, Sent: tried.lastSent, Lost: p.memory.lostSince(time.Time{}),
+		Taken: tried.takenName, TakenSince: tried.takenSince,
+		Missing: p.memory.missing(p.next), Outdated: tried.refresh,
+		Elsewhere: p.elsewhere,
+		Recreated: tried.recreations, Moves: tried.moves,
+		PruneAfter: tried.pruneAfter, Proving: tried.proving, ListAgain: tried.asked, FailedOtherwise: tried.otherwise,
+	}
+}
+
+// failureOf is an error of a call, as far as decisions rest on it.
+func failureOf(err error) *protocol.Failure {
+	if err == nil {
+		return nil
+	}
+	return &protocol.Failure{Err: err, Throttled: cas.IsThrottled(err), Denied: cas.IsDenied(err), Refusal: isRefusal(err)}
+}
+
+// plainError is an error whose text is the same on every try.
+type plainError struct{ error }
+
+func (e plainError) Error() string { return plainly(e.error) }
+
+// Unwrap returns the error as it was.
+func (e plainError) Unwrap() error { return e.error }
+
+// isRefusal reports whether waiting may never help: the credentials are missing or not
+// taken, or the cloud refuses.
+func isRefusal(err error) bool {
+	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok { // before what it wraps
+		return !slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool { return !u.Refusal })
+	}
+	if refusal, ok := errors.AsType[*cas.Error](err); ok {
+		answered := refusal.HTTPStatus >= 400 && refusal.HTTPStatus < 500
+		return answered && refusal.Class != cas.Throttled || refusal.Class == cas.Unauthenticated
+	}
+	_, missing := errors.AsType[*credentialsError](err)
+	return missing || protocol.IsLasting(err)
+}
