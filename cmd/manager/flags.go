@@ -55,7 +55,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.SetOutput(io.Discard) // an error is told once, by main
 	var endpoints repeated
 	var caFile string
-	fs.StringVar(&s.region, "region", cas.SiteChina, "site of objects that name none, neither in their spec nor in their status: "+cas.SiteChina+" or "+cas.SiteInternational)
+	fs.StringVar(&s.region, "region", cas.RegionChina, "site of objects that name none, neither in their spec nor in their status: "+cas.RegionChina+" or "+cas.RegionInternational)
 	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each site)")
 	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all sites; https, or http on loopback (default: the public endpoint)")
 	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints and a proxy, besides the system's")
@@ -95,8 +95,8 @@ var clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
 
 // check completes the settings, and names the flag that is wrong.
 func (s *settings) check(endpoints []string, caFile string) error {
-	if s.region != cas.SiteChina && s.region != cas.SiteInternational {
-		return fmt.Errorf("--region: %q is not a site of the service: use %s or %s", s.region, cas.SiteChina, cas.SiteInternational)
+	if s.region != cas.RegionChina && s.region != cas.RegionInternational {
+		return fmt.Errorf("--region: %q is not a site of the service: use %s or %s", s.region, cas.RegionChina, cas.RegionInternational)
 	}
 	for _, e := range endpoints {
 		region, url, err := cas.ParseEndpoint(e)

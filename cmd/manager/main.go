@@ -30,6 +30,7 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller"
@@ -177,21 +178,26 @@ func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (stri
 
 // newAccounts sets up the way to the cloud.
 func newAccounts(s *settings, getenv func(string) string) (*controller.Accounts, error) {
-	cloud, err := cas.New(cas.Config{
-		Endpoints:   s.endpoints,
+	caller, err := alibaba.New(alibaba.Config{
 		STSEndpoint: s.stsEndpoint,
 		RootCAs:     s.rootCAs,
-		UploadQPS:   s.uploadQPS,
-		ListQPS:     s.listQPS,
 		UserAgent:   "cloudcert/" + version.Version(),
 		Observe:     controller.ObserveCall,
-		ParseName:   bundle.ParseName,
+	})
+	if err != nil {
+		return nil, err
+	}
+	cloud, err := cas.New(caller, cas.Config{
+		Endpoints: s.endpoints,
+		UploadQPS: s.uploadQPS,
+		ListQPS:   s.listQPS,
+		ParseName: bundle.ParseName,
 	})
 	if err != nil {
 		return nil, err
 	}
 	accounts := &controller.Accounts{Cloud: cloud, OwnNamespaces: s.defaultCredentialsNamespaces}
-	accounts.Own, err = cloud.EnvironmentProvider(getenv)
+	accounts.Own, err = caller.EnvironmentProvider(getenv)
 	if err != nil {
 		// Objects that bring their own credentials can be served all the same.
 		accounts.OwnProblem = err.Error()

@@ -10,14 +10,13 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -32,140 +31,28 @@ func answerWith(body string) *http.Response {
 
 // newBubbleClient returns a client that sends to the given function, with real
 // time, which a bubble fakes.
-func newBubbleClient(t *testing.T, send roundTripper, credentials ...Credentials) *Client {
+func newBubbleClient(t *testing.T, send roundTripper, credentials ...alibaba.Credentials) *Client {
 	t.Helper()
-	c, err := New(Config{Transport: send})
+	c := newTestCloud(t, alibaba.Config{Transport: send}, Config{})
+	p, err := alibaba.Static(append(credentials, testCredentials())[0])
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := Static(append(credentials, testCredentials())[0])
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := c.Client(SiteChina, p)
+	client, err := c.Client(RegionChina, p)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return client
 }
 
-// Nobody sees the failure otherwise; and nobody wants to see it each minute.
-func TestAFailureToLearnTheAccountIsToldOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		code := "NoPermission"
-		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
-			answer := answerWith(`{"Code":"` + code + `","RequestId":"R"}`)
-			answer.StatusCode = 403
-			return answer, nil
-		})
-		var told []string
-		client.cloud.onCall = func(call CallInfo) { told = append(told, fmt.Sprint(call.Action, " ", call.Code, " ", call.Repeated)) }
-		for _, code = range []string{"NoPermission", "NoPermission", "NoPermission", "InternalError"} {
-			if _, err := client.Account(t.Context()); err == nil {
-				t.Error("no error")
-			}
-			time.Sleep(accountRetry)
-		}
-		want := []string{
-			"GetCallerIdentity NoPermission false", "GetCallerIdentity NoPermission true",
-			"GetCallerIdentity NoPermission true", "GetCallerIdentity InternalError false",
-		}
-		if diff := cmp.Diff(want, told); diff != "" {
-			t.Error(diff)
-		}
-	})
-}
-
-func TestAccountIsAskedForOnce(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		var asked atomic.Int32
-		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
-			asked.Add(1)
-			time.Sleep(time.Second)
-			return answerWith(`{"AccountId":"1234567890","Arn":"a","UserId":1}`), nil
-		})
-		if got := client.KnownAccount(); got != "" {
-			t.Errorf("known before it was asked for: %q", got)
-		}
-		impatient, cancel := context.WithCancel(t.Context())
-		var wg sync.WaitGroup
-		wg.Go(func() {
-			if _, err := client.Account(impatient); !errors.Is(err, context.Canceled) {
-				t.Errorf("got %v", err)
-			}
-		})
-		synctest.Wait()
-		for range 50 {
-			other, err := client.cloud.Client(SiteInternational, client.identity.provider)
-			if err != nil {
-				t.Fatal(err)
-			}
-			wg.Go(func() {
-				if got, err := other.Account(t.Context()); err != nil || got != "1234567890" {
-					t.Errorf("got %q, %v", got, err)
-				}
-			})
-		}
-		synctest.Wait()
-		cancel()
-		wg.Wait()
-		if got := asked.Load(); got != 1 || client.KnownAccount() != "1234567890" {
-			t.Errorf("asked %d times, account %q", got, client.KnownAccount())
-		}
-	})
-}
-
-func TestAccountFailureIsRememberedForAMinute(t *testing.T) {
-	t.Parallel()
-	for name, fail := range map[string]func(*http.Request) (*http.Response, error){
-		"no answer": func(r *http.Request) (*http.Response, error) { <-r.Context().Done(); return nil, r.Context().Err() },
-		"a refusal": func(*http.Request) (*http.Response, error) { return nil, errors.New("refused") },
-		"an answer without an account": func(*http.Request) (*http.Response, error) {
-			return answerWith(`{"AccountId":""}`), nil
-		},
-		"an account that is none": func(*http.Request) (*http.Response, error) {
-			return answerWith(`{"AccountId":"a b"}`), nil
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				var asked int
-				client := newBubbleClient(t, func(r *http.Request) (*http.Response, error) { asked++; return fail(r) })
-				began := time.Now()
-				if _, err := client.Account(t.Context()); err == nil {
-					t.Error("no error")
-				}
-				if took := time.Since(began); took > accountTimeout {
-					t.Errorf("took %v", took)
-				}
-				failed := time.Now()
-				for time.Since(failed) < accountRetry {
-					_, err := client.Account(t.Context())
-					if after, ok := RetryAfter(err); !ok || after > accountRetry || after <= 0 {
-						t.Fatalf("got %v", err)
-					}
-					time.Sleep(5 * time.Second)
-				}
-				if asked != 1 {
-					t.Errorf("asked %d times within a minute", asked)
-				}
-				_, _ = client.Account(t.Context())
-				if asked != 2 {
-					t.Errorf("asked %d times after a minute", asked)
-				}
-			})
-		})
-	}
-}
-
 func TestEveryCallEndsBeforeASuccessorStarts(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(context.Context, *Client) error{
 		"upload": func(ctx context.Context, c *Client) error { _, err := c.Upload(ctx, nil, testUpload()); return err },
-		"list":   func(ctx context.Context, c *Client) error { _, err := c.ListPage(ctx, ListRequest{}); return err },
+		"list": func(ctx context.Context, c *Client) error {
+			_, err := c.ListPage(ctx, inventory.Query{Page: 1})
+			return err
+		},
 		"delete": func(ctx context.Context, c *Client) error { return c.Delete(ctx, 1) },
 		"upload with a slot half a second ahead": func(ctx context.Context, c *Client) error {
 			var slot *Slot
@@ -186,14 +73,14 @@ func TestEveryCallEndsBeforeASuccessorStarts(t *testing.T) {
 					<-r.Context().Done()
 					return nil, r.Context().Err()
 				})
-				client.cloud.limiterFor(client.identity, SiteChina, ActionUpload)
+				client.cloud.limiterFor(client.identity, RegionChina, ActionUpload)
 				time.Sleep(ratelimit.QuietStart)
 				began := time.Now()
 				err := call(t.Context(), client)
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("got %v", err)
 				}
-				if took := time.Since(began); took != callTimeout {
+				if took := time.Since(began); took != alibaba.CallTimeout {
 					t.Errorf("took %v", took)
 				}
 			})
@@ -211,11 +98,11 @@ func TestLimitersBelongToTheAccount(t *testing.T) {
 		cloud := client.cloud
 		limiters := map[string]*ratelimit.Limiter{}
 		for name, account := range map[string]string{"first": "1", "second": "1", "other": "2"} {
-			p, err := Static(Credentials{AccessKeyID: name, AccessKeySecret: "s"})
+			p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: name, AccessKeySecret: "s"})
 			if err != nil {
 				t.Fatal(err)
 			}
-			c, err := cloud.Client(SiteChina, p)
+			c, err := cloud.Client(RegionChina, p)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -223,10 +110,10 @@ func TestLimitersBelongToTheAccount(t *testing.T) {
 			if _, err := c.Account(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			limiters[name] = cloud.limiterFor(c.identity, SiteChina, ActionUpload)
-			if cloud.limiterFor(c.identity, SiteInternational, ActionUpload) == limiters[name] ||
-				cloud.limiterFor(c.identity, SiteChina, ActionDelete) == limiters[name] {
-				t.Errorf("%s: one limiter for two sites or actions", name)
+			limiters[name] = cloud.limiterFor(c.identity, RegionChina, ActionUpload)
+			if cloud.limiterFor(c.identity, RegionInternational, ActionUpload) == limiters[name] ||
+				cloud.limiterFor(c.identity, RegionChina, ActionDelete) == limiters[name] {
+				t.Errorf("%s: one limiter for two regions or actions", name)
 			}
 		}
 		if limiters["first"] != limiters["second"] || limiters["first"] == limiters["other"] {
@@ -250,7 +137,7 @@ func TestASlotFromBeforeTheAccountWasKnownSlowsItDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		early.place.Throttled(time.Now(), 5*time.Second)
-		if _, err := client.Reserve(t.Context(), ActionUpload); !IsThrottled(err) {
+		if _, err := client.Reserve(t.Context(), ActionUpload); !alibaba.IsThrottled(err) {
 			t.Errorf("the account goes on after its limiter was throttled: %v", err)
 		}
 	})
@@ -266,18 +153,18 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 			client.cloud.Begin()
 			time.Sleep(ratelimit.QuietStart / 2)
 		}
-		for _, site := range Sites() {
-			slot, _ := client.cloud.limiterFor(client.identity, site, ActionUpload).Reserve(ratelimit.Prompt, ratelimit.Prompt.Horizon())
+		for _, region := range Regions() {
+			slot, _ := client.cloud.limiterFor(client.identity, region, ActionUpload).Reserve(ratelimit.Prompt, ratelimit.Prompt.Horizon())
 			if slot == nil {
-				t.Fatalf("%s: the first call has to come back", site)
+				t.Fatalf("%s: the first call has to come back", region)
 			}
 			began := time.Now()
 			if sent, err := slot.Wait(t.Context()); err != nil || sent.After(began) {
-				t.Errorf("%s: the first call waits: %v", site, err)
+				t.Errorf("%s: the first call waits: %v", region, err)
 			}
 		}
 		other := newBubbleClient(t, func(*http.Request) (*http.Response, error) { return answerWith(`{"AccountId":"1"}`), nil })
-		if slot, wait := other.cloud.limiterFor(other.identity, SiteChina, ActionUpload).Reserve(ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
+		if slot, wait := other.cloud.limiterFor(other.identity, RegionChina, ActionUpload).Reserve(ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
 			t.Errorf("a process that has just begun calls after %v", wait)
 		}
 	})
@@ -286,13 +173,13 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 func TestWhatRotatedCredentialsLeaveIsForgotten(t *testing.T) {
 	t.Parallel()
 	clock := newFreeClock()
-	c := newTestCloud(t, Config{Clock: clock})
+	c := newTestCloud(t, alibaba.Config{Clock: clock}, Config{})
 	for i := range 500 {
-		p, err := Static(Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
+		p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := c.Client(SiteChina, p)
+		client, err := c.Client(RegionChina, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -300,8 +187,8 @@ func TestWhatRotatedCredentialsLeaveIsForgotten(t *testing.T) {
 		slot.Release()
 		clock.advance(6 * time.Minute)
 	}
-	if len(c.identities) > 12 || len(c.limiters) > 12 {
-		t.Errorf("%d identities and %d limiters are left of an hour", len(c.identities), len(c.limiters))
+	if len(c.limiters) > 12 {
+		t.Errorf("%d limiters are left of an hour", len(c.limiters))
 	}
 }
 
@@ -313,12 +200,12 @@ func TestSlots(t *testing.T) {
 			sent = append(sent, time.Now())
 			return answerWith(`{"CertId":1,"RequestId":"r"}`), nil
 		})
-		if _, err := client.Upload(t.Context(), nil, testUpload()); !IsThrottled(err) {
+		if _, err := client.Upload(t.Context(), nil, testUpload()); !alibaba.IsThrottled(err) {
 			t.Errorf("in the quiet second: %v", err)
 		}
 		time.Sleep(ratelimit.QuietStart)
 		start := time.Now()
-		reserve := func(action Action) *Slot {
+		reserve := func(action alibaba.Action) *Slot {
 			t.Helper()
 			slot, err := client.Reserve(t.Context(), action)
 			if err != nil {
@@ -362,11 +249,11 @@ func TestAThrottledCallSlowsItsAccountAndSaysWhenToComeBack(t *testing.T) {
 		client.cloud.Begin()
 		time.Sleep(ratelimit.QuietStart)
 		_, err := client.Upload(t.Context(), nil, testUpload())
-		after, ok := RetryAfter(err)
-		if !IsThrottled(err) || !ok || after < 2500*time.Millisecond || after > 4*time.Second {
+		after, ok := alibaba.RetryAfter(err)
+		if !alibaba.IsThrottled(err) || !ok || after < 2500*time.Millisecond || after > 4*time.Second {
 			t.Errorf("got %v, retry after %v", err, after)
 		}
-		if _, err := client.Reserve(t.Context(), ActionUpload); !IsThrottled(err) {
+		if _, err := client.Reserve(t.Context(), ActionUpload); !alibaba.IsThrottled(err) {
 			t.Errorf("during the pause: %v", err)
 		}
 		if _, err := client.Reserve(t.Context(), ActionList); err != nil {
@@ -379,15 +266,15 @@ type brokenProvider struct{}
 
 func (brokenProvider) ID() string { return "broken" }
 
-func (brokenProvider) Retrieve(context.Context) (Credentials, error) {
-	return Credentials{}, errors.New("broken")
+func (brokenProvider) Retrieve(context.Context) (alibaba.Credentials, error) {
+	return alibaba.Credentials{}, errors.New("broken")
 }
 
 func TestACallThatIsNotSentGivesItsSlotBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		cloud := newBubbleClient(t, nil).cloud
-		client, err := cloud.Client(SiteChina, brokenProvider{})
+		client, err := cloud.Client(RegionChina, brokenProvider{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -398,7 +285,7 @@ func TestACallThatIsNotSentGivesItsSlotBack(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.Upload(t.Context(), slot, testUpload()); !IsUnauthenticated(err) {
+			if _, err := client.Upload(t.Context(), slot, testUpload()); !alibaba.IsUnauthenticated(err) {
 				t.Fatalf("got %v", err)
 			}
 			slot.Release()

@@ -4,89 +4,47 @@
 package cas
 
 import (
-	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
-
-// Action is a call of the cloud, by the name that the cloud gives it.
-type Action string
 
 // The calls to which limits apply.
 const (
 	// ActionUpload is limited to 100 a second and account (F28).
-	ActionUpload Action = "UploadUserCertificate"
+	ActionUpload alibaba.Action = "UploadUserCertificate"
 	// ActionList is limited to 10 a second and account (F28).
-	ActionList Action = "ListUserCertificateOrder"
+	ActionList alibaba.Action = "ListUserCertificateOrder"
 	// ActionDelete is limited to 100 a second and account (F28).
-	ActionDelete Action = "DeleteUserCertificate"
+	ActionDelete alibaba.Action = "DeleteUserCertificate"
 )
 
-const (
-	actionCallerIdentity Action = "GetCallerIdentity"
-	actionAssumeRole     Action = "AssumeRoleWithOIDC"
-	// actionCredentials names errors for which nothing was called.
-	actionCredentials Action = "credentials"
-)
+const version = "2020-04-07"
 
-const (
-	casVersion = "2020-04-07"
-	stsVersion = "2015-04-01"
-)
+// codes are those of CAS alone (F40 to F49).
+var codes = alibaba.Codes{
+	"NameRepeat":       alibaba.NameTaken,
+	"NameAlreadyExist": alibaba.NameTaken,
 
-// permission returns the RAM action that the call needs; empty for the calls
-// to STS, which need none.
-func (a Action) permission() string {
-	switch a {
-	case ActionUpload, ActionList, ActionDelete:
-		return "yundun-cert:" + string(a)
-	default:
-		return ""
+	"InvalidCertId.NotFound": alibaba.NotFound,
+
+	"PrivateKeyFormatException":         alibaba.Refused,
+	"NotMatch.CertificateAndPrivateKey": alibaba.Refused,
+	"CertificateFormatException":        alibaba.Refused,
+	"ParseCertificateFailed":            alibaba.Refused,
+	"CertificateChainNotMatch":          alibaba.Refused,
+	"CertificateExpired":                alibaba.Refused,
+	"DataTooLongException":              alibaba.Refused,
+	"KeyNotMatchCert":                   alibaba.Refused,
+
+	"InsufficientQuota": alibaba.Quota,
+
+	// Seen for bought instances (F26).
+	"InvalidStatus.DeleteProtection": alibaba.DeleteProtected,
+}
+
+// newCall returns a call of the client's region.
+func (c *Client) newCall(action alibaba.Action, params map[string]string) alibaba.Call {
+	return alibaba.Call{
+		Action: action, Version: version, Endpoint: c.endpoint, Region: c.region, Params: params,
+		Permission: "yundun-cert:" + string(action), Codes: codes,
 	}
-}
-
-// The requests, for the SDK's signer. They are made per call and never used
-// again: a request keeps the parameters of the last one (F55). Empty values are
-// not sent.
-
-type uploadRequest struct {
-	*requests.RpcRequest
-	Name              string      `position:"Body" name:"Name"`
-	Cert              string      `position:"Body" name:"Cert"`
-	Key               string      `position:"Body" name:"Key"`
-	SignCert          string      `position:"Body" name:"SignCert"`
-	SignPrivateKey    string      `position:"Body" name:"SignPrivateKey"`
-	EncryptCert       string      `position:"Body" name:"EncryptCert"`
-	EncryptPrivateKey string      `position:"Body" name:"EncryptPrivateKey"`
-	ResourceGroupID   string      `position:"Body" name:"ResourceGroupId"`
-	Tags              *[]tagParam `position:"Body" name:"Tags" type:"Repeated"`
-}
-
-type tagParam struct {
-	Key   string `name:"Key"`
-	Value string `name:"Value"`
-}
-
-type listRequest struct {
-	*requests.RpcRequest
-	OrderType       string `position:"Body" name:"OrderType"`
-	Status          string `position:"Body" name:"Status"`
-	Keyword         string `position:"Body" name:"Keyword"`
-	CurrentPage     string `position:"Body" name:"CurrentPage"`
-	ShowSize        string `position:"Body" name:"ShowSize"`
-	ResourceGroupID string `position:"Body" name:"ResourceGroupId"`
-}
-
-type deleteRequest struct {
-	*requests.RpcRequest
-	CertID string `position:"Body" name:"CertId"`
-}
-
-// callerIdentityRequest is ours because the SDK's comes with the SDK's Client.
-type callerIdentityRequest struct {
-	*requests.RpcRequest
-}
-
-func newRPC(product, version string, action Action) *requests.RpcRequest {
-	r := new(requests.RpcRequest)
-	r.InitWithApiInfo(product, version, string(action), "", "")
-	return r
 }

@@ -4,150 +4,95 @@
 package cas
 
 import (
-	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 )
 
-// text is a string of an answer. The cloud's fields are not always of their
-// documented type (a Code may be a number): a scalar is taken as it is written,
-// anything else as empty.
-type text string
-
-// UnmarshalJSON never fails.
-func (t *text) UnmarshalJSON(raw []byte) error {
-	*t = ""
-	raw = bytes.TrimSpace(raw)
-	if len(raw) == 0 || raw[0] == '{' || raw[0] == '[' || bytes.Equal(raw, []byte("null")) {
-		return nil
-	}
-	if raw[0] != '"' {
-		*t = text(raw)
-		return nil
-	}
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		*t = text(s)
-	}
-	return nil
-}
-
-func (t text) int64() int64 {
-	n, err := strconv.ParseInt(strings.TrimSpace(string(t)), 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
-// dates are the forms in which CAS writes StartDate and EndDate.
+// dates are the forms in which CAS writes EndDate.
 var dates = []string{time.DateOnly, time.DateTime, time.RFC3339}
 
-// time returns the zero time for what it cannot read.
-func (t text) time() time.Time {
+// parseTime returns the zero time for what it cannot read.
+func parseTime(t alibaba.Text) time.Time {
 	for _, layout := range dates {
 		if at, err := time.Parse(layout, string(t)); err == nil {
 			return at.UTC()
 		}
 	}
-	if ms := t.int64(); ms > 0 {
+	if ms := t.Int64(); ms > 0 {
 		return time.UnixMilli(ms).UTC()
 	}
 	return time.Time{}
 }
 
-// digest returns size bytes of hex in lower case, and "" for anything else: a
+// parseDigest returns the hex of a SHA-256 in lower case, and "" for anything else: a
 // digest that cannot be read proves nothing.
-func (t text) digest(size int) string {
+func parseDigest(t alibaba.Text) string {
 	plain := strings.ToLower(strings.ReplaceAll(strings.TrimSpace(string(t)), ":", ""))
 	raw, err := hex.DecodeString(plain)
-	if err != nil || len(raw) != size {
+	if err != nil || len(raw) != sha256.Size {
 		return ""
 	}
 	return plain
 }
 
-// answerError is the error of an answer that is JSON but says nothing.
-type answerError string
-
-func (e answerError) Error() string { return string(e) }
-
 type uploadAnswer struct {
-	CertID     text `json:"CertId"`
-	ResourceID text `json:"ResourceId"`
-	RequestID  text `json:"RequestId"`
+	CertID     alibaba.Text `json:"CertId"`
+	ResourceID alibaba.Text `json:"ResourceId"`
 }
 
-// validate refuses the empty answer, which the SDK decodes to CertId 0 without
+// Validate refuses the empty answer, which the SDK decodes to CertId 0 without
 // an error (F56).
-func (a *uploadAnswer) validate() error {
-	if a.CertID.int64() <= 0 {
-		return answerError("the answer carries no CertId")
+func (a *uploadAnswer) Validate() error {
+	if a.CertID.Int64() <= 0 {
+		return errors.New("the answer carries no CertId")
 	}
 	return nil
 }
 
 type deleteAnswer struct {
-	RequestID text `json:"RequestId"`
+	RequestID alibaba.Text `json:"RequestId"`
 }
 
-// validate refuses the empty answer: a delete that is reported must have
+// Validate refuses the empty answer: a delete that is reported must have
 // happened.
-func (a *deleteAnswer) validate() error {
+func (a *deleteAnswer) Validate() error {
 	if a.RequestID == "" {
-		return answerError("the answer carries no RequestId")
-	}
-	return nil
-}
-
-type callerIdentityAnswer struct {
-	AccountID text `json:"AccountId"`
-}
-
-func (a *callerIdentityAnswer) validate() error {
-	if id := string(a.AccountID); id == "" || len(id) > 64 || strings.Trim(id, "0123456789") != "" {
-		return answerError("the answer carries no AccountId")
+		return errors.New("the answer carries no RequestId")
 	}
 	return nil
 }
 
 type listAnswer struct {
-	TotalCount           *text
-	CurrentPage          text
-	RequestID            text `json:"RequestId"`
+	TotalCount           *alibaba.Text
 	CertificateOrderList []certificateAnswer
 }
 
-// validate refuses an answer without a total: an empty list must be told from
+// Validate refuses an answer without a total: an empty list must be told from
 // no list, because absence is acted on.
-func (a *listAnswer) validate() error {
+func (a *listAnswer) Validate() error {
 	if a.TotalCount == nil {
-		return answerError("the answer carries no TotalCount")
+		return errors.New("the answer carries no TotalCount")
 	}
 	if n, err := strconv.ParseInt(string(*a.TotalCount), 10, 64); err != nil || n < 0 {
-		return answerError("the answer's TotalCount is no count")
+		return errors.New("the answer's TotalCount is no count")
 	}
 	return nil
 }
 
 type certificateAnswer struct {
-	CertificateID   text `json:"CertificateId"`
-	InstanceID      text `json:"InstanceId"`
-	ResourceGroupID text `json:"ResourceGroupId"`
-	Name            text
-	CommonName      text
-	Sans            text
-	Fingerprint     text
-	Sha2            text
-	SerialNo        text
-	Issuer          text
-	StartDate       text
-	EndDate         text
-	Expired         text
-	Status          text
+	CertificateID alibaba.Text `json:"CertificateId"`
+	InstanceID    alibaba.Text `json:"InstanceId"`
+	Name          alibaba.Text
+	Sha2          alibaba.Text
+	EndDate       alibaba.Text
 }
 
 // UnmarshalJSON never fails: what is no entry has no id, and is counted as unreadable.
@@ -159,21 +104,12 @@ func (a *certificateAnswer) UnmarshalJSON(raw []byte) error {
 	return nil
 }
 
-func (a certificateAnswer) certificate() Certificate {
-	return Certificate{
-		CertID:          a.CertificateID.int64(),
-		ResourceID:      string(a.InstanceID),
-		Name:            string(a.Name),
-		SHA1:            a.Fingerprint.digest(20),
-		SHA256:          a.Sha2.digest(32),
-		CommonName:      string(a.CommonName),
-		DNSNames:        strings.FieldsFunc(string(a.Sans), func(r rune) bool { return r == ',' || r == ' ' }),
-		SerialNumber:    strings.TrimLeft(strings.ToLower(string(a.SerialNo)), "0"),
-		Issuer:          string(a.Issuer),
-		NotBefore:       a.StartDate.time(),
-		NotAfter:        a.EndDate.time(),
-		Expired:         strings.EqualFold(string(a.Expired), "true"),
-		Status:          string(a.Status),
-		ResourceGroupID: string(a.ResourceGroupID),
+func (a certificateAnswer) certificate() inventory.Certificate {
+	return inventory.Certificate{
+		CertID:     a.CertificateID.Int64(),
+		ResourceID: string(a.InstanceID),
+		Name:       string(a.Name),
+		SHA256:     parseDigest(a.Sha2),
+		NotAfter:   parseTime(a.EndDate),
 	}
 }

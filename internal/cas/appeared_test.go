@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
@@ -24,7 +25,7 @@ func TestWhatAppearsAfterTheFirstSweepIsToldApart(t *testing.T) {
 		fill(t, server, 1)
 		sweep()
 		upload, _ := newCertificate(t, "other.example.com")
-		if _, err := server.AddForeign(testAccount, SiteChina, emulator.Foreign{Name: "web_00000_9", PEM: upload.Certificate}); err != nil {
+		if _, err := server.AddForeign(testAccount, RegionChina, emulator.Foreign{Name: "web_00000_9", PEM: upload.Certificate}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
@@ -48,7 +49,7 @@ func TestASweepThatFailedIsTriedAtOnceWhenAskedFor(t *testing.T) {
 		fails := func() bool {
 			err := client.SweptSince(since)
 			time.Sleep(time.Second)
-			return IsDenied(err)
+			return alibaba.IsDenied(err)
 		}
 		fails() // starts it
 		if !fails() || lists.Load() != 1 {

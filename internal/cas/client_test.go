@@ -4,16 +4,12 @@
 package cas
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha1"
-	"crypto/tls"
-	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
@@ -26,6 +22,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -106,18 +103,22 @@ func (c *freeClock) After(d time.Duration) <-chan time.Time {
 	return done
 }
 
-func newTestCloud(t *testing.T, config Config) *Cloud {
+func newTestCloud(t *testing.T, way alibaba.Config, config Config) *Cloud {
 	t.Helper()
-	c, err := New(config)
+	caller, err := alibaba.New(way)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
-	t.Cleanup(c.CloseIdleConnections)
+	t.Cleanup(caller.CloseIdleConnections)
+	c, err := New(caller, config)
+	if err != nil {
+		t.Fatalf("New: %v", err)
+	}
 	return c
 }
 
-func testCredentials() Credentials {
-	return Credentials{AccessKeyID: testID, AccessKeySecret: testSecret, SecurityToken: testToken}
+func testCredentials() alibaba.Credentials {
+	return alibaba.Credentials{AccessKeyID: testID, AccessKeySecret: testSecret, SecurityToken: testToken}
 }
 
 // newTestClient returns a client of the server whose limiters are past their
@@ -125,16 +126,16 @@ func testCredentials() Credentials {
 func newTestClient(t *testing.T, url string) (*Client, *freeClock) {
 	t.Helper()
 	clock := newFreeClock()
-	c := newTestCloud(t, Config{Endpoints: map[string]string{SiteChina: url}, STSEndpoint: url, Clock: clock})
-	p, err := Static(testCredentials())
+	c := newTestCloud(t, alibaba.Config{STSEndpoint: url, Clock: clock}, Config{Endpoints: map[string]string{RegionChina: url}})
+	p, err := alibaba.Static(testCredentials())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := c.Client(SiteChina, p)
+	client, err := c.Client(RegionChina, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.limiterFor(client.identity, SiteChina, ActionUpload)
+	c.limiterFor(client.identity, RegionChina, ActionUpload)
 	clock.advance(2 * ratelimit.QuietStart)
 	return client, clock
 }
@@ -179,7 +180,7 @@ func TestUploadSendsEveryParameterSignedInTheBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(Uploaded{CertID: 12345, ResourceID: "cas-upload-xki1d0", RequestID: "R-1"}, uploaded); diff != "" {
+	if diff := cmp.Diff(Uploaded{CertID: 12345, ResourceID: "cas-upload-xki1d0"}, uploaded); diff != "" {
 		t.Error(diff)
 	}
 	request := server.requests[0]
@@ -192,7 +193,7 @@ func TestUploadSendsEveryParameterSignedInTheBody(t *testing.T) {
 	}
 	upload := testUpload()
 	for name, want := range map[string]string{
-		"Action": "UploadUserCertificate", "Version": "2020-04-07", "RegionId": SiteChina, "Format": "JSON",
+		"Action": "UploadUserCertificate", "Version": "2020-04-07", "RegionId": RegionChina, "Format": "JSON",
 		"AccessKeyId": testID, "SecurityToken": testToken,
 		"Name": upload.Name, "Cert": upload.Certificate, "Key": upload.PrivateKey, "ResourceGroupId": "rg-acfm",
 		"Tags.1.Key": "env", "Tags.1.Value": "prod *~+ä", "Tags.2.Key": "team",
@@ -211,7 +212,7 @@ func TestUploadSendsEveryParameterSignedInTheBody(t *testing.T) {
 func TestUploadAnswersOfAnyShape(t *testing.T) {
 	t.Parallel()
 	type verdict struct {
-		Class           Class
+		Class           alibaba.Class
 		Code            string
 		MayHaveHappened bool
 	}
@@ -220,58 +221,58 @@ func TestUploadAnswersOfAnyShape(t *testing.T) {
 		body   string
 		want   verdict
 	}{
-		"an empty answer":                     {200, "", verdict{Transient, "", true}},
-		"an empty object":                     {200, "{}", verdict{Transient, "", true}},
-		"certificate id zero":                 {200, `{"CertId":0,"RequestId":"x"}`, verdict{Transient, "", true}},
-		"a certificate id that is no number":  {200, `{"CertId":{"a":1}}`, verdict{Transient, "", true}},
-		"HTML with status 200":                {200, "<html>hello</html>", verdict{Transient, "", true}},
-		"JSON that is no object":              {200, `[1,2]`, verdict{Transient, "", true}},
-		"null":                                {200, `null`, verdict{Transient, "", true}},
-		"a code in an answer of status 200":   {200, `{"CertId":1,"Code":"NameRepeat"}`, verdict{NameTaken, "NameRepeat", false}},
-		"a redirect":                          {302, "", verdict{Transient, "", true}},
-		"HTML with status 502":                {502, "<html>", verdict{Transient, "", true}},
-		"HTML with status 429":                {429, "<html>", verdict{Throttled, "", false}},
-		"a code that is a number":             {400, `{"Code":400,"Message":7}`, verdict{Transient, "400", true}},
-		"a code that is an object":            {400, `{"Code":{"a":["b"]}}`, verdict{Transient, "", true}},
-		"a code that is null":                 {400, `{"Code":null}`, verdict{Transient, "", true}},
-		"an unknown code":                     {400, `{"Code":"Certificate.NewRule"}`, verdict{Transient, "Certificate.NewRule", true}},
-		"an unknown code with status 403":     {403, `{"Code":"Whatever"}`, verdict{Denied, "Whatever", false}},
-		"HTML with status 403":                {403, "<html>", verdict{Denied, "", false}},
-		"name repeat":                         {400, `{"Code":"NameRepeat"}`, verdict{NameTaken, "NameRepeat", false}},
-		"throttling of the user":              {400, `{"Code":"Throttling.User"}`, verdict{Throttled, "Throttling.User", false}},
-		"throttling of a kind yet to come":    {400, `{"Code":"Throttling.Site"}`, verdict{Throttled, "Throttling.Site", false}},
-		"flow control":                        {400, `{"Code":"FlowControlError"}`, verdict{Throttled, "FlowControlError", false}},
-		"no service":                          {503, `{"Code":"ServiceUnavailable"}`, verdict{Transient, "ServiceUnavailable", true}},
-		"status 503 without a code":           {503, ``, verdict{Throttled, "", true}},
-		"an internal error with status 400":   {400, `{"Code":"InternalError"}`, verdict{Transient, "InternalError", true}},
-		"an upgrade of the system":            {400, `{"Code":"OperationDenied.SystemUpgrading"}`, verdict{Transient, "OperationDenied.SystemUpgrading", false}},
-		"a nonce that was used":               {400, `{"Code":"SignatureNonceUsed"}`, verdict{Transient, "SignatureNonceUsed", true}},
-		"a certificate that is refused":       {400, `{"Code":"CertificateChainNotMatch"}`, verdict{Refused, "CertificateChainNotMatch", false}},
-		"no permission":                       {403, `{"Code":"Forbidden.RAM","AccessDeniedDetail":{"AuthPrincipalType":"SubUser"}}`, verdict{Denied, "Forbidden.RAM", false}},
-		"quota":                               {400, `{"Code":"InsufficientQuota"}`, verdict{Quota, "InsufficientQuota", false}},
-		"an access key that does not exist":   {404, `{"Code":"InvalidAccessKeyId.NotFound"}`, verdict{Unauthenticated, "InvalidAccessKeyId.NotFound", false}},
-		"a token that has expired":            {400, `{"Code":"InvalidSecurityToken.Expired"}`, verdict{Unauthenticated, "InvalidSecurityToken.Expired", false}},
-		"a certificate that is protected":     {400, `{"Code":"InvalidStatus.DeleteProtection"}`, verdict{DeleteProtected, "InvalidStatus.DeleteProtection", false}},
-		"an answer that is far too long":      {200, `{"CertId":1,"x":"` + strings.Repeat("x", maxAnswer) + `"}`, verdict{Transient, "", true}},
-		"a closing brace that never comes":    {200, `{"CertId":1`, verdict{Transient, "", true}},
-		"a depth that no decoder should take": {200, strings.Repeat("[", 100_000), verdict{Transient, "", true}},
+		"an empty answer":                     {200, "", verdict{alibaba.Transient, "", true}},
+		"an empty object":                     {200, "{}", verdict{alibaba.Transient, "", true}},
+		"certificate id zero":                 {200, `{"CertId":0,"RequestId":"x"}`, verdict{alibaba.Transient, "", true}},
+		"a certificate id that is no number":  {200, `{"CertId":{"a":1}}`, verdict{alibaba.Transient, "", true}},
+		"HTML with status 200":                {200, "<html>hello</html>", verdict{alibaba.Transient, "", true}},
+		"JSON that is no object":              {200, `[1,2]`, verdict{alibaba.Transient, "", true}},
+		"null":                                {200, `null`, verdict{alibaba.Transient, "", true}},
+		"a code in an answer of status 200":   {200, `{"CertId":1,"Code":"NameRepeat"}`, verdict{alibaba.NameTaken, "NameRepeat", false}},
+		"a redirect":                          {302, "", verdict{alibaba.Transient, "", true}},
+		"HTML with status 502":                {502, "<html>", verdict{alibaba.Transient, "", true}},
+		"HTML with status 429":                {429, "<html>", verdict{alibaba.Throttled, "", false}},
+		"a code that is a number":             {400, `{"Code":400,"Message":7}`, verdict{alibaba.Transient, "400", true}},
+		"a code that is an object":            {400, `{"Code":{"a":["b"]}}`, verdict{alibaba.Transient, "", true}},
+		"a code that is null":                 {400, `{"Code":null}`, verdict{alibaba.Transient, "", true}},
+		"an unknown code":                     {400, `{"Code":"Certificate.NewRule"}`, verdict{alibaba.Transient, "Certificate.NewRule", true}},
+		"an unknown code with status 403":     {403, `{"Code":"Whatever"}`, verdict{alibaba.Denied, "Whatever", false}},
+		"HTML with status 403":                {403, "<html>", verdict{alibaba.Denied, "", false}},
+		"name repeat":                         {400, `{"Code":"NameRepeat"}`, verdict{alibaba.NameTaken, "NameRepeat", false}},
+		"throttling of the user":              {400, `{"Code":"Throttling.User"}`, verdict{alibaba.Throttled, "Throttling.User", false}},
+		"throttling of a kind yet to come":    {400, `{"Code":"Throttling.Site"}`, verdict{alibaba.Throttled, "Throttling.Site", false}},
+		"flow control":                        {400, `{"Code":"FlowControlError"}`, verdict{alibaba.Throttled, "FlowControlError", false}},
+		"no service":                          {503, `{"Code":"ServiceUnavailable"}`, verdict{alibaba.Transient, "ServiceUnavailable", true}},
+		"status 503 without a code":           {503, ``, verdict{alibaba.Throttled, "", true}},
+		"an internal error with status 400":   {400, `{"Code":"InternalError"}`, verdict{alibaba.Transient, "InternalError", true}},
+		"an upgrade of the system":            {400, `{"Code":"OperationDenied.SystemUpgrading"}`, verdict{alibaba.Transient, "OperationDenied.SystemUpgrading", false}},
+		"a nonce that was used":               {400, `{"Code":"SignatureNonceUsed"}`, verdict{alibaba.Transient, "SignatureNonceUsed", true}},
+		"a certificate that is refused":       {400, `{"Code":"CertificateChainNotMatch"}`, verdict{alibaba.Refused, "CertificateChainNotMatch", false}},
+		"no permission":                       {403, `{"Code":"Forbidden.RAM","AccessDeniedDetail":{"AuthPrincipalType":"SubUser"}}`, verdict{alibaba.Denied, "Forbidden.RAM", false}},
+		"quota":                               {400, `{"Code":"InsufficientQuota"}`, verdict{alibaba.Quota, "InsufficientQuota", false}},
+		"an access key that does not exist":   {404, `{"Code":"InvalidAccessKeyId.NotFound"}`, verdict{alibaba.Unauthenticated, "InvalidAccessKeyId.NotFound", false}},
+		"a token that has expired":            {400, `{"Code":"InvalidSecurityToken.Expired"}`, verdict{alibaba.Unauthenticated, "InvalidSecurityToken.Expired", false}},
+		"a certificate that is protected":     {400, `{"Code":"InvalidStatus.DeleteProtection"}`, verdict{alibaba.DeleteProtected, "InvalidStatus.DeleteProtection", false}},
+		"an answer that is far too long":      {200, `{"CertId":1,"x":"` + strings.Repeat("x", 8<<20) + `"}`, verdict{alibaba.Transient, "", true}},
+		"a closing brace that never comes":    {200, `{"CertId":1`, verdict{alibaba.Transient, "", true}},
+		"a depth that no decoder should take": {200, strings.Repeat("[", 100_000), verdict{alibaba.Transient, "", true}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newCloudServer(t, reply(tc.status, tc.body))
 			client, _ := newTestClient(t, server.URL)
 			_, err := client.Upload(t.Context(), nil, testUpload())
-			e, ok := errors.AsType[*Error](err)
+			e, ok := errors.AsType[*alibaba.Error](err)
 			if !ok {
 				t.Fatalf("error %v is no *Error", err)
 			}
 			if diff := cmp.Diff(tc.want, verdict{e.Class, e.Code, e.MayHaveHappened}); diff != "" {
 				t.Error(diff)
 			}
-			if e.Action != ActionUpload || e.HTTPStatus != tc.status && e.cause == nil {
+			if e.Action != ActionUpload || e.HTTPStatus != tc.status && e.Cause == nil {
 				t.Errorf("action %q and status %d of %v", e.Action, e.HTTPStatus, e)
 			}
-			if (e.Permission != "") != (e.Class == Denied && e.Code != "") {
+			if (e.Permission != "") != (e.Class == alibaba.Denied && e.Code != "") {
 				t.Errorf("permission %q of class %v", e.Permission, e.Class)
 			}
 			if got := len(server.forms()); got != 1 {
@@ -300,68 +301,6 @@ func TestCertificateIDsOfAnyWriting(t *testing.T) {
 	}
 }
 
-func TestTransportFailures(t *testing.T) {
-	t.Parallel()
-	t.Run("a reset after the request may have happened", func(t *testing.T) {
-		t.Parallel()
-		server := newCloudServer(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-		client, _ := newTestClient(t, server.URL)
-		_, err := client.Upload(t.Context(), nil, testUpload())
-		if err == nil || ClassOf(err) != Transient || !MayHaveHappened(err) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("a refused connection did not happen", func(t *testing.T) {
-		t.Parallel()
-		server := newCloudServer(t, nil)
-		client, _ := newTestClient(t, server.URL)
-		server.Close()
-		_, err := client.Upload(t.Context(), nil, testUpload())
-		if err == nil || ClassOf(err) != Transient || MayHaveHappened(err) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("a cancelled context ends a call that hangs", func(t *testing.T) {
-		t.Parallel()
-		arrived, release := make(chan struct{}), make(chan struct{})
-		server := newCloudServer(t, func(http.ResponseWriter, *http.Request) { close(arrived); <-release })
-		t.Cleanup(func() { close(release) })
-		client, _ := newTestClient(t, server.URL)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() { <-arrived; cancel() }()
-		_, err := client.Upload(ctx, nil, testUpload())
-		if !errors.Is(err, context.Canceled) || !MayHaveHappened(err) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("a cancelled context sends nothing", func(t *testing.T) {
-		t.Parallel()
-		server := newCloudServer(t, reply(200, "{}"))
-		client, _ := newTestClient(t, server.URL)
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		_, err := client.Upload(ctx, nil, testUpload())
-		if !errors.Is(err, context.Canceled) || MayHaveHappened(err) || len(server.forms()) != 0 {
-			t.Errorf("got %v after %d requests", err, len(server.forms()))
-		}
-	})
-}
-
-func TestRedirectsAreNotFollowed(t *testing.T) {
-	t.Parallel()
-	other := newCloudServer(t, reply(200, `{"CertId":1}`))
-	server := newCloudServer(t, func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
-	})
-	client, _ := newTestClient(t, server.URL)
-	if _, err := client.Upload(t.Context(), nil, testUpload()); err == nil {
-		t.Error("no error")
-	}
-	if got := len(other.forms()); got != 0 {
-		t.Errorf("%d requests were redirected", got)
-	}
-}
-
 func TestDelete(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
@@ -372,10 +311,10 @@ func TestDelete(t *testing.T) {
 		ok       func(error) bool
 	}{
 		"success":                {7, 200, `{"RequestId":"R"}`, true, func(err error) bool { return err == nil }},
-		"gone":                   {7, 400, `{"Code":"NotFound"}`, true, IsNotFound},
-		"protected":              {7, 400, `{"Code":"InvalidStatus.DeleteProtection"}`, true, IsDeleteProtected},
-		"an answer that is none": {7, 200, ``, true, MayHaveHappened},
-		"no certificate":         {0, 200, `{}`, false, IsRefused},
+		"gone":                   {7, 400, `{"Code":"NotFound"}`, true, alibaba.IsNotFound},
+		"protected":              {7, 400, `{"Code":"InvalidStatus.DeleteProtection"}`, true, func(err error) bool { return alibaba.ClassOf(err) == alibaba.DeleteProtected }},
+		"an answer that is none": {7, 200, ``, true, alibaba.MayHaveHappened},
+		"no certificate":         {0, 200, `{}`, false, alibaba.IsRefused},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -397,17 +336,17 @@ func TestDelete(t *testing.T) {
 
 func TestEndpointOfAnotherRegionIsNeverUsed(t *testing.T) {
 	t.Parallel()
-	c := newTestCloud(t, Config{Endpoints: map[string]string{SiteInternational: "http://127.0.0.1:1"}})
-	p, err := Static(testCredentials())
+	c := newTestCloud(t, alibaba.Config{}, Config{Endpoints: map[string]string{RegionInternational: "http://127.0.0.1:1"}})
+	p, err := alibaba.Static(testCredentials())
 	if err != nil {
 		t.Fatal(err)
 	}
 	for region, want := range map[string]string{
-		SiteChina:         "https://cas.aliyuncs.com",
-		SiteInternational: "http://127.0.0.1:1",
+		RegionChina:         "https://cas.aliyuncs.com",
+		RegionInternational: "http://127.0.0.1:1",
 	} {
 		client, err := c.Client(region, p)
-		if err != nil || client.endpoint != want || client.Region() != region {
+		if err != nil || client.endpoint != want || client.region != region {
 			t.Errorf("region %s: endpoint %q, %v", region, client.endpoint, err)
 		}
 	}
@@ -426,12 +365,12 @@ func TestTheLimiterCountsACallWhenItIsWritten(t *testing.T) {
 		httptrace.ContextClientTrace(request.Context()).WroteRequest(httptrace.WroteRequestInfo{})
 		return answerWith(`{"CertId":1,"RequestId":"r"}`), nil
 	})
-	cloud := newTestCloud(t, Config{Clock: clock, Transport: slow, UploadQPS: 0.5})
-	p, err := Static(testCredentials())
+	cloud := newTestCloud(t, alibaba.Config{Clock: clock, Transport: slow}, Config{UploadQPS: 0.5})
+	p, err := alibaba.Static(testCredentials())
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := cloud.Client(SiteChina, p)
+	client, err := cloud.Client(RegionChina, p)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -440,246 +379,70 @@ func TestTheLimiterCountsACallWhenItIsWritten(t *testing.T) {
 	if _, err := client.Upload(t.Context(), nil, testUpload()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := client.Upload(t.Context(), nil, testUpload()); !IsThrottled(err) {
+	if _, err := client.Upload(t.Context(), nil, testUpload()); !alibaba.IsThrottled(err) {
 		t.Errorf("a second call right after the first was written: %v", err)
 	}
 }
 
-func TestObserveSeesEveryCallSent(t *testing.T) {
-	t.Parallel()
-	codes := []string{"", "NameRepeat", "Some.New.Code"}
-	var sent int
-	server := newCloudServer(t, func(w http.ResponseWriter, _ *http.Request) {
-		if code := codes[sent]; code != "" {
-			w.WriteHeader(400)
-			_, _ = fmt.Fprintf(w, `{"Code":%q,"RequestId":"R-%d"}`, code, sent+1)
-		} else {
-			_, _ = io.WriteString(w, `{"CertId":1}`)
-		}
-		sent++
-	})
-	client, _ := newTestClient(t, server.URL)
-	var got []CallInfo
-	client.cloud.onCall = func(info CallInfo) { got = append(got, info) }
-	for range codes {
-		_, _ = client.Upload(t.Context(), nil, testUpload())
-	}
-	want := []CallInfo{
-		{Action: ActionUpload, Site: SiteChina, Outcome: "success"},
-		{Action: ActionUpload, Site: SiteChina, Outcome: "name_taken", Code: "NameRepeat", HTTPStatus: 400, RequestID: "R-2", Summary: "NameRepeat"},
-		{Action: ActionUpload, Site: SiteChina, Outcome: "transient", Code: "Some.New.Code", HTTPStatus: 400, RequestID: "R-3", Summary: "Some.New.Code"},
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestSignatureOfTheSpecification(t *testing.T) {
-	t.Parallel()
-	// The example of the vendor's page on signature version 1 (F51).
-	form := url.Values{
-		"Timestamp": {"2016-02-23T12:46:24Z"}, "Format": {"XML"}, "AccessKeyId": {"testid"}, "Action": {"DescribeRegions"},
-		"SignatureMethod": {"HMAC-SHA1"}, "SignatureNonce": {"3ee8c1b8-83d3-44af-a94f-4e0ad82fd6cf"},
-		"Version": {"2014-05-26"}, "SignatureVersion": {"1.0"},
-	}
-	if got := signature("GET", "testsecret", form); got != "OLeaidS1JvxuMvnyHOwuJ+uX5qY=" {
-		t.Errorf("got %s", got)
-	}
-}
-
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	newServer := func(t *testing.T, config *tls.Config) *httptest.Server {
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			_, _ = fmt.Fprintf(w, `{"CertId":%d}`, r.ProtoMajor)
-		}))
-		server.EnableHTTP2 = true
-		server.TLS = config
-		server.Config.ErrorLog = log.New(io.Discard, "", 0)
-		server.StartTLS()
-		t.Cleanup(server.Close)
-		return server
-	}
-	upload := func(t *testing.T, server *httptest.Server, roots *x509.CertPool) (Uploaded, error) {
-		client, _ := newTestClient(t, server.URL)
-		client.cloud.http = newHTTPClient(roots)
-		t.Cleanup(client.cloud.CloseIdleConnections)
-		return client.Upload(t.Context(), nil, testUpload())
-	}
-	pool := func(server *httptest.Server) *x509.CertPool {
-		roots := x509.NewCertPool()
-		roots.AddCert(server.Certificate())
-		return roots
-	}
-	t.Run("HTTP 2 with a CA of our own", func(t *testing.T) {
-		t.Parallel()
-		server := newServer(t, nil)
-		if got, err := upload(t, server, pool(server)); err != nil || got.CertID != 2 {
-			t.Errorf("HTTP %d, %v", got.CertID, err)
-		}
-	})
-	t.Run("an unknown CA", func(t *testing.T) {
-		t.Parallel()
-		_, err := upload(t, newServer(t, nil), x509.NewCertPool())
-		if _, ok := errors.AsType[*tls.CertificateVerificationError](err); !ok || MayHaveHappened(err) {
-			t.Errorf("got %v", err)
-		}
-	})
-	t.Run("a version of TLS that is too old", func(t *testing.T) {
-		t.Parallel()
-		server := newServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
-		if got, err := upload(t, server, pool(server)); err == nil || MayHaveHappened(err) {
-			t.Errorf("got %v, %v", got, err)
-		}
-	})
-}
-
-func TestHintsOfTheCloud(t *testing.T) {
-	t.Parallel()
-	const api, user = "X-Ratelimit-User-Api", "X-Ratelimit-User"
-	for name, tc := range map[string]struct {
-		header map[string]string
-		want   time.Duration
-	}{
-		"none":                     {nil, 0},
-		"one for the action":       {map[string]string{api: "Limit:10,Remain:0,TimeLeft:300,Reset:5"}, 300 * time.Millisecond},
-		"one for the user":         {map[string]string{user: "Limit:10,Remain:0,TimeLeft:300,Reset:5"}, 300 * time.Millisecond},
-		"the larger for the user":  {map[string]string{api: "TimeLeft:300", user: "TimeLeft:2500"}, 2500 * time.Millisecond},
-		"the larger for the api":   {map[string]string{api: "TimeLeft:2500", user: "TimeLeft:300"}, 2500 * time.Millisecond},
-		"hours":                    {map[string]string{api: "TimeLeft:9999000"}, time.Minute},
-		"years":                    {map[string]string{api: "TimeLeft:99999999999999", user: "TimeLeft:5"}, time.Minute},
-		"a number that is too big": {map[string]string{api: "TimeLeft:99999999999999999999999"}, time.Minute},
-		"no number":                {map[string]string{api: "TimeLeft:soon"}, 0},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := newCloudServer(t, func(w http.ResponseWriter, _ *http.Request) {
-				for name, value := range tc.header {
-					w.Header().Set(name, value)
-				}
-				w.WriteHeader(400)
-				_, _ = io.WriteString(w, `{"Code":"Throttling.User"}`)
-			})
-			client, _ := newTestClient(t, server.URL)
-			_, err := client.Upload(t.Context(), nil, testUpload())
-			got, _ := RetryAfter(err)
-			if !IsThrottled(err) || got < tc.want || got > min(tc.want+time.Second, time.Minute) {
-				t.Errorf("%v: come back after %s, want %s", err, got, tc.want)
-			}
-		})
-	}
-}
-
-// The table of docs/cas.md, and what belongs to its families.
+// The table of docs/cas.md: what CAS alone answers, and some of what every product does.
 func TestEveryCodeHasItsClass(t *testing.T) {
 	t.Parallel()
-	for code, tc := range map[string]struct {
-		status int
-		want   Class
-	}{
-		"Throttling":       {400, Throttled},
-		"Throttling.User":  {400, Throttled},
-		"Throttling.Api":   {400, Throttled},
-		"FlowControlError": {400, Throttled},
+	for code, want := range map[string]alibaba.Class{
+		"NameRepeat":       alibaba.NameTaken,
+		"NameAlreadyExist": alibaba.NameTaken,
 
-		"NameRepeat":       {400, NameTaken},
-		"NameAlreadyExist": {400, NameTaken},
+		"NotFound":               alibaba.NotFound,
+		"NotFound.Certificate":   alibaba.NotFound,
+		"InvalidCertId.NotFound": alibaba.NotFound,
 
-		"NotFound":               {400, NotFound},
-		"NotFound.Certificate":   {404, NotFound},
-		"InvalidCertId.NotFound": {400, NotFound},
+		"PrivateKeyFormatException":         alibaba.Refused,
+		"NotMatch.CertificateAndPrivateKey": alibaba.Refused,
+		"CertificateFormatException":        alibaba.Refused,
+		"ParseCertificateFailed":            alibaba.Refused,
+		"CertificateChainNotMatch":          alibaba.Refused,
+		"CertificateExpired":                alibaba.Refused,
+		"DataTooLongException":              alibaba.Refused,
+		"InvalidParameter.Cert":             alibaba.Refused,
+		"MissingParameter.Name":             alibaba.Refused,
+		"KeyNotMatchCert":                   alibaba.Refused,
 
-		"PrivateKeyFormatException":         {400, Refused},
-		"NotMatch.CertificateAndPrivateKey": {400, Refused},
-		"CertificateFormatException":        {400, Refused},
-		"ParseCertificateFailed":            {400, Refused},
-		"CertificateChainNotMatch":          {400, Refused},
-		"CertificateExpired":                {400, Refused},
-		"DataTooLongException":              {400, Refused},
-		"InvalidParameter":                  {400, Refused},
-		"InvalidParameter.Cert":             {400, Refused},
-		"InvalidParameter.Tags.Key":         {400, Refused},
-		"MissingParameter":                  {400, Refused},
-		"MissingParameter.Name":             {400, Refused},
-		"KeyNotMatchCert":                   {400, Refused},
+		"InvalidStatus.DeleteProtection": alibaba.DeleteProtected,
+		"InsufficientQuota":              alibaba.Quota,
+		"NoPermission":                   alibaba.Denied,
+		"Throttling.User":                alibaba.Throttled,
+		"SignatureDoesNotMatch":          alibaba.Unauthenticated,
 
-		"InvalidStatus.DeleteProtection": {400, DeleteProtected},
-
-		"NoPermission":           {403, Denied},
-		"Forbidden.RAM":          {403, Denied},
-		"PermissionDenied":       {403, Denied},
-		"AccessDenied.NoAuth":    {403, Denied},
-		"Forbidden.MadeUpPolicy": {403, Denied},
-		"MadeUp":                 {403, Denied},
-
-		"InsufficientQuota": {400, Quota},
-
-		"InvalidAccessKeyId.NotFound":                   {404, Unauthenticated},
-		"InvalidAccessKeyId.Inactive":                   {400, Unauthenticated},
-		"InvalidAccessKeyId":                            {403, Unauthenticated},
-		"InvalidSecurityToken.NotFound":                 {404, Unauthenticated},
-		"InvalidSecurityToken.Inactive":                 {400, Unauthenticated},
-		"InvalidSecurityToken.Expired":                  {400, Unauthenticated},
-		"InvalidSecurityToken.Malformed":                {400, Unauthenticated},
-		"InvalidSecurityToken.MismatchWithAccessKey":    {400, Unauthenticated},
-		"MissingSecurityToken":                          {400, Unauthenticated},
-		"SignatureDoesNotMatch":                         {400, Unauthenticated},
-		"IncompleteSignature":                           {400, Unauthenticated},
-		"AuthenticationFail.NoPermission":               {403, Unauthenticated},
-		"AuthenticationFail.OIDCToken.AudienceNotMatch": {400, Unauthenticated},
-
-		"InvalidTimeStamp.Expired":        {400, Transient},
-		"SignatureNonceUsed":              {400, Transient},
-		"ServiceUnavailable":              {503, Transient},
-		"InternalError":                   {500, Transient},
-		"OperationDenied.SystemUpgrading": {400, Transient},
+		"Certificate.NewRule": alibaba.Transient,
+		"InvalidCertId.Other": alibaba.Transient,
 	} {
-		for _, status := range []int{tc.status, 400, 500} {
-			if status != tc.status && (tc.want == Denied && strings.Contains(code, "MadeUp")) {
-				continue // only the status says what it is
+		for _, status := range []int{400, 404, 500} {
+			client := answeringClient(t, status, fmt.Sprintf(`{"Code":%q}`, code))
+			e, ok := errors.AsType[*alibaba.Error](client.Delete(t.Context(), 1))
+			if unknown := want == alibaba.Transient; !ok || e.Class != want || e.UnknownCode != unknown {
+				t.Errorf("%s with status %d is %v, want %s", code, status, e, want)
 			}
-			e := newAnswerError(ActionDelete, status, code, "", "R")
-			if e.Class != tc.want || e.UnknownCode {
-				t.Errorf("%s with status %d is %s, unknown: %t; want %s", code, status, e.Class, e.UnknownCode, tc.want)
-			}
-		}
-	}
-	for _, code := range []string{"Certificate.NewRule", "InvalidCertId.Other", "NotFoundX", "InvalidParameterX", ""} {
-		if e := newAnswerError(ActionDelete, 400, code, "", "R"); e.Class != Transient || e.UnknownCode != (code != "") {
-			t.Errorf("%q is %s, unknown: %t; want a guess", code, e.Class, e.UnknownCode)
 		}
 	}
 }
 
-func TestErrorTexts(t *testing.T) {
-	t.Parallel()
-	for name, tc := range map[string]struct {
-		err           *Error
-		text, summary string
-	}{
-		"an answer": {
-			newAnswerError(ActionUpload, 400, "NameRepeat", "It is taken.", "R"),
-			"UploadUserCertificate: NameRepeat: It is taken.", "NameRepeat: It is taken.",
-		},
-		"a permission": {
-			newAnswerError(ActionDelete, 403, "NoPermission", "", "R"),
-			"DeleteUserCertificate: NoPermission (needs the permission yundun-cert:DeleteUserCertificate)",
-			"NoPermission (needs the permission yundun-cert:DeleteUserCertificate)",
-		},
-		"no answer": {
-			&Error{Action: ActionList, Message: "the cloud did not answer", cause: io.ErrUnexpectedEOF},
-			"ListUserCertificateOrder: the cloud did not answer: unexpected EOF", "the cloud did not answer",
-		},
-		"an unreadable answer": {
-			newAnswerError(ActionList, 502, "", "", ""),
-			"ListUserCertificateOrder: unreadable answer with HTTP status 502", "unreadable answer with HTTP status 502",
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if tc.err.Error() != tc.text || tc.err.Summary() != tc.summary {
-				t.Errorf("got %q and %q", tc.err.Error(), tc.err.Summary())
-			}
-		})
+// answeringClient returns a client that has one answer to everything.
+func answeringClient(t *testing.T, status int, body string) *Client {
+	t.Helper()
+	clock := newFreeClock()
+	cloud := newTestCloud(t, alibaba.Config{Clock: clock, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+		answer := answerWith(body)
+		answer.StatusCode = status
+		return answer, nil
+	})}, Config{})
+	p, err := alibaba.Static(testCredentials())
+	if err != nil {
+		t.Fatal(err)
 	}
+	client, err := cloud.Client(RegionChina, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cloud.Begin()
+	clock.advance(2 * ratelimit.QuietStart)
+	return client
 }

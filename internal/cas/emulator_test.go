@@ -15,11 +15,13 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"maps"
 	"math/big"
 	mathrand "math/rand/v2"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -29,7 +31,9 @@ import (
 	"github.com/emmansun/gmsm/smx509"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -37,11 +41,14 @@ const (
 	testAccount = "1234567890123456"
 	testRole    = "acs:ram::1234567890123456:role/cloudcert"
 	testOIDC    = "acs:ram::1234567890123456:oidc-provider/ack"
+
+	envRoleARN         = "ALIBABA_CLOUD_ROLE_ARN"
+	envOIDCProviderARN = "ALIBABA_CLOUD_OIDC_PROVIDER_ARN"
 )
 
 // The emulator's client has long-lived credentials without a token.
-func longLived() Credentials {
-	return Credentials{AccessKeyID: testID, AccessKeySecret: testSecret}
+func longLived() alibaba.Credentials {
+	return alibaba.Credentials{AccessKeyID: testID, AccessKeySecret: testSecret}
 }
 
 func newEmulator(t *testing.T, o emulator.Options) *emulator.Server {
@@ -55,30 +62,40 @@ func newEmulator(t *testing.T, o emulator.Options) *emulator.Server {
 	return server
 }
 
-// clientsOf returns clients of both sites over HTTP, whose limiters never wait.
+// clientsOf returns clients of both regions over HTTP, whose limiters never wait.
 func clientsOf(t *testing.T, server *emulator.Server) map[string]*Client {
 	t.Helper()
 	endpoints := map[string]string{}
-	for _, site := range Sites() {
-		listener := httptest.NewServer(server.Handler(site))
+	for _, region := range Regions() {
+		listener := httptest.NewServer(server.Handler(region))
 		t.Cleanup(listener.Close)
-		endpoints[site] = listener.URL
+		endpoints[region] = listener.URL
 	}
 	clock := newFreeClock()
-	cloud := newTestCloud(t, Config{Endpoints: endpoints, STSEndpoint: endpoints[SiteChina], Clock: clock})
-	p, err := Static(longLived())
+	cloud := newTestCloud(t, alibaba.Config{STSEndpoint: endpoints[RegionChina], Clock: clock}, Config{Endpoints: endpoints, ParseName: anyName})
+	p, err := alibaba.Static(longLived())
 	if err != nil {
 		t.Fatal(err)
 	}
 	clients := map[string]*Client{}
-	for _, site := range Sites() {
-		if clients[site], err = cloud.Client(site, p); err != nil {
+	for _, region := range Regions() {
+		if clients[region], err = cloud.Client(region, p); err != nil {
 			t.Fatal(err)
 		}
-		cloud.limiterFor(clients[site].identity, site, ActionUpload)
+		cloud.limiterFor(clients[region].identity, region, ActionUpload)
 	}
 	clock.advance(2 * ratelimit.QuietStart)
 	return clients
+}
+
+// rrsaEnv is the environment of a role that the emulator knows.
+func rrsaEnv(t *testing.T) map[string]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("oidc-token-one\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{envRoleARN: testRole, envOIDCProviderARN: testOIDC, "ALIBABA_CLOUD_OIDC_TOKEN_FILE": file}
 }
 
 // newCertificate returns an upload of a fresh certificate, valid in any bubble,
@@ -142,9 +159,9 @@ func TestEmulatorTakesTheWholeLifeOfACertificate(t *testing.T) {
 	t.Parallel()
 	server := newEmulator(t, emulator.Options{})
 	clients := clientsOf(t, server)
-	for _, site := range Sites() {
-		t.Run(site, func(t *testing.T) {
-			client := clients[site]
+	for _, region := range Regions() {
+		t.Run(region, func(t *testing.T) {
+			client := clients[region]
 			if account, err := client.Account(t.Context()); err != nil || account != testAccount {
 				t.Fatalf("account %q, %v", account, err)
 			}
@@ -154,39 +171,36 @@ func TestEmulatorTakesTheWholeLifeOfACertificate(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			held := server.Certificates(testAccount, site)
+			held := server.Certificates(testAccount, region)
 			if len(held) != 1 || held[0].CertID != uploaded.CertID || held[0].ResourceID != uploaded.ResourceID {
 				t.Fatalf("uploaded %v, held %v", uploaded, held)
 			}
 			if diff := cmp.Diff(map[string]string{"env": "prod *~+ä", "team": ""}, held[0].Tags); diff != "" {
 				t.Error(diff)
 			}
-			if _, err := client.Upload(t.Context(), nil, upload); !IsNameTaken(err) {
+			if _, err := client.Upload(t.Context(), nil, upload); !alibaba.IsNameTaken(err) {
 				t.Errorf("again: %v", err)
 			}
-			named := func(c Certificate) bool { return c.Name == upload.Name }
+			named := func(c inventory.Entry) bool { return c.Name == upload.Name }
 			for _, keyword := range []string{"shop.example", uploaded.ResourceID} {
-				found, err := client.Find(t.Context(), keyword, named)
+				found, err := find(t, client, keyword, named)
 				if err != nil || len(found) != 1 {
 					t.Fatalf("found %v, %v", found, err)
 				}
-				want := Certificate{
-					CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: upload.Name, SHA256: digest, SHA1: found[0].SHA1,
-					CommonName: "shop.example", DNSNames: []string{"shop.example"}, SerialNumber: strings.TrimLeft(held[0].SerialNumber, "0"),
-					Issuer: "shop.example", NotBefore: template("").NotBefore, NotAfter: template("").NotAfter,
-					Status: found[0].Status, ResourceGroupID: "rg-acfm",
+				want := inventory.Entry{
+					CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: upload.Name, SHA256: digest, NotAfter: template("").NotAfter, Seen: found[0].Seen,
 				}
 				if diff := cmp.Diff(want, found[0]); diff != "" {
 					t.Error(diff)
 				}
 			}
-			if found, err := client.Find(t.Context(), "other.example", named); err != nil || len(found) != 0 {
+			if found, err := find(t, client, "other.example", named); err != nil || len(found) != 0 {
 				t.Errorf("found %v, %v", found, err)
 			}
 			if err := client.Delete(t.Context(), uploaded.CertID); err != nil {
 				t.Error(err)
 			}
-			if err := client.Delete(t.Context(), uploaded.CertID); !IsNotFound(err) {
+			if err := client.Delete(t.Context(), uploaded.CertID); !alibaba.IsNotFound(err) {
 				t.Errorf("again: %v", err)
 			}
 			pair := newSMPair(t, "shop.example")
@@ -194,7 +208,7 @@ func TestEmulatorTakesTheWholeLifeOfACertificate(t *testing.T) {
 				t.Error(err)
 			}
 			pair.Name, pair.SignPrivateKey = "other", pair.EncryptPrivateKey
-			if _, err := client.Upload(t.Context(), nil, pair); !IsRefused(err) {
+			if _, err := client.Upload(t.Context(), nil, pair); !alibaba.IsRefused(err) {
 				t.Errorf("a key of another certificate: %v", err)
 			}
 		})
@@ -212,55 +226,55 @@ func TestEveryFaultIsClassifiedAndSurvived(t *testing.T) {
 	// leave none or two.
 	for name, tc := range map[string]struct {
 		fault    emulator.Fault
-		class    Class
+		class    alibaba.Class
 		happened bool // MayHaveHappened
 	}{
-		"a failure before the commit":      {emulator.Fault{Kind: emulator.FaultFail}, Transient, true},
-		"a failure after the commit":       {emulator.Fault{Kind: emulator.FaultFail, AfterCommit: true}, Transient, true},
-		"an internal error of status 400":  {emulator.Fault{Kind: emulator.FaultFail, Code: "InternalError", Status: 400, AfterCommit: true}, Transient, true},
-		"an unknown code":                  {emulator.Fault{Kind: emulator.FaultFail, Code: "Brand.New", Status: 400, AfterCommit: true}, Transient, true},
-		"an unknown code of a refusal":     {emulator.Fault{Kind: emulator.FaultFail, Code: "Forbidden.MadeUpPolicy", Status: 403}, Denied, false},
-		"a refused certificate":            {emulator.Fault{Kind: emulator.FaultFail, Code: "CertificateChainNotMatch"}, Refused, false},
-		"no quota":                         {emulator.Fault{Kind: emulator.FaultFail, Code: "InsufficientQuota"}, Quota, false},
-		"an inactive key":                  {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"}, Unauthenticated, false},
-		"a clock that is wrong":            {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidTimeStamp.Expired"}, Transient, false},
-		"a reset before the commit":        {emulator.Fault{Kind: emulator.FaultReset}, Transient, true},
-		"a reset after the commit":         {emulator.Fault{Kind: emulator.FaultReset, AfterCommit: true}, Transient, true},
-		"HTML":                             {emulator.Fault{Kind: emulator.FaultHTML}, Transient, true},
-		"HTML of status 200":               {emulator.Fault{Kind: emulator.FaultHTML, Status: 200, AfterCommit: true}, Transient, true},
-		"a number as a code":               {emulator.Fault{Kind: emulator.FaultNumericCode, AfterCommit: true}, Transient, true},
-		"an empty answer":                  {emulator.Fault{Kind: emulator.FaultEmpty, AfterCommit: true}, Transient, true},
-		"half an answer":                   {emulator.Fault{Kind: emulator.FaultTruncated}, Transient, true},
-		"certificate id zero":              {emulator.Fault{Kind: emulator.FaultZeroCertID, AfterCommit: true}, Transient, true},
-		"throttling":                       {emulator.Fault{Kind: emulator.FaultThrottle, TimeLeft: 300 * time.Millisecond}, Throttled, false},
-		"throttling by flow control":       {emulator.Fault{Kind: emulator.FaultThrottle, Code: "FlowControlError"}, Throttled, false},
-		"no permission":                    {emulator.Fault{Kind: emulator.FaultDenied}, Denied, false},
-		"a name that is taken invisibly":   {emulator.Fault{Kind: emulator.FaultNameTaken}, NameTaken, false},
-		"the string to sign, with the key": {emulator.Fault{Kind: emulator.FaultEchoSignature}, Unauthenticated, false},
+		"a failure before the commit":      {emulator.Fault{Kind: emulator.FaultFail}, alibaba.Transient, true},
+		"a failure after the commit":       {emulator.Fault{Kind: emulator.FaultFail, AfterCommit: true}, alibaba.Transient, true},
+		"an internal error of status 400":  {emulator.Fault{Kind: emulator.FaultFail, Code: "InternalError", Status: 400, AfterCommit: true}, alibaba.Transient, true},
+		"an unknown code":                  {emulator.Fault{Kind: emulator.FaultFail, Code: "Brand.New", Status: 400, AfterCommit: true}, alibaba.Transient, true},
+		"an unknown code of a refusal":     {emulator.Fault{Kind: emulator.FaultFail, Code: "Forbidden.MadeUpPolicy", Status: 403}, alibaba.Denied, false},
+		"a refused certificate":            {emulator.Fault{Kind: emulator.FaultFail, Code: "CertificateChainNotMatch"}, alibaba.Refused, false},
+		"no quota":                         {emulator.Fault{Kind: emulator.FaultFail, Code: "InsufficientQuota"}, alibaba.Quota, false},
+		"an inactive key":                  {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"}, alibaba.Unauthenticated, false},
+		"a clock that is wrong":            {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidTimeStamp.Expired"}, alibaba.Transient, false},
+		"a reset before the commit":        {emulator.Fault{Kind: emulator.FaultReset}, alibaba.Transient, true},
+		"a reset after the commit":         {emulator.Fault{Kind: emulator.FaultReset, AfterCommit: true}, alibaba.Transient, true},
+		"HTML":                             {emulator.Fault{Kind: emulator.FaultHTML}, alibaba.Transient, true},
+		"HTML of status 200":               {emulator.Fault{Kind: emulator.FaultHTML, Status: 200, AfterCommit: true}, alibaba.Transient, true},
+		"a number as a code":               {emulator.Fault{Kind: emulator.FaultNumericCode, AfterCommit: true}, alibaba.Transient, true},
+		"an empty answer":                  {emulator.Fault{Kind: emulator.FaultEmpty, AfterCommit: true}, alibaba.Transient, true},
+		"half an answer":                   {emulator.Fault{Kind: emulator.FaultTruncated}, alibaba.Transient, true},
+		"certificate id zero":              {emulator.Fault{Kind: emulator.FaultZeroCertID, AfterCommit: true}, alibaba.Transient, true},
+		"throttling":                       {emulator.Fault{Kind: emulator.FaultThrottle, TimeLeft: 300 * time.Millisecond}, alibaba.Throttled, false},
+		"throttling by flow control":       {emulator.Fault{Kind: emulator.FaultThrottle, Code: "FlowControlError"}, alibaba.Throttled, false},
+		"no permission":                    {emulator.Fault{Kind: emulator.FaultDenied}, alibaba.Denied, false},
+		"a name that is taken invisibly":   {emulator.Fault{Kind: emulator.FaultNameTaken}, alibaba.NameTaken, false},
+		"the string to sign, with the key": {emulator.Fault{Kind: emulator.FaultEchoSignature}, alibaba.Unauthenticated, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newEmulator(t, emulator.Options{})
-			client := clientsOf(t, server)[SiteChina]
+			client := clientsOf(t, server)[RegionChina]
 			tc.fault.Action, tc.fault.Count = string(ActionUpload), 1
 			server.Inject(tc.fault)
 			upload, _ := newCertificate(t, "shop.example")
 
 			_, err := client.Upload(t.Context(), nil, upload)
-			if err == nil || ClassOf(err) != tc.class || MayHaveHappened(err) != tc.happened {
-				t.Fatalf("got %v of class %v, may have happened: %v", err, ClassOf(err), MayHaveHappened(err))
+			if err == nil || alibaba.ClassOf(err) != tc.class || alibaba.MayHaveHappened(err) != tc.happened {
+				t.Fatalf("got %v of class %v, may have happened: %v", err, alibaba.ClassOf(err), alibaba.MayHaveHappened(err))
 			}
 			raw, _ := json.Marshal(err)
 			if secret := findSecret(fmt.Sprintf("%+v %#v %s", err, err, raw), secretParts(upload)); secret != "" {
 				t.Error("the error shows a secret")
 			}
-			if wait, ok := RetryAfter(err); ok != (tc.class == Throttled) || wait < tc.fault.TimeLeft {
+			if wait, ok := alibaba.RetryAfter(err); ok != (tc.class == alibaba.Throttled) || wait < tc.fault.TimeLeft {
 				t.Errorf("retry after %v", wait)
 			}
-			if _, err := client.Upload(t.Context(), nil, upload); err != nil && !IsNameTaken(err) {
+			if _, err := client.Upload(t.Context(), nil, upload); err != nil && !alibaba.IsNameTaken(err) {
 				t.Errorf("again: %v", err)
 			}
-			if held := server.Certificates(testAccount, SiteChina); len(held) != 1 {
+			if held := server.Certificates(testAccount, RegionChina); len(held) != 1 {
 				t.Errorf("%d certificates", len(held))
 			}
 		})
@@ -273,7 +287,7 @@ func TestAHangingCallEndsWithItsContext(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newEmulator(t, emulator.Options{})
-			client := clientsOf(t, server)[SiteChina]
+			client := clientsOf(t, server)[RegionChina]
 			server.Inject(emulator.Fault{Kind: emulator.FaultHang, AfterCommit: after, Count: 1})
 			upload, _ := newCertificate(t, "shop.example")
 			ctx, cancel := context.WithCancel(t.Context())
@@ -285,11 +299,20 @@ func TestAHangingCallEndsWithItsContext(t *testing.T) {
 			}
 			cancel()
 			wg.Wait()
-			if err == nil || !MayHaveHappened(err) || ClassOf(err) != Transient {
+			if err == nil || !alibaba.MayHaveHappened(err) || alibaba.ClassOf(err) != alibaba.Transient {
 				t.Errorf("got %v", err)
 			}
 		})
 	}
+}
+
+// anyName takes every certificate for one of ours.
+func anyName(name string) (identity, content string, ok bool) { return "any", name, true }
+
+// find looks a keyword up by a client whose names are all of one identity.
+func find(t *testing.T, client *Client, keyword string, match func(inventory.Entry) bool) ([]inventory.Entry, error) {
+	t.Helper()
+	return client.Look(t.Context(), "any", keyword, client.cloud.clock.Now(), match)
 }
 
 func TestFindAgainstFaultsOfTheList(t *testing.T) {
@@ -311,13 +334,13 @@ func TestFindAgainstFaultsOfTheList(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newEmulator(t, emulator.Options{ListLimit: -1})
-			client := clientsOf(t, server)[SiteChina]
+			client := clientsOf(t, server)[RegionChina]
 			upload, digest := newCertificate(t, "shop.example")
 			if _, err := client.Upload(t.Context(), nil, upload); err != nil {
 				t.Fatal(err)
 			}
 			server.Inject(tc.fault)
-			found, err := client.Find(t.Context(), "shop.example", func(c Certificate) bool { return c.Name == upload.Name })
+			found, err := find(t, client, "shop.example", func(c inventory.Entry) bool { return c.Name == upload.Name })
 			if (len(found) == 1) != tc.found || (err != nil) != tc.fails {
 				t.Fatalf("found %v, %v", found, err)
 			}
@@ -337,7 +360,7 @@ func uploadUntilDone(t *testing.T, client *Client, upload UploadRequest) error {
 			_, err = client.Upload(t.Context(), slot, upload)
 			slot.Release()
 		}
-		after, throttled := RetryAfter(err)
+		after, throttled := alibaba.RetryAfter(err)
 		if !throttled {
 			return err
 		}
@@ -359,14 +382,14 @@ func TestManyUploadsAtOnceStayWithinTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		latency := emulator.Latency{Base: 75 * time.Millisecond, Jitter: 25 * time.Millisecond}
 		server := newEmulator(t, emulator.Options{LatencyBefore: latency, LatencyAfter: latency})
-		client := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived())
+		client := newBubbleClient(t, server.Transport(RegionChina).RoundTrip, longLived())
 		begin := time.Now()
 		var wg sync.WaitGroup
 		for i := range 500 {
 			mine := upload
 			mine.Name = fmt.Sprint("name", i%400)
 			wg.Go(func() {
-				if err := uploadUntilDone(t, client, mine); err != nil && !IsNameTaken(err) {
+				if err := uploadUntilDone(t, client, mine); err != nil && !alibaba.IsNameTaken(err) {
 					t.Errorf("upload %d: %v", i, err)
 				}
 			})
@@ -393,16 +416,15 @@ func TestManyUploadsAtOnceStayWithinTheLimit(t *testing.T) {
 func TestUploadsSurviveTheEndOfEveryToken(t *testing.T) {
 	t.Parallel()
 	upload, _ := newCertificate(t, "shop.example")
-	_, file := rrsaEnv(t)
-	env := map[string]string{envRoleARN: testRole, envOIDCProviderARN: testOIDC, envOIDCTokenFile: file}
+	env := rrsaEnv(t)
 	synctest.Test(t, func(t *testing.T) {
 		server := newEmulator(t, emulator.Options{})
-		cloud := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived()).cloud
-		p, err := cloud.EnvironmentProvider(func(name string) string { return env[name] })
+		cloud := newBubbleClient(t, server.Transport(RegionChina).RoundTrip, longLived()).cloud
+		p, err := cloud.caller.EnvironmentProvider(func(name string) string { return env[name] })
 		if err != nil {
 			t.Fatal(err)
 		}
-		client, err := cloud.Client(SiteChina, p)
+		client, err := cloud.Client(RegionChina, p)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -438,17 +460,14 @@ func TestATokenThatTheClusterDoesNotTrust(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newEmulator(t, emulator.Options{})
-			cloud := clientsOf(t, server)[SiteChina].cloud
-			_, file := rrsaEnv(t)
-			env := map[string]string{envOIDCTokenFile: file}
-			for key, value := range tc {
-				env[key] = value
-			}
-			p, err := cloud.EnvironmentProvider(func(name string) string { return env[name] })
+			cloud := clientsOf(t, server)[RegionChina].cloud
+			env := rrsaEnv(t)
+			maps.Copy(env, tc)
+			p, err := cloud.caller.EnvironmentProvider(func(name string) string { return env[name] })
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got, err := p.Retrieve(t.Context()); !IsUnauthenticated(err) {
+			if got, err := p.Retrieve(t.Context()); !alibaba.IsUnauthenticated(err) {
 				t.Errorf("got %v, %v", got, err)
 			}
 		})
@@ -460,7 +479,7 @@ func TestAStormOfThrottlingIsNotFed(t *testing.T) {
 	upload, _ := newCertificate(t, "shop.example")
 	synctest.Test(t, func(t *testing.T) {
 		server := newEmulator(t, emulator.Options{})
-		client := newBubbleClient(t, server.Transport(SiteChina).RoundTrip, longLived())
+		client := newBubbleClient(t, server.Transport(RegionChina).RoundTrip, longLived())
 		storm := server.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(ActionUpload)})
 		var wg sync.WaitGroup
 		for i := range 200 {
@@ -481,7 +500,7 @@ func TestAStormOfThrottlingIsNotFed(t *testing.T) {
 		if during > 600 || during < 60 {
 			t.Errorf("%d calls in a minute of throttling", during)
 		}
-		if held := len(server.Certificates(testAccount, SiteChina)); held != 200 {
+		if held := len(server.Certificates(testAccount, RegionChina)); held != 200 {
 			t.Errorf("%d certificates", held)
 		}
 		if took := time.Since(cleared); took > time.Minute+30*time.Second {

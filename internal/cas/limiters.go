@@ -7,20 +7,18 @@ import (
 	"maps"
 	"time"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
-// idleAfter is how long what is kept per credential or account outlives its
-// last use. Temporary credentials change for ever; what they leave must go.
-const idleAfter = time.Hour
-
-// budget says whose limits they are: the account's at a site, or, until that is
-// known, the provider's. It is never an access key id, which changes with every
+// budget says whose limits they are: the account's in a region, or, until that is
+// known, the credential's. It is never an access key id, which changes with every
 // token.
-type budget struct{ account, provider, site string }
+type budget struct{ account, credential, region string }
 
 // limiters are those of one budget.
-type limiters map[Action]*ratelimit.Limiter
+type limiters map[alibaba.Action]*ratelimit.Limiter
 
 // c.mu is held.
 func (c *Cloud) newLimiters() limiters {
@@ -49,11 +47,23 @@ func (c *Cloud) begin() time.Time {
 	return c.began
 }
 
+// budgetOf returns whose limits apply to an identity's calls in a region. As soon as the
+// account is known, what was kept for the credential alone moves to the account.
+// c.mu is held.
+func (c *Cloud) budgetOf(id *alibaba.Identity, region string) budget {
+	account := id.KnownAccount()
+	if account == "" {
+		return budget{credential: id.Credential(), region: region}
+	}
+	c.moveToAccount(id.Credential(), account)
+	return budget{account: account, region: region}
+}
+
 // limiterFor returns the limiter for a call with the given identity.
-func (c *Cloud) limiterFor(id *identity, site string, action Action) *ratelimit.Limiter {
+func (c *Cloud) limiterFor(id *alibaba.Identity, region string, action alibaba.Action) *ratelimit.Limiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := id.budget(site)
+	key := c.budgetOf(id, region)
 	group, ok := c.limiters[key]
 	if !ok {
 		group = c.newLimiters()
@@ -62,42 +72,33 @@ func (c *Cloud) limiterFor(id *identity, site string, action Action) *ratelimit.
 	return group[action]
 }
 
-// inventoryFor returns what is known of the certificates that the given identity
-// reaches at a site.
-func (c *Cloud) inventoryFor(id *identity, site string) *Inventory {
+// accountKnown moves what was kept for a credential to its account, so that the account's
+// other credentials count with it from now on.
+func (c *Cloud) accountKnown(id *alibaba.Identity) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := id.budget(site)
-	v, ok := c.inventories[key]
-	if !ok {
-		v = newInventory(c.parseName, c.clock, c.ownWriteAge)
-		c.inventories[key] = v
-	}
-	return v
+	c.moveToAccount(id.Credential(), id.KnownAccount())
 }
 
-// accountKnown moves the limiters and the inventory of a provider to its account,
-// where they meet those of other providers of the same one.
-func (c *Cloud) accountKnown(id *identity, account string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, site := range Sites() {
-		before, after := id.budget(site), budget{account: account, site: site}
+// moveToAccount moves the limiters and the inventories of a credential to its account,
+// where they meet those of other credentials of the same one. c.mu is held.
+func (c *Cloud) moveToAccount(credential, account string) {
+	for _, region := range Regions() {
+		before, after := budget{credential: credential, region: region}, budget{account: account, region: region}
 		move(c.limiters, before, after, func(from, to limiters) {
 			for action, l := range from {
 				l.MergeInto(to[action])
 			}
 		})
-		move(c.inventories, before, after, func(from, to *Inventory) { to.merge(from) })
+		move(c.inventories, before, after, func(from, to *inventory.Inventory) { to.Merge(from) })
 	}
-	id.account.Store(&account)
 }
 
 // move takes what a map holds from one key to another; what is there already meets
 // it in merge.
 func move[V any](m map[budget]V, before, after budget, merge func(from, to V)) {
 	from, ok := m[before]
-	if !ok || before == after {
+	if !ok {
 		return
 	}
 	delete(m, before)
@@ -108,12 +109,11 @@ func move[V any](m map[budget]V, before, after budget, merge func(from, to V)) {
 	m[after] = from
 }
 
-// dropIdle forgets identities, limiters and inventories that nobody has used for
-// an hour.
-// c.mu is held.
+// dropIdle forgets limiters and inventories that nobody has used for an hour.
 func (c *Cloud) dropIdle() {
-	past := c.clock.Now().Add(-idleAfter)
-	maps.DeleteFunc(c.identities, func(_ string, id *identity) bool { return id.used.Before(past) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	past := c.clock.Now().Add(-alibaba.IdleAfter)
 	maps.DeleteFunc(c.limiters, func(_ budget, group limiters) bool {
 		for _, l := range group {
 			if !l.IdleSince().Before(past) {
@@ -122,7 +122,7 @@ func (c *Cloud) dropIdle() {
 		}
 		return true
 	})
-	maps.DeleteFunc(c.inventories, func(key budget, _ *Inventory) bool {
+	maps.DeleteFunc(c.inventories, func(key budget, _ *inventory.Inventory) bool {
 		_, used := c.limiters[key]
 		return !used
 	})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -20,8 +21,8 @@ type Slot struct {
 
 // slotKey says for which calls a slot is good.
 type slotKey struct {
-	provider, region string
-	action           Action
+	credential, region string
+	action             alibaba.Action
 }
 
 // Release gives the slot back if no call has taken it. It may be called at any
@@ -36,13 +37,13 @@ func (s *Slot) Release() {
 func (s *Slot) take(key slotKey) bool { return s != nil && s.key == key && s.place.Take() }
 
 // wait waits until the slot is due and returns when the call was let go.
-func (s *Slot) wait(ctx context.Context) (time.Time, *Error) {
+func (s *Slot) wait(ctx context.Context) (time.Time, *alibaba.Error) {
 	sent, err := s.place.Wait(ctx)
 	if err == nil {
 		return sent, nil
 	}
 	if paused, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-		return time.Time{}, &Error{Action: s.key.action, Class: Throttled, RetryAfter: paused.RetryAfter, Message: paused.Error()}
+		return time.Time{}, &alibaba.Error{Action: s.key.action, Class: alibaba.Throttled, RetryAfter: paused.RetryAfter, Message: paused.Error()}
 	}
-	return time.Time{}, newContextError(ctx, s.key.action)
+	return time.Time{}, alibaba.GivenUp(ctx, s.key.action)
 }

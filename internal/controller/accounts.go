@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 )
 
@@ -37,7 +38,7 @@ type Accounts struct {
 	Cloud *cas.Cloud
 	// Own are the operator's own credentials; nil if it has none, for the reason
 	// OwnProblem.
-	Own        cas.Provider
+	Own        alibaba.Provider
 	OwnProblem string
 	// OwnNamespaces may use the operator's own credentials; empty means all.
 	OwnNamespaces []string
@@ -53,7 +54,7 @@ type Accounts struct {
 // departedCredentials are the last ones of a Secret that is gone: a namespace is
 // deleted in no order, and objects in it may still have to be cleaned up.
 type departedCredentials struct {
-	provider cas.Provider
+	provider alibaba.Provider
 	at       time.Time
 }
 
@@ -64,7 +65,7 @@ const departedFor = 24 * time.Hour
 type resolvedCredentials struct {
 	uid             types.UID
 	resourceVersion string
-	provider        cas.Provider
+	provider        alibaba.Provider
 }
 
 // client returns the client for an object in a site. Its error is a
@@ -94,7 +95,7 @@ func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertifi
 }
 
 // provider finds the credentials of an object.
-func (a *Accounts) provider(ctx context.Context, object *v1alpha1.CloudCertificate) (cas.Provider, error) {
+func (a *Accounts) provider(ctx context.Context, object *v1alpha1.CloudCertificate) (alibaba.Provider, error) {
 	if object.Spec.CredentialsSecretRef.Name != "" {
 		return a.secretProvider(ctx, credentialsKey(object))
 	}
@@ -114,7 +115,7 @@ func (a *Accounts) provider(ctx context.Context, object *v1alpha1.CloudCertifica
 }
 
 // secretProvider makes a provider of a credentials Secret, once per version of it.
-func (a *Accounts) secretProvider(ctx context.Context, key types.NamespacedName) (cas.Provider, error) {
+func (a *Accounts) secretProvider(ctx context.Context, key types.NamespacedName) (alibaba.Provider, error) {
 	meta, err := secretMetadata(ctx, a.Metadata, key)
 	if err != nil {
 		return nil, err
@@ -201,7 +202,7 @@ func (a *Accounts) drop(key types.NamespacedName) {
 
 // parseCredentials reads the keys of a credentials Secret. White space around a
 // value is dropped: files and here-documents end with a newline.
-func parseCredentials(secret *corev1.Secret) (cas.Provider, error) {
+func parseCredentials(secret *corev1.Secret) (alibaba.Provider, error) {
 	value := func(key string) string { return strings.TrimSpace(string(secret.Data[key])) }
 	for _, key := range []string{keyAccessKeyID, keyAccessKeySecret} {
 		if value(key) == "" {
@@ -211,7 +212,7 @@ func parseCredentials(secret *corev1.Secret) (cas.Provider, error) {
 			}
 		}
 	}
-	return cas.Static(cas.Credentials{
+	return alibaba.Static(alibaba.Credentials{
 		AccessKeyID:     value(keyAccessKeyID),
 		AccessKeySecret: value(keyAccessKeySecret),
 		SecurityToken:   value(keySecurityToken),

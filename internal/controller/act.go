@@ -10,8 +10,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
@@ -117,7 +119,7 @@ func (p *pass) listTogether(ctx context.Context, step protocol.ListTogether) {
 	v, identity := p.cloud.Inventory(), p.identity(p.next)
 	listed := []protocol.Entry{}
 	if word := searchable(&p.next.Status.Certificate); word != "" && !v.Crowded() {
-		_, err := p.cloud.Look(ctx, identity, word, p.Clock.Now(), func(e cas.Entry) bool {
+		_, err := p.cloud.Look(ctx, identity, word, p.Clock.Now(), func(e inventory.Entry) bool {
 			listed = append(listed, entryOf(e, false))
 			return p.observe().ShowsAll(listed)
 		})
@@ -152,7 +154,7 @@ func (p *pass) adopt(ctx context.Context, e protocol.Entry) error {
 	}
 	p.settle()
 	p.memory.adopted(p.next, bundle.LowerFields(e.Name))
-	p.setCurrent(p.next, cas.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
+	p.setCurrent(p.next, inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
 	p.came.Present = true
 	return nil
 }
@@ -173,7 +175,7 @@ func (p *pass) send(ctx context.Context, step protocol.Upload) error {
 	}
 	p.settle()
 	err := p.upload(ctx, p.next, p.cloud, p.slot, step.Name, p.content)
-	if cas.IsNameTaken(err) {
+	if alibaba.IsNameTaken(err) {
 		p.memory.nameTaken(p.next, step.Name, p.Clock.Now())
 		p.came.Taken = true
 		return nil
@@ -207,7 +209,7 @@ func (p *pass) deleteOne(ctx context.Context, e protocol.Entry) error {
 	if err := p.unchanged(ctx, p.next); err != nil {
 		return err
 	}
-	if err := p.cloud.Delete(ctx, e.CertID); err != nil && !cas.IsNotFound(err) {
+	if err := p.cloud.Delete(ctx, e.CertID); err != nil && !alibaba.IsNotFound(err) {
 		return err
 	}
 	p.cloud.Inventory().Deleted(e.CertID, e.Name)

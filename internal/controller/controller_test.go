@@ -16,13 +16,16 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
 	testingclock "k8s.io/utils/clock/testing"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -49,7 +52,11 @@ func synced() (*v1alpha1.CloudCertificate, *metav1.PartialObjectMetadata) {
 }
 
 func testReconciler() *Reconciler {
-	cloud, err := cas.New(cas.Config{}) // calls nobody
+	caller, err := alibaba.New(alibaba.Config{})
+	if err != nil {
+		panic(err)
+	}
+	cloud, err := cas.New(caller, cas.Config{}) // calls nobody
 	if err != nil {
 		panic(err)
 	}
@@ -225,10 +232,10 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	r := testReconciler()
 	object, _ := synced()
 	content := &bundle.Bundle{}
-	inventory := testInventory(t)
+	known := testInventory()
 	step := func(id int64, name string) {
-		r.setCurrent(object, cas.Entry{CertID: id, ResourceID: "r", Name: name}, content)
-		r.deriveHistory(object, inventory)
+		r.setCurrent(object, inventory.Entry{CertID: id, ResourceID: "r", Name: name}, content)
+		r.deriveHistory(object, known)
 	}
 	check := func(when string, total int32, want ...int64) {
 		t.Helper()
@@ -267,21 +274,8 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 }
 
 // testInventory is an inventory that only ever knows what it is told.
-func testInventory(t *testing.T) *cas.Inventory {
-	t.Helper()
-	cloud, err := cas.New(cas.Config{ParseName: bundle.ParseName})
-	if err != nil {
-		t.Fatal(err)
-	}
-	own, err := cas.Static(cas.Credentials{AccessKeyID: "LTAItest", AccessKeySecret: "test-secret"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := cloud.Client(cas.SiteChina, own)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client.Inventory()
+func testInventory() *inventory.Inventory {
+	return inventory.New(inventory.Config{ParseName: bundle.ParseName, Clock: clock.RealClock{}})
 }
 
 func TestAnotherPlaceStartsAnew(t *testing.T) {
@@ -402,25 +396,25 @@ func TestCacheKeepsIdentityAndVersionOfSecretsOnly(t *testing.T) {
 
 func TestEveryFailedCallIsLogged(t *testing.T) {
 	t.Parallel()
-	failed := cas.CallInfo{
-		Action: cas.ActionUpload, Site: cas.SiteChina, Outcome: "denied", Code: "NoPermission", HTTPStatus: 403,
+	failed := alibaba.CallInfo{
+		Action: cas.ActionUpload, Region: cas.RegionChina, Outcome: "denied", Code: "NoPermission", HTTPStatus: 403,
 		RequestID: "BDB8", Summary: "NoPermission: no", Duration: 20 * time.Millisecond,
 	}
-	with := func(change func(*cas.CallInfo)) cas.CallInfo {
+	with := func(change func(*alibaba.CallInfo)) alibaba.CallInfo {
 		call := failed
 		change(&call)
 		return call
 	}
 	for name, tc := range map[string]struct {
-		call  cas.CallInfo
+		call  alibaba.CallInfo
 		level int // at which it is logged; -1: not at all
 	}{
-		"a success":                      {cas.CallInfo{Action: cas.ActionUpload, Outcome: "success"}, -1},
+		"a success":                      {alibaba.CallInfo{Action: cas.ActionUpload, Outcome: "success"}, -1},
 		"a denial":                       {failed, 0},
-		"no connection":                  {with(func(c *cas.CallInfo) { c.Outcome, c.Problem = "transient", cas.ProblemName }), 0},
-		"a name that is taken":           {with(func(c *cas.CallInfo) { c.Outcome = "name_taken" }), 1},
-		"a throttled call":               {with(func(c *cas.CallInfo) { c.Outcome = "throttled" }), 1},
-		"the same failure one more time": {with(func(c *cas.CallInfo) { c.Repeated = true }), 1},
+		"no connection":                  {with(func(c *alibaba.CallInfo) { c.Outcome, c.Problem = "transient", alibaba.ProblemName }), 0},
+		"a name that is taken":           {with(func(c *alibaba.CallInfo) { c.Outcome = "name_taken" }), 1},
+		"a throttled call":               {with(func(c *alibaba.CallInfo) { c.Outcome = "throttled" }), 1},
+		"the same failure one more time": {with(func(c *alibaba.CallInfo) { c.Repeated = true }), 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

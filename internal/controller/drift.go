@@ -18,6 +18,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -246,7 +247,7 @@ func (d *drift) count(ctx context.Context, p driftPlace, cloud *cas.Client) []*v
 	v := cloud.Inventory()
 	gone := slices.DeleteFunc(d.claims(ctx, p), func(o *v1alpha1.CloudCertificate) bool {
 		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
-			slices.ContainsFunc(v.Entries(d.identity(o)), func(e cas.Entry) bool { return e.CertID == o.Status.CertID })
+			slices.ContainsFunc(v.Entries(d.identity(o)), func(e inventory.Entry) bool { return e.CertID == o.Status.CertID })
 	})
 	missing.WithLabelValues(p.Account, p.Region).Set(float64(len(gone)))
 	if len(gone) == 0 {

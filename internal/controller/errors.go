@@ -11,7 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 // credentialsError says that there are no credentials for an object.
@@ -31,7 +31,7 @@ func isStale(err error) bool {
 }
 
 // failureMessage says what the cloud answered, or that it did not.
-func failureMessage(e *cas.Error) string {
+func failureMessage(e *alibaba.Error) string {
 	if e.Code == "" && e.Message == "" {
 		return fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
 	}
@@ -40,7 +40,7 @@ func failureMessage(e *cas.Error) string {
 
 // refusalMessage says what the cloud does not take: the certificate, or what the spec
 // adds to it.
-func refusalMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
+func refusalMessage(object *v1alpha1.CloudCertificate, e *alibaba.Error) string {
 	name := object.Spec.SecretRef.Name
 	if extra := object.Spec.ResourceGroupID != "" || len(object.Spec.Tags) > 0; extra && strings.Contains(e.Code, "Parameter") {
 		return fmt.Sprintf("the cloud refuses the upload of Secret %q: %s; check spec.resourceGroupId and spec.tags, or have the certificate issued again", name, e.Summary())
@@ -49,7 +49,7 @@ func refusalMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
 }
 
 // deniedMessage says whom to give the permission that the summary names.
-func deniedMessage(e *cas.Error) string {
+func deniedMessage(e *alibaba.Error) string {
 	if e.Permission == "" {
 		return e.Summary()
 	}
@@ -57,7 +57,7 @@ func deniedMessage(e *cas.Error) string {
 }
 
 // credentialsMessage says which credentials the cloud does not take.
-func credentialsMessage(object *v1alpha1.CloudCertificate, e *cas.Error) string {
+func credentialsMessage(object *v1alpha1.CloudCertificate, e *alibaba.Error) string {
 	ref := object.Spec.CredentialsSecretRef.Name
 	if e.Code == "MissingSecurityToken" {
 		return fmt.Sprintf("the cloud does not take temporary credentials without their token: %s; "+

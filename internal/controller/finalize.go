@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
@@ -44,8 +45,8 @@ func isWithoutEffect(err error) bool {
 	if conflict || taken {
 		return true
 	}
-	refusal, ok := errors.AsType[*cas.Error](err)
-	refusals := []cas.Class{cas.Refused, cas.Denied, cas.Quota, cas.Unauthenticated, cas.Throttled}
+	refusal, ok := errors.AsType[*alibaba.Error](err)
+	refusals := []alibaba.Class{alibaba.Refused, alibaba.Denied, alibaba.Quota, alibaba.Unauthenticated, alibaba.Throttled}
 	return ok && !refusal.MayHaveHappened && slices.Contains(refusals, refusal.Class)
 }
 
@@ -152,7 +153,7 @@ func namesOf(entries []protocol.Entry) string {
 // is refused after that has not lasted since the deletion began. To wait is no failure.
 func (r *Reconciler) noteOtherFailure(object *v1alpha1.CloudCertificate, err error) {
 	_, settling := errors.AsType[*protocol.SettlingError](err)
-	if err != nil && !settling && !isStale(err) && !cas.IsThrottled(err) && !isRefusal(err) {
+	if err != nil && !settling && !isStale(err) && !alibaba.IsThrottled(err) && !isRefusal(err) {
 		r.memory.otherwise(object, r.Clock.Now())
 	}
 }
@@ -170,18 +171,18 @@ func (p *pass) judgeDeletion(err error) outcome {
 
 func (p *pass) judgeCleanUp(err error) outcome {
 	r, next := p.Reconciler, p.next
-	refusal, _ := errors.AsType[*cas.Error](err)
+	refusal, _ := errors.AsType[*alibaba.Error](err)
 	if settling, ok := errors.AsType[*protocol.SettlingError](err); ok {
 		return outcome{
 			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: err.Error(),
 			requeueAfter: max(settling.Until.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
 		}
 	}
-	if cas.IsThrottled(err) {
+	if alibaba.IsThrottled(err) {
 		return waitingForLimit(next, refusal)
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonDeletionBlocked, err: err}
-	if _, missing := errors.AsType[*credentialsError](err); missing || cas.IsUnauthenticated(err) {
+	if _, missing := errors.AsType[*credentialsError](err); missing || alibaba.IsUnauthenticated(err) {
 		out.reason = v1alpha1.ReasonCredentialsUnavailable
 	}
 	_, remaining := errors.AsType[*protocol.RemainingError](err)
@@ -202,7 +203,7 @@ func (p *pass) judgeCleanUp(err error) outcome {
 
 // waitingForLimit is the outcome of a deletion that has to wait for the list, or for its
 // turn.
-func waitingForLimit(next *v1alpha1.CloudCertificate, refusal *cas.Error) outcome {
+func waitingForLimit(next *v1alpha1.CloudCertificate, refusal *alibaba.Error) outcome {
 	message := "being deleted; waiting for the list of what is in the account"
 	if refusal.Action == cas.ActionDelete {
 		message = "being deleted; waiting for the account's rate limit"

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -262,10 +263,10 @@ func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
 		differ func(*Reconciler)
 		moves  int // of both together within an hour, at most
 	}{
-		"of two regions":     {func(r *Reconciler) { r.Options.Region = cas.SiteInternational }, 0},
+		"of two regions":     {func(r *Reconciler) { r.Options.Region = cas.RegionInternational }, 0},
 		"of two cluster ids": {func(r *Reconciler) { r.Options.ClusterID = "another" }, 2 * protocol.MaxMoves},
 		"of two accounts": {func(r *Reconciler) {
-			other, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
+			other, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,13 +313,13 @@ func TestTheRegionOfTheStatusOutweighsTheOperators(t *testing.T) {
 		change func(*v1alpha1.CloudCertificate)
 		want   string
 	}{
-		"no status":           {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, cas.SiteChina},
-		"a status elsewhere":  {func(o *v1alpha1.CloudCertificate) { o.Status.Region = cas.SiteInternational }, cas.SiteInternational},
-		"an unknown region":   {func(o *v1alpha1.CloudCertificate) { o.Status.Region = "cn-nowhere" }, cas.SiteChina},
-		"of another identity": {func(o *v1alpha1.CloudCertificate) { o.Status.Region, o.Status.Name = cas.SiteInternational, "x" }, cas.SiteChina},
+		"no status":           {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, cas.RegionChina},
+		"a status elsewhere":  {func(o *v1alpha1.CloudCertificate) { o.Status.Region = cas.RegionInternational }, cas.RegionInternational},
+		"an unknown region":   {func(o *v1alpha1.CloudCertificate) { o.Status.Region = "cn-nowhere" }, cas.RegionChina},
+		"of another identity": {func(o *v1alpha1.CloudCertificate) { o.Status.Region, o.Status.Name = cas.RegionInternational, "x" }, cas.RegionChina},
 		"the spec has one too": {func(o *v1alpha1.CloudCertificate) {
-			o.Spec.Region, o.Status.Region = cas.SiteChina, cas.SiteInternational
-		}, cas.SiteChina},
+			o.Spec.Region, o.Status.Region = cas.RegionChina, cas.RegionInternational
+		}, cas.RegionChina},
 	} {
 		object := own.DeepCopy()
 		tc.change(object)
@@ -430,14 +431,14 @@ func TestAMoveBetweenSitesThatShareTheirNames(t *testing.T) {
 	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossSites: true}}, func(t *testing.T, w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
 		w.work(5 * time.Minute)
 		if status, reason, message := w.ready(t); status == "True" || reason != v1alpha1.ReasonProgressing {
 			t.Errorf("Ready is %s, %s: %s", status, reason, message)
 		}
 		w.work(10 * time.Minute)
 		got := w.api.objects[simKey].Status
-		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.Region != cas.SiteInternational || !strings.HasPrefix(got.Name, "a_two_2_") {
+		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.Region != cas.RegionInternational || !strings.HasPrefix(got.Name, "a_two_2_") {
 			t.Errorf("%s: %s", reason, encode(got))
 		}
 		w.events++
@@ -487,7 +488,7 @@ func TestContentUnderAnotherPrefixIsFoundWithoutAKeyword(t *testing.T) {
 	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		identity := bundle.Identity(simCluster, simKey.Namespace, simKey.Name)
-		other, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{
+		other, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{
 			Name: bundle.Name("before", identity, w.pool[0].content), PEM: string(w.pool[1].data["tls.crt"]), // of other domains
 		})
 		if err != nil {
@@ -531,7 +532,7 @@ func TestNamesAreUploadedInLowerCase(t *testing.T) {
 	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		lower := bundle.Name("Shop", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
-		if _, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: strings.ToUpper(lower), PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
+		if _, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: strings.ToUpper(lower), PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
 			t.Fatal(err)
 		}
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "Shop" })
@@ -612,7 +613,7 @@ func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
 		w.putCredentials(simKey.Namespace)
 		w.work(time.Minute)
-		if got := len(w.cloud.Certificates(simOther, cas.SiteChina)); got != 1 {
+		if got := len(w.cloud.Certificates(simOther, cas.RegionChina)); got != 1 {
 			_, reason, message := w.ready(t)
 			t.Errorf("%d certificates in the account of the new credentials; the status says %s: %s", got, reason, message)
 		}

@@ -9,7 +9,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
-	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 var (
@@ -56,23 +56,23 @@ func SetInfo(version, clusterID string) {
 }
 
 // ObserveCall counts a call to the cloud, and logs one that failed; it is meant for
-// cas.Config.Observe.
-func ObserveCall(call cas.CallInfo) {
+// alibaba.Config.Observe.
+func ObserveCall(call alibaba.CallInfo) {
 	logCall(ctrl.Log.WithName("cloud"), call)
-	requests.WithLabelValues(string(call.Action), call.Site, call.Outcome).Observe(call.Duration.Seconds())
+	requests.WithLabelValues(string(call.Action), call.Region, call.Outcome).Observe(call.Duration.Seconds())
 }
 
 // logCall writes a line for a call that failed, with what the cloud's support asks for.
 // Names that are taken and throttled calls are everyday business, and a failure to learn
 // the account is the same each minute: these are for whoever asks for more.
-func logCall(log logr.Logger, call cas.CallInfo) {
+func logCall(log logr.Logger, call alibaba.CallInfo) {
 	if call.Outcome == "success" {
 		return
 	}
-	everyday := call.Outcome == cas.NameTaken.String() || call.Outcome == cas.Throttled.String()
+	everyday := call.Outcome == alibaba.NameTaken.String() || call.Outcome == alibaba.Throttled.String()
 	if everyday || call.Repeated {
 		log = log.V(1)
 	}
-	log.Info("Call to the cloud failed", "action", call.Action, "region", call.Site, "outcome", call.Outcome, "problem", call.Problem,
+	log.Info("Call to the cloud failed", "action", call.Action, "region", call.Region, "outcome", call.Outcome, "problem", call.Problem,
 		"code", call.Code, "status", call.HTTPStatus, "requestId", call.RequestID, "duration", call.Duration.String(), "error", call.Summary)
 }

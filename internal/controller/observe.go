@@ -15,8 +15,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -82,7 +84,7 @@ func (p *pass) observe() protocol.Observed {
 		Now: now,
 		Settings: protocol.Settings{
 			Started: p.began(), MaxVersionsPerHour: p.Options.MaxVersionsPerHour, PruneDelay: p.Options.PruneDelay,
-			SettleDelay: p.Options.SettleDelay, OrphanAfter: p.Options.OrphanAfter, OwnWriteAge: cas.DefaultOwnWriteAge,
+			SettleDelay: p.Options.SettleDelay, OrphanAfter: p.Options.OrphanAfter, OwnWriteAge: inventory.DefaultOwnWriteAge,
 		},
 		Object:  p.observeObject(),
 		Status:  observeStatus(p.next, p.seen),
@@ -174,7 +176,7 @@ func (p *pass) observeCloud() protocol.Cloud {
 }
 
 // cloudOf is what an inventory knows of the certificates of an identity.
-func cloudOf(v *cas.Inventory, identity string, status *v1alpha1.CloudCertificateStatus) protocol.Cloud {
+func cloudOf(v *inventory.Inventory, identity string, status *v1alpha1.CloudCertificateStatus) protocol.Cloud {
 	known := protocol.Cloud{Listed: v.Swept(), Unreadable: v.Unreadable()}
 	for _, e := range v.Entries(identity) {
 		known.Entries = append(known.Entries, entryOf(e, v.Wrote(e.CertID)))
@@ -189,7 +191,7 @@ func cloudOf(v *cas.Inventory, identity string, status *v1alpha1.CloudCertificat
 }
 
 // entryOf translates what an inventory keeps of a certificate.
-func entryOf(e cas.Entry, fresh bool) protocol.Entry {
+func entryOf(e inventory.Entry, fresh bool) protocol.Entry {
 	_, field, _ := bundle.ParseName(e.Name)
 	return protocol.Entry{
 		CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name, Field: field, Digest: e.SHA256, NotAfter: e.NotAfter,
@@ -214,7 +216,7 @@ func failureOf(err error) *protocol.Failure {
 	if err == nil {
 		return nil
 	}
-	return &protocol.Failure{Err: err, Throttled: cas.IsThrottled(err), Denied: cas.IsDenied(err), Refusal: isRefusal(err)}
+	return &protocol.Failure{Err: err, Throttled: alibaba.IsThrottled(err), Denied: alibaba.IsDenied(err), Refusal: isRefusal(err)}
 }
 
 // plainError is an error whose text is the same on every try.
@@ -231,9 +233,9 @@ func isRefusal(err error) bool {
 	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok { // before what it wraps
 		return !slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool { return !u.Refusal })
 	}
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
+	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
 		answered := refusal.HTTPStatus >= 400 && refusal.HTTPStatus < 500
-		return answered && refusal.Class != cas.Throttled || refusal.Class == cas.Unauthenticated
+		return answered && refusal.Class != alibaba.Throttled || refusal.Class == alibaba.Unauthenticated
 	}
 	_, missing := errors.AsType[*credentialsError](err)
 	return missing || protocol.IsLasting(err)

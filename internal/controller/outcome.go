@@ -12,8 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
-	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -46,7 +46,7 @@ type outcome struct {
 // judge turns the error of a pass into its outcome: the one place that decides
 // what a person is told and how it goes on.
 func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
-	if !cas.IsThrottled(err) {
+	if !alibaba.IsThrottled(err) {
 		r.memory.moved(next)
 	}
 	if err == nil {
@@ -59,7 +59,7 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) outcome {
 	if verdict, ok := errors.AsType[*bundle.Error](err); ok {
 		return r.judgeContent(verdict)
 	}
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
+	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
 		return r.judgeCloud(next, refusal)
 	}
 	if missing, ok := errors.AsType[*credentialsError](err); ok {
@@ -148,17 +148,17 @@ func isLastingVerdict(err error) bool {
 
 // judgeCloud is the outcome of a call that the cloud did not grant. None of it is
 // final: a renewal is never lost to a code that we did not know.
-func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) outcome {
+func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *alibaba.Error) outcome {
 	switch e.Class {
-	case cas.Throttled:
+	case alibaba.Throttled:
 		return r.throttled(next, e)
-	case cas.Refused:
+	case alibaba.Refused:
 		return r.slow(next, v1alpha1.ReasonInvalidCertificate, refusalMessage(next, e))
-	case cas.Denied:
+	case alibaba.Denied:
 		return r.slow(next, v1alpha1.ReasonAccessDenied, deniedMessage(e))
-	case cas.Quota:
+	case alibaba.Quota:
 		return r.slow(next, v1alpha1.ReasonQuotaExceeded, e.Summary()+"; delete certificates that are not needed, or have the quota raised")
-	case cas.Unauthenticated:
+	case alibaba.Unauthenticated:
 		return r.slow(next, v1alpha1.ReasonCredentialsUnavailable, credentialsMessage(next, e))
 	}
 	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonUploadFailed, message: failureMessage(e)}
@@ -172,7 +172,7 @@ func (r *Reconciler) judgeCloud(next *v1alpha1.CloudCertificate, e *cas.Error) o
 }
 
 // throttled waits for the limit's own hint, silently for the first minute.
-func (r *Reconciler) throttled(next *v1alpha1.CloudCertificate, e *cas.Error) outcome {
+func (r *Reconciler) throttled(next *v1alpha1.CloudCertificate, e *alibaba.Error) outcome {
 	now := r.Clock.Now()
 	since := r.memory.throttled(next, now)
 	return outcome{

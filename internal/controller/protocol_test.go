@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/bundle/bundletest"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -40,7 +41,7 @@ func inWorld(t *testing.T, o emulator.Options, play func(t *testing.T, w *simWor
 }
 
 // calls counts the calls of an action so far, and how many of them had an effect.
-func (w *simWorld) calls(action cas.Action) (all, committed int) {
+func (w *simWorld) calls(action alibaba.Action) (all, committed int) {
 	for _, call := range w.cloud.Journal() {
 		if call.Action != string(action) {
 			continue
@@ -509,7 +510,7 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 		for i := range versions {
 			name := bundle.Name("old", identity, fmt.Sprintf("%013d", i))
 			old := string(bundletest.CertPEM(clock.Hierarchy(t, key).Leaf))
-			if _, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: old}); err != nil {
+			if _, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: name, PEM: old}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -596,7 +597,7 @@ func TestARollbackMeetsWhatIsThereNotWhatWas(t *testing.T) {
 			w.putContent(simKey, content)
 			w.work(5 * time.Second)
 		}
-		w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, w.api.objects[simKey].Status.History[0].CertID)
+		w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, w.api.objects[simKey].Status.History[0].CertID)
 		w.putContent(simKey, 1)
 		w.work(5 * time.Second)
 		status := w.api.objects[simKey].Status

@@ -16,7 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -72,7 +72,7 @@ func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertif
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
 func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
-	if after, ok := cas.RetryAfter(err); ok && cas.IsThrottled(err) {
+	if after, ok := alibaba.RetryAfter(err); ok && alibaba.IsThrottled(err) {
 		return after
 	}
 	if err == nil {

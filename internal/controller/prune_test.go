@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -62,9 +63,9 @@ func (i interposed) RoundTrip(request *http.Request) (*http.Response, error) {
 
 // interpose puts something in front of the China site, until it is ended.
 func (w *simWorld) interpose(i interposed) (end func()) {
-	i.RoundTripper = w.transports[cas.SiteChina]
-	w.transports[cas.SiteChina] = i
-	return func() { w.transports[cas.SiteChina] = i.RoundTripper }
+	i.RoundTripper = w.transports[cas.RegionChina]
+	w.transports[cas.RegionChina] = i
+	return func() { w.transports[cas.RegionChina] = i.RoundTripper }
 }
 
 // refuseDeletion refuses to delete one certificate, and counts the tries.
@@ -150,7 +151,7 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 					w.look()
 					w.work(late)
 				}
-				w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, ids[1])
+				w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, ids[1])
 				w.work(time.Hour)
 				if !w.isThere(ids[0]) {
 					t.Fatal("the last certificate of the object was pruned")
@@ -200,7 +201,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
 				use("LTAIother", "other-secret")
 				w.work(time.Minute)
-				cloud, err := w.operator().cloud.Client(cas.SiteChina, w.otherAccount(t))
+				cloud, err := w.operator().cloud.Client(cas.RegionChina, w.otherAccount(t))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -209,7 +210,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 				}
 				end(w)
 				w.work(10 * time.Minute)
-				if len(w.cloud.Certificates(simOther, cas.SiteChina)) == 0 {
+				if len(w.cloud.Certificates(simOther, cas.RegionChina)) == 0 {
 					t.Error("the certificate in the other account was deleted")
 				}
 			})
@@ -218,9 +219,9 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 }
 
 // otherAccount are the credentials of the other account.
-func (w *simWorld) otherAccount(t *testing.T) cas.Provider {
+func (w *simWorld) otherAccount(t *testing.T) alibaba.Provider {
 	t.Helper()
-	p, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
+	p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -409,7 +410,7 @@ func TestAnotherCertificateUnderANameThatHistoryKnowsIsNotOurs(t *testing.T) {
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		ids := w.versions(deleting, 0, 1)
 		name := w.certificates()[ids[0]].Name
-		w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, ids[0])
+		w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, ids[0])
 		theirs := w.addForeign(name, 3)
 		w.operators[0].dead = true
 		w.api.remove(simKey)
@@ -453,9 +454,9 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 		t.Parallel()
 		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 			theirs := w.intrude(0)
-			w.cloud.DeleteOutOfBand(simOwn, cas.SiteChina, theirs.CertID)
+			w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, theirs.CertID)
 			name := bundle.Name(bundle.DefaultPrefix(simKey.Namespace, simKey.Name), bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
-			theirs, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
+			theirs, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -689,7 +690,7 @@ func TestWhatIsLeftBehindIsCounted(t *testing.T) {
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		w.versions(func(*v1alpha1.CloudCertificate) {}, 0, 1)
 		before := counted(t, "cloudcert_left_certificates_total", "LeftBehind")
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
 		w.work(time.Minute)
 		if after := counted(t, "cloudcert_left_certificates_total", "LeftBehind"); after < before+2 || w.said("event LeftBehind") != 1 {
 			t.Errorf("counted %v, want 2 more than %v", after, before)

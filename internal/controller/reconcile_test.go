@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -32,7 +33,7 @@ import (
 
 const (
 	testAccount = "1000000000000001"
-	testSite    = cas.SiteChina
+	testSite    = cas.RegionChina
 )
 
 // testScheme has every kind that the operator reads or writes.
@@ -63,12 +64,16 @@ func newHarness(t *testing.T) *harness {
 	endpoint := httptest.NewServer(server.Handler(testSite))
 	t.Cleanup(endpoint.Close)
 	t.Cleanup(server.Close)
-	cloud, err := cas.New(cas.Config{Endpoints: map[string]string{cas.SiteChina: endpoint.URL, cas.SiteInternational: endpoint.URL}, STSEndpoint: endpoint.URL, ParseName: bundle.ParseName})
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: endpoint.URL})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(cloud.CloseIdleConnections)
-	own, err := cas.Static(cas.Credentials{AccessKeyID: "LTAItest", AccessKeySecret: "test-secret"})
+	cloud, err := cas.New(caller, cas.Config{Endpoints: map[string]string{cas.RegionChina: endpoint.URL, cas.RegionInternational: endpoint.URL}, ParseName: bundle.ParseName})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(caller.CloseIdleConnections)
+	own, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAItest", AccessKeySecret: "test-secret"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -216,7 +216,7 @@ func (r *Reconciler) site(object *v1alpha1.CloudCertificate) string {
 	switch {
 	case object.Spec.Region != "":
 		return object.Spec.Region
-	case lived != r.Options.Region && slices.Contains(cas.Sites(), lived) && r.speaksFor(object):
+	case lived != r.Options.Region && slices.Contains(cas.Regions(), lived) && r.speaksFor(object):
 		return lived
 	}
 	return r.Options.Region

@@ -12,7 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -21,7 +21,7 @@ func plainly(err error) string {
 	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok {
 		return remaining.Error()
 	}
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
+	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
 		return fmt.Sprintf("%s: %s", refusal.Action, refusal.Summary())
 	}
 	return err.Error()
@@ -31,8 +31,8 @@ func plainly(err error) string {
 // the next one: the cloud answered, and neither to slow down nor that it does not take
 // the credentials.
 func concernsOne(err error) bool {
-	refusal, ok := errors.AsType[*cas.Error](err)
-	return ok && refusal.HTTPStatus != 0 && refusal.Class != cas.Throttled && refusal.Class != cas.Unauthenticated
+	refusal, ok := errors.AsType[*alibaba.Error](err)
+	return ok && refusal.HTTPStatus != 0 && refusal.Class != alibaba.Throttled && refusal.Class != alibaba.Unauthenticated
 }
 
 // dropCertificate takes a certificate out of a status.
@@ -55,8 +55,8 @@ func mayPass(err error) bool {
 	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok {
 		return slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool { return mayPass(u.Err) })
 	}
-	if refusal, ok := errors.AsType[*cas.Error](err); ok {
-		return refusal.Class == cas.Transient
+	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
+		return refusal.Class == alibaba.Transient
 	}
 	return !isRefusal(err) && !protocol.IsLasting(err)
 }

@@ -243,7 +243,7 @@ var lifecycles = map[string]func(w *simWorld){
 	"relocate": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.SiteInternational })
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
 		w.work(5 * time.Second)
 		w.putCredentials(simKey.Namespace)
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "creds" })

@@ -269,7 +269,7 @@ func (w *simWorld) edit(key types.NamespacedName) {
 		case 5:
 			o.Spec.Tags = []v1alpha1.Tag{{Key: "k", Value: strconv.Itoa(w.pick(3))}}
 		case 6:
-			o.Spec.Region = []string{"", cas.SiteChina, cas.SiteInternational}[w.pick(3)]
+			o.Spec.Region = []string{"", cas.RegionChina, cas.RegionInternational}[w.pick(3)]
 		case 7:
 			if o.Spec.CredentialsSecretRef.Name = []string{"", "creds"}[w.pick(2)]; o.Spec.CredentialsSecretRef.Name != "" {
 				w.putCredentials(key.Namespace)

@@ -31,6 +31,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -171,7 +172,7 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay = time.Now(), 30*time.Second
 	w.api.stored = w.observe
-	for _, site := range cas.Sites() {
+	for _, site := range cas.Regions() {
 		w.transports[site] = w.cloud.Transport(site)
 	}
 	return w
@@ -214,15 +215,19 @@ func (w *simWorld) start() *simOperator {
 		objects: newSimInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
 		secrets: newSimInformer(&w.api.secretLog, &corev1.Secret{}),
 	}
-	cloud, err := cas.New(cas.Config{
-		Endpoints:   map[string]string{cas.SiteChina: "http://127.0.0.1:1", cas.SiteInternational: "http://127.0.0.1:2"},
-		STSEndpoint: "http://127.0.0.1:1", ParseName: bundle.ParseName, Transport: simTransport{op},
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: simTransport{op}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cloud, err := cas.New(caller, cas.Config{
+		Endpoints:  map[string]string{cas.RegionChina: "http://127.0.0.1:1", cas.RegionInternational: "http://127.0.0.1:2"},
+		ParseName:  bundle.ParseName,
 		Background: func(f func()) { f() }, OwnWriteAge: w.ownWriteAge,
 	})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	own, err := cas.Static(cas.Credentials{AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"})
+	own, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -236,7 +241,7 @@ func (w *simWorld) start() *simOperator {
 		Client: kube, Live: live, Recorder: simRecorder{op}, Clock: clock.RealClock{},
 		Accounts: &Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: live},
 		Options: Options{
-			ClusterID: simCluster, Region: cas.SiteChina, MaxVersionsPerHour: 30,
+			ClusterID: simCluster, Region: cas.RegionChina, MaxVersionsPerHour: 30,
 			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
 			MaxConcurrentReconciles: simWorkers,
 		},
@@ -427,9 +432,9 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 			resign(form)
 		}
 	}
-	site := cas.SiteChina
+	site := cas.RegionChina
 	if request.URL.Port() == "2" {
-		site = cas.SiteInternational
+		site = cas.RegionInternational
 	}
 	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
 	response, err := w.transports[site].RoundTrip(request)
@@ -469,7 +474,7 @@ func calledFor(call emulator.Call) simID {
 // checkAlive looks for two certificates of one identity and content.
 func (w *simWorld) checkAlive() {
 	for _, account := range []string{simOwn, simOther} {
-		for _, site := range cas.Sites() {
+		for _, site := range cas.Regions() {
 			alive := map[string][]emulator.Certificate{}
 			for _, c := range w.cloud.Certificates(account, site) {
 				identity, _, ok := bundle.ParseName(c.Name)
@@ -619,7 +624,7 @@ func idOf(c emulator.Certificate) simID {
 // all are the certificates in the cloud.
 func (w *simWorld) all() (all []emulator.Certificate) {
 	for _, account := range []string{simOwn, simOther} {
-		for _, site := range cas.Sites() {
+		for _, site := range cas.Regions() {
 			all = append(all, w.cloud.Certificates(account, site)...)
 		}
 	}
@@ -654,7 +659,7 @@ func (w *simWorld) ours() []emulator.Certificate {
 
 // addForeign puts a certificate of the pool that is nobody's into the cloud.
 func (w *simWorld) addForeign(name string, content int) emulator.Certificate {
-	c, err := w.cloud.AddForeign(simOwn, cas.SiteChina, emulator.Foreign{Name: name, PEM: string(w.pool[content].data["tls.crt"])})
+	c, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: name, PEM: string(w.pool[content].data["tls.crt"])})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -109,7 +110,7 @@ func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCer
 
 // setCurrent makes a certificate in the cloud the current version, from now on. The
 // one before goes into history.
-func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e cas.Entry, content *bundle.Bundle) {
+func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e inventory.Entry, content *bundle.Bundle) {
 	status := &next.Status
 	status.ContentHash = content.Hash.String()
 	if status.CertID == e.CertID {
@@ -130,7 +131,7 @@ func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e cas.Entry, co
 }
 
 // deriveHistory makes history what is known to be in the cloud besides the current version.
-func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *cas.Inventory) {
+func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *inventory.Inventory) {
 	status := &next.Status
 	hidden := max(0, status.HistoryTotal-int32(len(status.History))) //nolint:gosec // at most 51
 	if !v.Swept().IsZero() {

@@ -12,8 +12,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -22,10 +24,10 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	r.memory.sending(next, name, r.Clock.Now())
 	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
 	r.memory.sending(next, name, r.Clock.Now())
-	if cas.IsRefused(err) {
+	if alibaba.IsRefused(err) {
 		r.warn(next, content) // it may well be the reason
 	}
-	if cas.MayHaveHappened(err) {
+	if alibaba.MayHaveHappened(err) {
 		r.memory.lost(r.Clock.Now())
 	}
 	if err != nil {
@@ -34,7 +36,7 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	before := next.Status
 	cloud.Inventory().Uploaded(uploaded.CertID, uploaded.ResourceID, name)
 	r.warn(next, content)
-	r.setCurrent(next, cas.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
+	r.setCurrent(next, inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
 	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
 		r.memory.recreated(next, r.Clock.Now())
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
@@ -58,13 +60,13 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 // find looks for the certificate of this identity and content in the cloud's list,
 // read after it was first asked for: by a name of the leaf, because the list cannot
 // be searched by certificate name [doc], or in a sweep that many share.
-func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*cas.Entry, error) {
+func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*inventory.Entry, error) {
 	now := r.Clock.Now()
 	word := keyword(content)
 	if r.memory.takenFor(next, now) > protocol.KeywordLimit {
 		word = "" // it is there, and not found by a name that may be no domain: look through the whole list
 	}
-	found, err := cloud.Look(ctx, r.identity(next), word, r.memory.asking(next, now), func(e cas.Entry) bool {
+	found, err := cloud.Look(ctx, r.identity(next), word, r.memory.asking(next, now), func(e inventory.Entry) bool {
 		_, version, ok := bundle.ParseName(e.Name)
 		return ok && version == content.Hash.Content()
 	})

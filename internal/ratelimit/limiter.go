@@ -68,7 +68,7 @@ const (
 	maxPause = 10 * time.Second
 )
 
-// Limiter paces the calls of one account, site and action. The cloud counts in
+// Limiter paces the calls of one account, region and action. The cloud counts in
 // a sliding window of a second, over all who use the account, and answers
 // jitter: calls are therefore spread evenly (a burst of one), and two things
 // keep to the limit, the pace at which places are handed out and a window over

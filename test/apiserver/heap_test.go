@@ -28,6 +28,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -187,8 +188,12 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 		return nil, err
 	}
 	nowhere := "http://127.0.0.1:1" // there is nothing to upload: no call may be made
-	cloud, err := cas.New(cas.Config{
-		Endpoints: map[string]string{site: nowhere, international: nowhere}, STSEndpoint: nowhere, UploadQPS: 95, ListQPS: 9,
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: nowhere})
+	if err != nil {
+		return nil, err
+	}
+	cloud, err := cas.New(caller, cas.Config{
+		Endpoints: map[string]string{site: nowhere, international: nowhere}, UploadQPS: 95, ListQPS: 9,
 	})
 	if err != nil {
 		return nil, err

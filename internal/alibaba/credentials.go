@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -30,7 +30,7 @@ type Credentials struct {
 
 // String returns the access key id.
 func (c Credentials) String() string {
-	return fmt.Sprintf("{AccessKeyID:%s AccessKeySecret:%s}", c.AccessKeyID, redacted)
+	return fmt.Sprintf("{AccessKeyID:%s AccessKeySecret:%s}", c.AccessKeyID, Redacted)
 }
 
 // Format keeps every verb of fmt from the secrets.
@@ -58,9 +58,10 @@ type Provider interface {
 // configured, or only in part.
 var ErrNoCredentials = errors.New("no credentials are configured")
 
-// noCredentials is the typed error that says what is missing.
-func noCredentials(message string) error {
-	return &Error{Action: actionCredentials, Class: Unauthenticated, Message: message, cause: ErrNoCredentials}
+// NoCredentials is the error for credentials that are not configured, or only in part; the
+// message says what is missing.
+func NoCredentials(message string) error {
+	return &Error{Action: actionCredentials, Class: Unauthenticated, Message: message, Cause: ErrNoCredentials}
 }
 
 // Static returns a provider of credentials that are given as they are: a pair
@@ -68,11 +69,11 @@ func noCredentials(message string) error {
 func Static(c Credentials) (Provider, error) {
 	switch {
 	case c.AccessKeyID == "" && c.AccessKeySecret == "":
-		return nil, noCredentials("access key id and secret are empty")
+		return nil, NoCredentials("access key id and secret are empty")
 	case c.AccessKeyID == "":
-		return nil, noCredentials("the access key id is empty")
+		return nil, NoCredentials("the access key id is empty")
 	case c.AccessKeySecret == "":
-		return nil, noCredentials("the access key secret is empty")
+		return nil, NoCredentials("the access key secret is empty")
 	}
 	id := hashID("static", c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
 	return &staticProvider{id: id, credentials: seal(c)}, nil

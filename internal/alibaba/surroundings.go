@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -45,15 +45,15 @@ const (
 // newTransportError is for a request that had no answer. Its message names the host and
 // what to do, and no address or port of our own end, so that it is the same on every
 // try. reached reports whether there was a connection on which to send.
-func (c *Cloud) newTransportError(x exchange, request *http.Request, reached bool, cause error) *Error {
-	failure := &Error{Action: x.action, MayHaveHappened: reached, cause: cause}
+func (c *Caller) newTransportError(x exchange, request *http.Request, reached bool, cause error) *Error {
+	failure := &Error{Action: x.Action, MayHaveHappened: reached, Cause: cause}
 	if errors.Is(cause, context.Canceled) {
 		failure.Message = "given up before the answer came"
 		return failure
 	}
 	proxy, err := c.proxyOf(request)
 	if err != nil {
-		failure.Problem, failure.cause = ProblemProxy, nil // which repeats the URL, with its password
+		failure.Problem, failure.Cause = ProblemProxy, nil // which repeats the URL, with its password
 		failure.Message = "the proxy's address in HTTPS_PROXY or HTTP_PROXY is no URL; correct it"
 		return failure
 	}
@@ -78,7 +78,7 @@ func (c *Cloud) newTransportError(x exchange, request *http.Request, reached boo
 
 // proxyOf returns host and port of the proxy for a request, without its user and
 // password; empty if there is none.
-func (c *Cloud) proxyOf(request *http.Request) (string, error) {
+func (c *Caller) proxyOf(request *http.Request) (string, error) {
 	transport, ok := c.http.Transport.(*http.Transport)
 	if !ok || transport.Proxy == nil {
 		return "", nil

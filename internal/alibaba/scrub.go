@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"encoding/json"
@@ -12,8 +12,8 @@ import (
 	"unicode"
 )
 
-// redacted stands wherever a secret was.
-const redacted = "[redacted]"
+// Redacted stands wherever a secret was.
+const Redacted = "[redacted]"
 
 // maxMessage and maxToken bound what of an answer gets into an error, in bytes.
 const (
@@ -39,12 +39,12 @@ func scrub(text string, secrets []string, limit int) string {
 		text = text[:at[0]]
 	}
 	if at := pemKey.FindStringIndex(text); at != nil {
-		text = text[:at[0]] + redacted
+		text = text[:at[0]] + Redacted
 	}
 	for _, form := range secretForms(secrets) {
-		text = strings.ReplaceAll(text, form, redacted)
+		text = strings.ReplaceAll(text, form, Redacted)
 	}
-	text = longRun.ReplaceAllString(text, redacted)
+	text = longRun.ReplaceAllString(text, Redacted)
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsSpace(r) {
 			return ' '

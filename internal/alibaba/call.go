@@ -1,18 +1,18 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -24,40 +24,63 @@ import (
 )
 
 const (
-	// callTimeout ends every call before the successor of a deposed leader can
+	// CallTimeout ends every call before the successor of a deposed leader can
 	// start, which is 5 s later.
-	callTimeout = 4500 * time.Millisecond
+	CallTimeout = 4500 * time.Millisecond
 	// maxAnswer bounds the answers that hold a list, in bytes; 50 certificates
 	// with 100 names each are far below.
 	maxAnswer = 8 << 20
 )
 
-// exchange is one request to the cloud: what is sent and what may not be shown.
-type exchange struct {
-	action   Action
-	site     string
-	endpoint string
-	form     url.Values
-	secrets  []string
-	// before is the summary of the last failure of the same call, where it is known.
-	before string
-	// written, if set, is told when the request has left.
-	written func()
+// Action is a call of the cloud, by the name that the cloud gives it.
+type Action string
+
+// Call is one call of a product. It is made for each call: what is signed is never sent
+// again.
+type Call struct {
+	// Action and Version name it.
+	Action  Action
+	Version string
+	// Endpoint is a URL, as CheckEndpoint returns it, and Region the one that it is of.
+	Endpoint, Region string
+	// Params are sent in the body. Empty values are not sent.
+	Params map[string]string
+	// Secrets are values that may show in no error. Those of the credentials are added.
+	Secrets []string
+	// Permission is the RAM action that the call needs; empty if it needs none.
+	Permission string
+	// Codes are the product's own.
+	Codes Codes
+	// Written, if set, is called when the request has left.
+	Written func()
 }
 
-// sign returns all parameters of a signed request as one form. The gateway
+// exchange is one request to the cloud.
+type exchange struct {
+	Call
+	form url.Values
+	// before is the summary of the last failure of the same call, where it is known.
+	before string
+}
+
+// sign returns all parameters of a signed call as one form. The gateway
 // reads query and body as one map (F52), so that nothing has to stand in the
-// URL, which transport errors print.
-func sign(request requests.AcsRequest, region string, c Credentials) (url.Values, error) {
-	if err := requests.InitParams(request); err != nil {
-		return nil, fmt.Errorf("failed to collect the parameters: %w", err)
+// URL, which transport errors print. The SDK's request is made anew each time: it keeps
+// the parameters of its last use (F55).
+func sign(call Call, region string, c Credentials) (url.Values, *Error) {
+	request := new(requests.RpcRequest)
+	request.InitWithApiInfo("", call.Version, string(call.Action), "", "")
+	for name, value := range call.Params {
+		if value != "" {
+			request.FormParams[name] = value
+		}
 	}
 	var provider sdkcredentials.CredentialsProvider = sdkcredentials.NewStaticAKCredentialsProvider(c.AccessKeyID, c.AccessKeySecret)
 	if c.SecurityToken != "" {
 		provider = sdkcredentials.NewStaticSTSCredentialsProvider(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
 	}
 	if err := auth.Sign(request, nil, region, provider); err != nil {
-		return nil, fmt.Errorf("failed to sign: %w", err)
+		return nil, &Error{Action: call.Action, Message: "the request cannot be signed", Cause: err}
 	}
 	form := url.Values{}
 	for name, value := range request.GetQueryParams() {
@@ -69,9 +92,26 @@ func sign(request requests.AcsRequest, region string, c Credentials) (url.Values
 	return form, nil
 }
 
+// Send signs and sends a call with credentials of the identity, and decodes its answer
+// into a T. Where *T has a method Validate, its error is the message of an answer that is
+// JSON but says nothing; it must not quote the answer.
+func Send[T any](ctx context.Context, id *Identity, credentials Credentials, call Call) (*T, *Error) {
+	form, failure := sign(call, call.Region, credentials)
+	if failure != nil {
+		return nil, failure
+	}
+	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
+	answer, failure := send[T](ctx, id.caller, exchange{Call: call, form: form})
+	if failure != nil {
+		id.noteRefusal(credentials, failure)
+		return nil, failure
+	}
+	return answer, nil
+}
+
 // send carries out one exchange, decodes its answer and reports to
-// Config.Observe. The context has a deadline of at most callTimeout.
-func send[T any](ctx context.Context, c *Cloud, x exchange) (answer *T, failure *Error) {
+// Config.Observe. The context has a deadline of at most CallTimeout.
+func send[T any](ctx context.Context, c *Caller, x exchange) (answer *T, failure *Error) {
 	begin := c.clock.Now()
 	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
 
@@ -83,19 +123,19 @@ func send[T any](ctx context.Context, c *Cloud, x exchange) (answer *T, failure 
 }
 
 // post sends the form and reads the answer, whatever its status.
-func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *Error) {
+func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, *Error) {
 	var reached atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { reached.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) {
-			if x.written != nil {
-				x.written()
+			if x.Written != nil {
+				x.Written()
 			}
 		},
 	})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, x.endpoint+"/", strings.NewReader(x.form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, x.Endpoint+"/", strings.NewReader(x.form.Encode()))
 	if err != nil {
-		return nil, nil, &Error{Action: x.action, Message: "the request cannot be made", cause: err}
+		return nil, nil, &Error{Action: x.Action, Message: "the request cannot be made", Cause: err}
 	}
 	fail := func(err error) *Error { return c.newTransportError(x, request, reached.Load(), err) }
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -111,26 +151,26 @@ func (c *Cloud) post(ctx context.Context, x exchange) (*http.Response, []byte, *
 		return nil, nil, fail(fmt.Errorf("failed to read the answer: %w", err))
 	}
 	if len(body) > maxAnswer {
-		return nil, nil, &Error{Action: x.action, Message: "the answer is too long", HTTPStatus: response.StatusCode, MayHaveHappened: true}
+		return nil, nil, &Error{Action: x.Action, Message: "the answer is too long", HTTPStatus: response.StatusCode, MayHaveHappened: true}
 	}
 	return response, body, nil
 }
 
 // validated is an answer that can tell whether it is one.
-type validated interface{ validate() error }
+type validated interface{ Validate() error }
 
 // decode reads an answer of any shape. Only a status of 200 with a readable
 // answer and without an error code is a success.
 func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error) {
-	var failed struct{ Code, Message, RequestID text }
+	var failed struct{ Code, Message, RequestID Text }
 	unreadable := json.Unmarshal(body, &failed)
 	if unreadable != nil {
 		failed.Code, failed.Message, failed.RequestID = "", "", ""
 	}
-	code := scrub(string(failed.Code), x.secrets, maxToken)
-	requestID := scrub(string(failed.RequestID), x.secrets, maxToken)
+	code := scrub(string(failed.Code), x.Secrets, maxToken)
+	requestID := scrub(string(failed.RequestID), x.Secrets, maxToken)
 	if response.StatusCode != http.StatusOK || (code != "" && code != "200" && code != "OK") {
-		err := newAnswerError(x.action, response.StatusCode, code, scrub(string(failed.Message), x.secrets, maxMessage), requestID)
+		err := newAnswerError(x.Call, response.StatusCode, code, scrub(string(failed.Message), x.Secrets, maxMessage), requestID)
 		if err.Class == Throttled {
 			err.RetryAfter = timeLeft(response.Header)
 		}
@@ -140,21 +180,17 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 		return nil, err
 	}
 	answer := new(T)
-	err := unreadable
-	if err == nil {
-		err = json.Unmarshal(body, answer)
-	}
-	if v, ok := any(answer).(validated); ok && err == nil {
-		err = v.validate()
-	}
-	if err != nil {
-		// Not err itself: errors of the decoder may quote the answer.
-		message := "the answer is not the expected JSON"
-		if v, ok := errors.AsType[answerError](err); ok {
-			message = string(v)
+	problem := ""
+	if unreadable != nil || json.Unmarshal(body, answer) != nil {
+		problem = "the answer is not the expected JSON" // errors of the decoder may quote it
+	} else if v, ok := any(answer).(validated); ok {
+		if err := v.Validate(); err != nil {
+			problem = err.Error()
 		}
+	}
+	if problem != "" {
 		return nil, &Error{
-			Action: x.action, HTTPStatus: response.StatusCode, Message: message,
+			Action: x.Action, HTTPStatus: response.StatusCode, Message: problem,
 			RequestID: requestID, MayHaveHappened: true,
 		}
 	}
@@ -185,8 +221,8 @@ func timeLeft(header http.Header) time.Duration {
 type CallInfo struct {
 	// Action is the call.
 	Action Action
-	// Site is the region of a call to CAS; empty for calls to STS.
-	Site string
+	// Region is that of the call; empty for calls to STS.
+	Region string
 	// Outcome is "success" or the name of the error's class.
 	Outcome string
 	// Code is the cloud's error code; empty where none came. It can be anything: as a
@@ -208,11 +244,11 @@ type CallInfo struct {
 	Duration time.Duration
 }
 
-func (c *Cloud) observe(x exchange, failure *Error, took time.Duration) {
+func (c *Caller) observe(x exchange, failure *Error, took time.Duration) {
 	if c.onCall == nil {
 		return
 	}
-	info := CallInfo{Action: x.action, Site: x.site, Outcome: "success", Duration: took}
+	info := CallInfo{Action: x.Action, Region: x.Region, Outcome: "success", Duration: took}
 	if failure != nil {
 		info.Outcome, info.Problem, info.Summary = failure.Class.String(), failure.Problem, failure.Summary()
 		info.Code, info.RequestID, info.HTTPStatus = failure.Code, failure.RequestID, failure.HTTPStatus

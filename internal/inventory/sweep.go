@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package inventory
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 const (
@@ -58,57 +58,51 @@ type sweep struct {
 
 // sweepFailure is how the last sweep failed.
 type sweepFailure struct {
-	err      *Error
-	provider string
-	began    time.Time
-	until    time.Time // it is not tried again before
-	inARow   int
+	err        *alibaba.Error
+	credential string
+	began      time.Time
+	until      time.Time // it is not tried again before
+	inARow     int
 }
-
-// Inventory returns what is known of the certificates that this client reaches:
-// one for all clients of an account and site.
-func (c *Client) Inventory() *Inventory { return c.cloud.inventoryFor(c.identity, c.region) }
 
 // SweptSince returns nil once a complete sweep is at hand that began at or after a
 // time. Else it sees to it that one is under way, and returns an error of class
 // Throttled whose RetryAfter says when to ask again: nobody waits in a worker. A
 // sweep that failed meanwhile is reported as it failed, for a while. It reads.
-func (c *Client) SweptSince(since time.Time) error {
-	v := c.Inventory()
+func (v *Inventory) SweptSince(source Source, since time.Time) error {
 	now := v.clock.Now()
 	v.mu.Lock()
 	if !v.swept.IsZero() && !v.swept.Before(since) {
 		v.mu.Unlock()
 		return nil
 	}
-	if err := v.failedSince(since, c.identity.provider.ID(), now); err != nil {
+	if err := v.failedSince(since, source.Credential, now); err != nil {
 		v.mu.Unlock()
 		return err
 	}
 	s, start := v.join(now)
 	s.urgent.Store(true)
-	hint := s.hint(c.cloud.listQPS)
+	hint := s.hint(v.config.QPS)
 	v.mu.Unlock()
 	if start {
-		c.cloud.background(func() { c.run(v, s) })
+		v.config.Background(func() { v.run(source, s) })
 	}
-	return &Error{Action: ActionList, Class: Throttled, RetryAfter: hint, Message: "the list is being read"}
+	return &alibaba.Error{Action: v.config.Action, Class: alibaba.Throttled, RetryAfter: hint, Message: "the list is being read"}
 }
 
 // Sweep reads the whole list now, at a pace that leaves most of the budget to
 // others, and returns when it is at hand or failed. Callers at the same time share
 // one. It reads.
-func (c *Client) Sweep(ctx context.Context) error {
-	v := c.Inventory()
+func (v *Inventory) Sweep(ctx context.Context, source Source) error {
 	v.mu.Lock()
 	s, start := v.join(v.clock.Now())
 	v.mu.Unlock()
 	if start {
-		c.cloud.background(func() { c.run(v, s) })
+		v.config.Background(func() { v.run(source, s) })
 	}
 	select {
 	case <-ctx.Done():
-		return newContextError(ctx, ActionList)
+		return alibaba.GivenUp(ctx, v.config.Action)
 	case <-s.done:
 	}
 	v.mu.Lock()
@@ -131,9 +125,9 @@ func (v *Inventory) join(now time.Time) (s *sweep, start bool) {
 
 // failedSince returns the failure of a sweep that began at or after a time with the
 // same credential, while it is too early to try again. The caller holds the lock.
-func (v *Inventory) failedSince(since time.Time, provider string, now time.Time) *Error {
+func (v *Inventory) failedSince(since time.Time, credential string, now time.Time) *alibaba.Error {
 	f := v.failure
-	if f.err == nil || f.provider != provider || f.began.Before(since) || !now.Before(f.until) {
+	if f.err == nil || f.credential != credential || f.began.Before(since) || !now.Before(f.until) {
 		return nil
 	}
 	failure := *f.err
@@ -149,10 +143,10 @@ func (s *sweep) hint(qps float64) time.Duration {
 
 // run carries a sweep out, on a context of its own: a caller that gives up must not
 // fail the others.
-func (c *Client) run(v *Inventory, s *sweep) {
+func (v *Inventory) run(source Source, s *sweep) {
 	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
 	defer cancel()
-	entries, failure := c.readAll(ctx, s)
+	entries, failure := v.readAll(ctx, source.Lister, s)
 	if failure == nil {
 		v.replace(s.began, entries, s.unreadable)
 	}
@@ -163,29 +157,29 @@ func (c *Client) run(v *Inventory, s *sweep) {
 	if failure == nil {
 		v.failure = sweepFailure{}
 	} else {
-		v.failure.failed(failure, c.identity.provider.ID(), s.began, v.clock.Now())
+		v.failure.failed(failure, source.Credential, s.began, v.clock.Now())
 	}
 	close(s.done)
 }
 
 // failed notes a failure, and how long the sweep is not tried again.
-func (f *sweepFailure) failed(err *Error, provider string, began, now time.Time) {
+func (f *sweepFailure) failed(err *alibaba.Error, credential string, began, now time.Time) {
 	rest := min(failureRest<<min(f.inARow, 5), maxRest)
-	if err.Class == Denied || err.Class == Unauthenticated {
+	if err.Class == alibaba.Denied || err.Class == alibaba.Unauthenticated {
 		rest = max(rest, refusalRest)
 	}
-	*f = sweepFailure{err: err, provider: provider, began: began, until: now.Add(max(rest, err.RetryAfter)), inARow: f.inARow + 1}
+	*f = sweepFailure{err: err, credential: credential, began: began, until: now.Add(max(rest, err.RetryAfter)), inARow: f.inARow + 1}
 }
 
 // readAll reads the list of every status.
-func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
+func (v *Inventory) readAll(ctx context.Context, lister Lister, s *sweep) ([]Entry, *alibaba.Error) {
 	var all []Entry
-	for _, status := range listedStatuses {
+	for _, status := range v.config.Statuses {
 		var entries []Entry
 		var unreadable int
-		failure := &Error{Action: ActionList, cause: errShifted}
+		failure := &alibaba.Error{Action: v.config.Action, Cause: errShifted}
 		for range rereads {
-			entries, unreadable, failure = c.readStatus(ctx, s, status)
+			entries, unreadable, failure = v.readStatus(ctx, lister, s, status)
 			if failure == nil || !errors.Is(failure, errShifted) {
 				break
 			}
@@ -202,11 +196,11 @@ func (c *Client) readAll(ctx context.Context, s *sweep) ([]Entry, *Error) {
 // readStatus reads every page of one status. It counts only if it listed as many
 // entries as the cloud counts, at its first page and at its last. An entry that cannot
 // be read is one of them: it must not keep the others from being known.
-func (c *Client) readStatus(ctx context.Context, s *sweep, status string) (entries []Entry, unreadable int, failure *Error) {
+func (v *Inventory) readStatus(ctx context.Context, lister Lister, s *sweep, status string) (entries []Entry, unreadable int, failure *alibaba.Error) {
 	ids := map[int64]bool{}
 	total := int64(-1)
 	for number := 1; ; number++ {
-		page, failure := c.sweepPage(ctx, s, ListRequest{Status: status, Page: number})
+		page, failure := v.sweepPage(ctx, lister, s, Query{Status: status, Page: number})
 		if failure != nil {
 			return nil, 0, failure
 		}
@@ -218,43 +212,40 @@ func (c *Client) readStatus(ctx context.Context, s *sweep, status string) (entri
 		for _, certificate := range page.Certificates {
 			if !ids[certificate.CertID] {
 				ids[certificate.CertID] = true
-				entries = c.keep(entries, certificate, s.began)
+				entries = v.keep(entries, certificate, s.began)
 			}
 		}
-		s.left.Store(max(0, page.Total/PageSize-int64(number)))
+		s.left.Store(max(0, page.Total/int64(v.config.PageSize)-int64(number)))
 		listed := len(ids) + unreadable
-		if int64(number)*PageSize < page.Total && listed > before {
+		if int64(number)*int64(v.config.PageSize) < page.Total && listed > before {
 			continue
 		}
 		if int64(listed) != total || total != page.Total {
-			return nil, 0, miscounted(status, listed, total, page.Total)
+			return nil, 0, v.miscounted(status, listed, total, page.Total)
 		}
 		return entries, unreadable, nil
 	}
 }
 
 // miscounted is the error of a list that is not as long as the cloud says.
-func miscounted(status string, listed int, first, last int64) *Error {
+func (v *Inventory) miscounted(status string, listed int, first, last int64) *alibaba.Error {
 	message := fmt.Sprintf("the list%s holds %d certificates, but the cloud's TotalCount says %d", ofStatus(status), listed, last)
 	if first != last {
 		message += fmt.Sprintf(", and said %d on the first page", first)
 	}
-	return &Error{Action: ActionList, Message: message, cause: errShifted}
+	return &alibaba.Error{Action: v.config.Action, Message: message, Cause: errShifted}
 }
 
 func ofStatus(status string) string {
-	if status == StatusCurrent {
+	if status == "" {
 		return ""
 	}
 	return " of status " + status
 }
 
 // keep adds a certificate of our shape; others only count.
-func (c *Client) keep(entries []Entry, certificate Certificate, seen time.Time) []Entry {
-	if c.cloud.parseName == nil {
-		return entries
-	}
-	if _, _, ok := c.cloud.parseName(certificate.Name); !ok {
+func (v *Inventory) keep(entries []Entry, certificate Certificate, seen time.Time) []Entry {
+	if _, _, ok := v.parse(certificate.Name); !ok {
 		return entries
 	}
 	return append(entries, entryOf(certificate, seen))
@@ -262,34 +253,31 @@ func (c *Client) keep(entries []Entry, certificate Certificate, seen time.Time) 
 
 // sweepPage reads one page when the list limit has a place for it. While nobody
 // waits for the sweep it leaves most places to others.
-func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPage, *Error) {
+func (v *Inventory) sweepPage(ctx context.Context, lister Lister, s *sweep, q Query) (Page, *alibaba.Error) {
 	for tries := 1; ; {
-		slot, err := c.ReserveAs(ctx, ActionList, ratelimit.Repair)
-		var page ListPage
-		if err == nil {
+		page, err := lister.ListPage(ctx, q)
+		if wasSent(err) {
 			s.calls++
-			page, err = c.listPage(ctx, slot, r)
-			slot.Release()
 		}
 		pause := time.Duration(0)
 		switch {
-		case err != nil && IsThrottled(err):
-			pause, _ = RetryAfter(err)
+		case err != nil && alibaba.IsThrottled(err):
+			pause, _ = alibaba.RetryAfter(err)
 			pause = max(pause, 10*time.Millisecond)
-		case err != nil && ClassOf(err) == Transient && tries < pageTries:
+		case err != nil && alibaba.ClassOf(err) == alibaba.Transient && tries < pageTries:
 			pause = time.Second << tries
 			tries++
 		case err != nil:
-			failure, _ := errors.AsType[*Error](err)
-			return ListPage{}, failure
+			failure, _ := errors.AsType[*alibaba.Error](err)
+			return Page{}, failure
 		case !s.urgent.Load():
-			pause = time.Duration(float64(time.Second) / (patientShare * c.cloud.listQPS))
+			pause = time.Duration(float64(time.Second) / (patientShare * v.config.QPS))
 		}
 		if pause > 0 {
 			select {
 			case <-ctx.Done():
-				return ListPage{}, newContextError(ctx, ActionList)
-			case <-c.cloud.clock.After(pause):
+				return Page{}, alibaba.GivenUp(ctx, v.config.Action)
+			case <-v.clock.After(pause):
 			}
 		}
 		if err == nil {
@@ -302,12 +290,11 @@ func (c *Client) sweepPage(ctx context.Context, s *sweep, r ListRequest) (ListPa
 // sweep that began at or after a time, if there is one, else by a keyword (a name of
 // the leaf, or a resource id), one call. Where many ask at once they share a sweep,
 // and are told when to ask again by an error of class Throttled. It reads.
-func (c *Client) Look(ctx context.Context, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
-	v := c.Inventory()
+func (v *Inventory) Look(ctx context.Context, source Source, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
 	known := func() []Entry {
 		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) })
 	}
-	if err := c.lookWhole(v, since, keyword); err != nil {
+	if err := v.lookWhole(source, since, keyword); err != nil {
 		return nil, err
 	}
 	if swept := v.Swept(); !swept.IsZero() && !swept.Before(since) {
@@ -315,7 +302,7 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 	}
 	now := v.clock.Now()
 	var all []Certificate // of the identity, as long as they are under the keyword
-	_, calls, err := c.find(ctx, keyword, func(listed Certificate) bool {
+	_, calls, err := v.find(ctx, source.Lister, keyword, func(listed Certificate) bool {
 		id, _, ok := v.parse(listed.Name)
 		if !ok || id != identity {
 			return false
@@ -325,7 +312,7 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 	})
 	v.lookedUp(calls, now)
 	if errors.Is(err, errTooMany) {
-		if err := c.SweptSince(since); err != nil {
+		if err := v.SweptSince(source, since); err != nil {
 			return nil, err
 		}
 		return known(), nil
@@ -337,11 +324,11 @@ func (c *Client) Look(ctx context.Context, identity, keyword string, since time.
 }
 
 // lookWhole asks for a sweep where too many look up single certificates.
-func (c *Client) lookWhole(v *Inventory, since time.Time, keyword string) error {
+func (v *Inventory) lookWhole(source Source, since time.Time, keyword string) error {
 	if keyword != "" && !v.crowded() {
 		return nil
 	}
-	return c.SweptSince(since)
+	return v.SweptSince(source, since)
 }
 
 // crowded says whether look-ups have cost as much as a sweep by now, or one is under

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// tlsServer answers uploads with a certificate for 127.0.0.1 and example.com.
+// tlsServer answers with a certificate for 127.0.0.1 and example.com.
 func tlsServer(t *testing.T, answer http.HandlerFunc) *httptest.Server {
 	t.Helper()
 	server := httptest.NewUnstartedServer(answer)
@@ -43,8 +43,8 @@ func closedAddress(t *testing.T) string {
 func TestWhatIsWrongAroundTheOperatorIsToldApart(t *testing.T) {
 	t.Parallel()
 	const password = "password-of-the-proxy"
-	cloud := tlsServer(t, reply(200, `{"CertId":1}`))
-	plain := newCloudServer(t, reply(200, `{"CertId":1}`))
+	cloud := tlsServer(t, reply(200, `{"Id":1}`))
+	plain := newCloudServer(t, reply(200, `{"Id":1}`))
 	forbids := newCloudServer(t, reply(403, ""))
 	untrusted := tlsServer(t, reply(200, ""))
 	closed := closedAddress(t)
@@ -122,10 +122,10 @@ func TestWhatIsWrongAroundTheOperatorIsToldApart(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			client, _ := newTestClient(t, tc.endpoint)
-			client.cloud.http.Transport = tc.transport
+			client := newTestClient(t, tc.endpoint)
+			client.caller.http.Transport = tc.transport
 			t.Cleanup(tc.transport.CloseIdleConnections)
-			_, err := client.Upload(t.Context(), nil, testUpload())
+			_, err := client.call(t.Context())
 			first, ok := errors.AsType[*Error](err)
 			if !ok {
 				t.Fatalf("got %v", err)
@@ -141,7 +141,7 @@ func TestWhatIsWrongAroundTheOperatorIsToldApart(t *testing.T) {
 			if strings.Contains(first.Error(), password) {
 				t.Error("the error repeats the proxy's password")
 			}
-			_, err = client.Upload(t.Context(), nil, testUpload())
+			_, err = client.call(t.Context())
 			if second, _ := errors.AsType[*Error](err); second == nil || second.Summary() != first.Summary() {
 				t.Errorf("the same failure is told in two ways: %q and %v", first.Summary(), err)
 			}
@@ -154,10 +154,10 @@ func TestACloudThatDoesNotAnswerIsNamed(t *testing.T) {
 	release := make(chan struct{})
 	server := newCloudServer(t, func(http.ResponseWriter, *http.Request) { <-release })
 	t.Cleanup(func() { close(release) })
-	client, _ := newTestClient(t, server.URL)
+	client := newTestClient(t, server.URL)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	_, err := client.Upload(ctx, nil, testUpload())
+	_, err := client.call(ctx)
 	e, ok := errors.AsType[*Error](err)
 	if !ok || e.Problem != ProblemTimeout || !e.MayHaveHappened || e.Summary() != server.Listener.Addr().String()+" did not answer in time" {
 		t.Errorf("got %v", err)
@@ -182,16 +182,16 @@ func TestAClockThatIsOffIsNamed(t *testing.T) {
 				w.WriteHeader(400)
 				_, _ = io.WriteString(w, `{"Code":"InvalidTimeStamp.Expired","Message":"the time stamp has expired","RequestId":"R"}`)
 			})
-			client, _ := newTestClient(t, server.URL)
+			client := newTestClient(t, server.URL)
 			env, _ := rrsaEnv(t)
-			role, err := client.cloud.EnvironmentProvider(env)
+			role, err := client.caller.EnvironmentProvider(env)
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, ofCAS := client.Upload(t.Context(), nil, testUpload())
-			_, ofSTS := client.Account(t.Context())
+			_, ofProduct := client.call(t.Context())
+			_, ofSTS := client.identity.Account(t.Context())
 			_, ofRole := role.Retrieve(t.Context())
-			for _, err := range []error{ofCAS, ofSTS, ofRole} {
+			for _, err := range []error{ofProduct, ofSTS, ofRole} {
 				e, ok := errors.AsType[*Error](err)
 				if !ok || e.Problem != ProblemClock || e.Class != Transient || !strings.Contains(e.Summary(), tc.says) || !strings.Contains(e.Summary(), "the node's clock") {
 					t.Errorf("got %v, want to be told that the clock is %s", err, tc.says)

@@ -5,9 +5,10 @@ package cas
 
 import (
 	"math"
-	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 func TestParseEndpoint(t *testing.T) {
@@ -20,8 +21,8 @@ func TestParseEndpoint(t *testing.T) {
 		"a URL":                           {"https://cas.example.com", result{"", "https://cas.example.com"}},
 		"a URL with a slash":              {"https://cas.example.com/", result{"", "https://cas.example.com"}},
 		"a port":                          {"https://cas.example.com:8443", result{"", "https://cas.example.com:8443"}},
-		"a region":                        {"ap-southeast-1=https://cas.example.com", result{SiteInternational, "https://cas.example.com"}},
-		"http on an address of loopback":  {"cn-hangzhou=http://127.0.0.1:8080", result{SiteChina, "http://127.0.0.1:8080"}},
+		"a region":                        {"ap-southeast-1=https://cas.example.com", result{RegionInternational, "https://cas.example.com"}},
+		"http on an address of loopback":  {"cn-hangzhou=http://127.0.0.1:8080", result{RegionChina, "http://127.0.0.1:8080"}},
 		"http on another one":             {"http://127.8.7.6", result{"", "http://127.8.7.6"}},
 		"http on IPv6's":                  {"http://[::1]:80", result{"", "http://[::1]:80"}},
 		"http on localhost":               {"http://localhost:1", result{"", "http://localhost:1"}},
@@ -57,18 +58,21 @@ func TestParseEndpoint(t *testing.T) {
 
 func TestNewRefusesWhatCannotWork(t *testing.T) {
 	t.Parallel()
+	caller, err := alibaba.New(alibaba.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, config := range map[string]Config{
-		"http elsewhere":     {Endpoints: map[string]string{SiteChina: "http://cas.aliyuncs.com"}},
+		"http elsewhere":     {Endpoints: map[string]string{RegionChina: "http://cas.aliyuncs.com"}},
 		"an unknown region":  {Endpoints: map[string]string{"cn-beijing": "https://cas.aliyuncs.com"}},
 		"an empty region":    {Endpoints: map[string]string{"": "https://cas.aliyuncs.com"}},
-		"http for STS":       {STSEndpoint: "http://sts.aliyuncs.com"},
 		"a negative rate":    {UploadQPS: -1},
 		"a rate of no value": {ListQPS: math.NaN()},
 		"an endless rate":    {UploadQPS: math.Inf(1)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if _, err := New(config); err == nil {
+			if _, err := New(caller, config); err == nil {
 				t.Error("no error")
 			}
 		})
@@ -77,29 +81,10 @@ func TestNewRefusesWhatCannotWork(t *testing.T) {
 
 func TestCertIdentifier(t *testing.T) {
 	t.Parallel()
-	if got := CertIdentifier(12345, SiteChina); got != "12345-cn-hangzhou" {
+	if got := CertIdentifier(12345, RegionChina); got != "12345-cn-hangzhou" {
 		t.Errorf("got %q", got)
 	}
-	if got := CertIdentifier(1, SiteInternational); got != "1-ap-southeast-1" {
+	if got := CertIdentifier(1, RegionInternational); got != "1-ap-southeast-1" {
 		t.Errorf("got %q", got)
-	}
-}
-
-func TestLoopbackNeedsNoProxy(t *testing.T) {
-	t.Setenv("HTTP_PROXY", "http://proxy.invalid:3128")
-	t.Setenv("HTTPS_PROXY", "http://proxy.invalid:3128")
-	transport, ok := newHTTPClient(nil).Transport.(*http.Transport)
-	if !ok {
-		t.Fatal("not our transport")
-	}
-	for url, direct := range map[string]bool{"http://127.0.0.1:80/": true, "http://[::1]/": true, "http://localhost/": true, "https://cas.aliyuncs.com/": false} {
-		request, err := http.NewRequest(http.MethodPost, url, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		proxy, err := transport.Proxy(request)
-		if err != nil || (proxy == nil) != direct {
-			t.Errorf("%s goes by %v, %v", url, proxy, err)
-		}
 	}
 }

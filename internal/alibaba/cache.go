@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -66,7 +66,7 @@ func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 
 	select {
 	case <-ctx.Done():
-		return Credentials{}, newContextError(ctx, actionCredentials)
+		return Credentials{}, GivenUp(ctx, actionCredentials)
 	case <-flight:
 	}
 
@@ -97,7 +97,7 @@ func (p *cachedProvider) startRefresh(now time.Time) {
 	done := make(chan struct{})
 	p.flight = done
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+		ctx, cancel := context.WithTimeout(context.Background(), CallTimeout)
 		defer cancel()
 		fresh, err := p.fetch(ctx)
 		p.finishRefresh(fresh, err)

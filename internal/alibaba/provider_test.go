@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -104,7 +104,7 @@ func TestEnvironmentProvider(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := newTestCloud(t, Config{})
+			c := newTestCaller(t, Config{})
 			p, err := c.EnvironmentProvider(func(name string) string { return tc.env[name] })
 			var got Credentials
 			if err == nil {
@@ -131,7 +131,7 @@ func TestWhiteSpaceInTheEnvironmentIsDropped(t *testing.T) {
 	}
 	clock := newFreeClock()
 	server := newSTS(t, clock, time.Hour)
-	c := newTestCloud(t, Config{STSEndpoint: server.URL, Clock: clock})
+	c := newTestCaller(t, Config{STSEndpoint: server.URL, Clock: clock})
 	tidy, _ := rrsaEnv(t)
 	role, err := c.EnvironmentProvider(untidy(tidy))
 	if err != nil {
@@ -165,7 +165,7 @@ func TestRRSASendsTheTokenUnsignedInTheBody(t *testing.T) {
 	t.Parallel()
 	clock := newFreeClock()
 	server := newSTS(t, clock, time.Hour)
-	c := newTestCloud(t, Config{STSEndpoint: server.URL, Clock: clock})
+	c := newTestCaller(t, Config{STSEndpoint: server.URL, Clock: clock})
 	env, file := rrsaEnv(t)
 	p, err := c.EnvironmentProvider(env)
 	if err != nil {
@@ -232,7 +232,7 @@ func TestRRSAFailures(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := newCloudServer(t, reply(tc.status, tc.body))
-			c := newTestCloud(t, Config{STSEndpoint: server.URL, Clock: newFreeClock()})
+			c := newTestCaller(t, Config{STSEndpoint: server.URL, Clock: newFreeClock()})
 			env, _ := rrsaEnv(t)
 			p, err := c.EnvironmentProvider(env)
 			if err != nil {
@@ -358,21 +358,17 @@ func TestRefusedCredentialsAreReplacedWithoutALoop(t *testing.T) {
 func refusedCredentialsAreReplaced(t *testing.T, code string) {
 	clock := newFreeClock()
 	server := newSTS(t, clock, time.Hour)
-	cas := newCloudServer(t, reply(400, `{"Code":"`+code+`"}`))
-	c := newTestCloud(t, Config{Endpoints: map[string]string{SiteChina: cas.URL}, STSEndpoint: server.URL, Clock: clock})
+	product := newCloudServer(t, reply(400, `{"Code":"`+code+`"}`))
+	c := newTestCaller(t, Config{STSEndpoint: server.URL, Clock: clock})
 	env, _ := rrsaEnv(t)
 	p, err := c.EnvironmentProvider(env)
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := c.Client(SiteChina, p)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.limiterFor(client.identity, SiteChina, ActionUpload)
-	clock.advance(2 * time.Second)
+	identity, _ := c.Identity(p)
+	client := &testClient{caller: c, identity: identity, endpoint: product.URL}
 	for range 5 {
-		if _, err := client.Upload(t.Context(), nil, testUpload()); !IsUnauthenticated(err) {
+		if _, err := client.call(t.Context()); !IsUnauthenticated(err) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -381,12 +377,12 @@ func refusedCredentialsAreReplaced(t *testing.T, code string) {
 	}
 	clock.advance(time.Minute)
 	for range 2 {
-		_, _ = client.Upload(t.Context(), nil, testUpload())
+		_, _ = client.call(t.Context())
 	}
 	if got := server.count.Load(); got != 2 {
 		t.Errorf("%d tokens after a minute", got)
 	}
-	forms := cas.forms()
+	forms := product.forms()
 	if got := forms[len(forms)-1].Get("AccessKeyId"); got != "STS.2" {
 		t.Errorf("signed by %s", got)
 	}

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -36,7 +36,7 @@ const maxOIDCToken = 64 << 10
 //
 // White space around a value is dropped: a variable that was filled from a file ends
 // with a newline, and no value holds any.
-func (c *Cloud) EnvironmentProvider(environment func(string) string) (Provider, error) {
+func (c *Caller) EnvironmentProvider(environment func(string) string) (Provider, error) {
 	getenv := func(name string) string { return strings.TrimSpace(environment(name)) }
 	static := Credentials{
 		AccessKeyID:     getenv(envAccessKeyID),
@@ -50,14 +50,14 @@ func (c *Cloud) EnvironmentProvider(environment func(string) string) (Provider, 
 		return Static(static)
 	}
 	role := oidcRole{
-		cloud:       c,
+		caller:      c,
 		roleARN:     getenv(envRoleARN),
 		providerARN: getenv(envOIDCProviderARN),
 		tokenFile:   getenv(envOIDCTokenFile),
 		sessionName: getenv(envRoleSessionName),
 	}
 	if role.roleARN == "" && role.providerARN == "" && role.tokenFile == "" {
-		return nil, noCredentials(fmt.Sprintf("set %s and %s, or let RRSA set %s, %s and %s",
+		return nil, NoCredentials(fmt.Sprintf("set %s and %s, or let RRSA set %s, %s and %s",
 			envAccessKeyID, envAccessKeySecret, envRoleARN, envOIDCProviderARN, envOIDCTokenFile))
 	}
 	if err := requireEnv(getenv, envRoleARN, envOIDCProviderARN, envOIDCTokenFile); err != nil {
@@ -73,7 +73,7 @@ func (c *Cloud) EnvironmentProvider(environment func(string) string) (Provider, 
 func requireEnv(getenv func(string) string, names ...string) error {
 	for _, name := range names {
 		if getenv(name) == "" {
-			return noCredentials(name + " is not set")
+			return NoCredentials(name + " is not set")
 		}
 	}
 	return nil
@@ -89,7 +89,7 @@ func requireEnv(getenv func(string) string, names ...string) error {
 // string and on an answer without Expiration (F58). The call is unsigned and
 // small.
 type oidcRole struct {
-	cloud                                        *Cloud
+	caller                                       *Caller
 	roleARN, providerARN, tokenFile, sessionName string
 }
 
@@ -100,7 +100,7 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, &Error{
 			Action: actionAssumeRole, Class: Unauthenticated,
-			Message: "failed to read the token file of " + envOIDCTokenFile, cause: err,
+			Message: "failed to read the token file of " + envOIDCTokenFile, Cause: err,
 		}
 	}
 	form := url.Values{
@@ -115,8 +115,9 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		"RoleSessionName": {r.sessionName},
 		"DurationSeconds": {"3600"},
 	}
-	answer, failure := send[assumeRoleAnswer](ctx, r.cloud, exchange{
-		action: actionAssumeRole, endpoint: r.cloud.stsEndpoint, form: form, secrets: []string{token},
+	answer, failure := send[assumeRoleAnswer](ctx, r.caller, exchange{
+		Call: Call{Action: actionAssumeRole, Endpoint: r.caller.stsEndpoint, Secrets: []string{token}},
+		form: form,
 	})
 	if failure != nil {
 		return Credentials{}, asCredentialsError(failure)
@@ -127,7 +128,7 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 // asCredentialsError turns a refusal by STS, whatever its code, into one of the
 // credentials: it is not about a certificate. What may pass stays as it is.
 func asCredentialsError(err *Error) *Error {
-	class, known := classOfCode(err.Code)
+	class, known := classOfCode(err.Code, nil)
 	passes := err.Class == Throttled || known && class == Transient
 	if !passes && err.HTTPStatus >= 400 && err.HTTPStatus < 500 {
 		err.Class, err.UnknownCode = Unauthenticated, false
@@ -155,10 +156,10 @@ func readToken(path string) (string, error) {
 // assumeRoleAnswer is the answer of AssumeRoleWithOIDC. It is never formatted.
 type assumeRoleAnswer struct {
 	Credentials struct {
-		AccessKeyID     text `json:"AccessKeyId"`
-		AccessKeySecret text
-		SecurityToken   text
-		Expiration      text
+		AccessKeyID     Text `json:"AccessKeyId"`
+		AccessKeySecret Text
+		SecurityToken   Text
+		Expiration      Text
 	}
 }
 

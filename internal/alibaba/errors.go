@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package alibaba
 
 import (
 	"context"
@@ -98,15 +98,16 @@ type Error struct {
 	// although it was not said to have succeeded.
 	MayHaveHappened bool
 
-	cause error
+	// Cause is what the failure comes from: a transport or context error, mostly.
+	Cause error `json:"-"`
 }
 
 // Error returns the action, the summary and the cause. A cause may name
 // addresses and ports, which differ on every try.
 func (e *Error) Error() string {
 	text := string(e.Action) + ": " + e.Summary()
-	if e.cause != nil {
-		text += ": " + e.cause.Error()
+	if e.Cause != nil {
+		text += ": " + e.Cause.Error()
 	}
 	return text
 }
@@ -125,8 +126,8 @@ func (e *Error) Summary() string {
 	return text
 }
 
-// Unwrap returns the cause: a transport or context error, mostly.
-func (e *Error) Unwrap() error { return e.cause }
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // ClassOf returns the class of the first *Error in err's chain. Anything else
 // is Transient, nil too.
@@ -157,14 +158,8 @@ func IsRefused(err error) bool { return isClass(err, Refused) }
 // IsDenied reports whether err is of class Denied.
 func IsDenied(err error) bool { return isClass(err, Denied) }
 
-// IsQuota reports whether err is of class Quota.
-func IsQuota(err error) bool { return isClass(err, Quota) }
-
 // IsUnauthenticated reports whether err is of class Unauthenticated.
 func IsUnauthenticated(err error) bool { return isClass(err, Unauthenticated) }
-
-// IsDeleteProtected reports whether err is of class DeleteProtected.
-func IsDeleteProtected(err error) bool { return isClass(err, DeleteProtected) }
 
 // RetryAfter returns how long to wait before the failed call is worth
 // repeating, and whether err says so.
@@ -182,49 +177,33 @@ func MayHaveHappened(err error) bool {
 	return ok && e.MayHaveHappened
 }
 
-// classes maps the codes of the gateway, of CAS and of STS (F39 to F49). The HTTP status says
-// little: CAS answers 400 to most failures, also to NotFound and InternalError.
-var classes = map[string]Class{
+// Codes maps error codes of the cloud to classes.
+type Codes map[string]Class
+
+// classes maps the codes that any product may answer (F39 to F48). The HTTP status says
+// little: the cloud answers 400 to most failures, also to NotFound and InternalError.
+var classes = Codes{
 	"FlowControlError": Throttled,
-
-	"NameRepeat":       NameTaken,
-	"NameAlreadyExist": NameTaken,
-
-	"InvalidCertId.NotFound": NotFound,
-
-	"PrivateKeyFormatException":         Refused,
-	"NotMatch.CertificateAndPrivateKey": Refused,
-	"CertificateFormatException":        Refused,
-	"ParseCertificateFailed":            Refused,
-	"CertificateChainNotMatch":          Refused,
-	"CertificateExpired":                Refused,
-	"DataTooLongException":              Refused,
-	"KeyNotMatchCert":                   Refused,
 
 	"Forbidden.RAM":       Denied,
 	"NoPermission":        Denied,
 	"PermissionDenied":    Denied,
 	"AccessDenied.NoAuth": Denied,
 
-	"InsufficientQuota": Quota,
-
 	"MissingSecurityToken":  Unauthenticated,
 	"SignatureDoesNotMatch": Unauthenticated,
 	"IncompleteSignature":   Unauthenticated,
 
-	// Seen for bought instances (F26).
-	"InvalidStatus.DeleteProtection": DeleteProtected,
-
-	codeClock:                         Transient,
-	"SignatureNonceUsed":              Transient,
-	"ServiceUnavailable":              Transient,
-	"InternalError":                   Transient,
-	"OperationDenied.SystemUpgrading": Transient,
+	codeClock:            Transient,
+	"SignatureNonceUsed": Transient,
+	"ServiceUnavailable": Transient,
+	"InternalError":      Transient,
+	codeUpgrading:        Transient,
 }
 
 // families maps codes by what stands before their first dot, where there are more of a
 // kind than are documented: the family's own name is one of them.
-var families = map[string]Class{
+var families = Codes{
 	"Throttling":           Throttled,
 	"NotFound":             NotFound,
 	"InvalidParameter":     Refused,
@@ -234,11 +213,18 @@ var families = map[string]Class{
 	"AuthenticationFail":   Unauthenticated,
 }
 
-// codeClock says that the time stamp of a request is more than 15 minutes off (F47).
-const codeClock = "InvalidTimeStamp.Expired"
+const (
+	// codeClock says that the time stamp of a request is more than 15 minutes off (F47).
+	codeClock = "InvalidTimeStamp.Expired"
+	// codeUpgrading says that nothing can be done for now (F48).
+	codeUpgrading = "OperationDenied.SystemUpgrading"
+)
 
-// classOfCode returns the class of a code, if it is known.
-func classOfCode(code string) (class Class, known bool) {
+// classOfCode returns the class of a code, if it is known: of the product's own, or of any.
+func classOfCode(code string, own Codes) (class Class, known bool) {
+	if class, known = own[code]; known {
+		return class, true
+	}
 	if class, known = classes[code]; known {
 		return class, true
 	}
@@ -249,15 +235,15 @@ func classOfCode(code string) (class Class, known bool) {
 
 // classify returns the class of an answer that is no success, and whether it is
 // certain: else it is a guess, of a code that is not known.
-func classify(status int, code string) (class Class, certain bool) {
-	if class, known := classOfCode(code); known {
+func classify(status int, code string, own Codes) (class Class, certain bool) {
+	if class, known := classOfCode(code, own); known {
 		return class, true
 	}
 	switch status {
 	case http.StatusForbidden:
 		return Denied, true // whatever the policy that forbids it is called
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return Throttled, false // a gateway in front of CAS may throttle without a code of CAS
+		return Throttled, false // a gateway in front of the cloud may throttle without a code of its own
 	}
 	return Transient, false
 }
@@ -265,12 +251,12 @@ func classify(status int, code string) (class Class, certain bool) {
 // mayHaveHappened reports whether an answer that is no success leaves open that
 // the request was carried out. Only what we know to be a refusal, or a 429, rules it
 // out.
-func mayHaveHappened(status int, code string) bool {
+func mayHaveHappened(status int, code string, own Codes) bool {
 	switch code {
-	case "OperationDenied.SystemUpgrading", codeClock:
+	case codeUpgrading, codeClock:
 		return false
 	}
-	class, certain := classify(status, code)
+	class, certain := classify(status, code, own)
 	if certain {
 		return class == Transient
 	}
@@ -279,17 +265,17 @@ func mayHaveHappened(status int, code string) bool {
 
 // newAnswerError makes the error of an answer that is no success. Message and
 // code must be clean.
-func newAnswerError(action Action, status int, code, message, requestID string) *Error {
-	class, certain := classify(status, code)
+func newAnswerError(call Call, status int, code, message, requestID string) *Error {
+	class, certain := classify(status, code, call.Codes)
 	e := &Error{
 		UnknownCode:     code != "" && !certain,
-		Action:          action,
+		Action:          call.Action,
 		Code:            code,
 		Message:         message,
 		RequestID:       requestID,
 		HTTPStatus:      status,
 		Class:           class,
-		MayHaveHappened: mayHaveHappened(status, code),
+		MayHaveHappened: mayHaveHappened(status, code, call.Codes),
 	}
 	if code == "" && message == "" {
 		e.Message = fmt.Sprintf("unreadable answer with HTTP status %d", status)
@@ -298,12 +284,12 @@ func newAnswerError(action Action, status int, code, message, requestID string) 
 		e.Message += "; the cloud's own answers carry a code: look for a proxy or a firewall that forbids the call"
 	}
 	if class == Denied && code != "" {
-		e.Permission = action.permission()
+		e.Permission = call.Permission
 	}
 	return e
 }
 
-// newContextError is for a call that was given up before it was sent.
-func newContextError(ctx context.Context, action Action) *Error {
-	return &Error{Action: action, Message: "given up before anything was sent", cause: context.Cause(ctx)}
+// GivenUp is the error of a call that was given up before it was sent.
+func GivenUp(ctx context.Context, action Action) *Error {
+	return &Error{Action: action, Message: "given up before anything was sent", Cause: context.Cause(ctx)}
 }

@@ -1,0 +1,113 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+)
+
+// Clock tells the time; a test brings its own.
+type Clock interface {
+	Now() time.Time
+	After(d time.Duration) <-chan time.Time
+}
+
+type realClock struct{}
+
+func (realClock) Now() time.Time                         { return time.Now() }
+func (realClock) After(d time.Duration) <-chan time.Time { return time.After(d) }
+
+// Config configures a Caller. The zero value works against the real cloud.
+type Config struct {
+	// STSEndpoint is the URL of STS, for all regions; default the public one.
+	STSEndpoint string
+	// RootCAs verify the cloud; default the system's.
+	RootCAs *x509.CertPool
+	// UserAgent is sent with every call; default "cloudcert".
+	UserAgent string
+	// Clock is for tests; default the real one.
+	Clock Clock
+	// Observe, if set, is told of every call that was sent. It must not block.
+	Observe func(CallInfo)
+	// Transport replaces the connections to the cloud, for tests that put
+	// something in between; default our own.
+	Transport http.RoundTripper
+}
+
+// Caller is what all calls of a process share: connections, and what is known about
+// credentials. It is safe for concurrent use.
+type Caller struct {
+	stsEndpoint string
+	userAgent   string
+	clock       Clock
+	onCall      func(CallInfo)
+	http        *http.Client
+
+	mu         sync.Mutex
+	identities map[string]*Identity // by the provider's id
+}
+
+// New checks the configuration and makes a Caller. Nothing is called.
+func New(config Config) (*Caller, error) {
+	c := &Caller{
+		stsEndpoint: builtinSTSEndpoint,
+		userAgent:   "cloudcert",
+		clock:       realClock{},
+		onCall:      config.Observe,
+		http:        newHTTPClient(config.RootCAs),
+		identities:  map[string]*Identity{},
+	}
+	if config.Transport != nil {
+		c.http.Transport = config.Transport
+	}
+	if config.UserAgent != "" {
+		c.userAgent = config.UserAgent
+	}
+	if config.Clock != nil {
+		c.clock = config.Clock
+	}
+	if config.STSEndpoint == "" {
+		return c, nil
+	}
+	endpoint, err := CheckEndpoint(config.STSEndpoint)
+	if err != nil {
+		return nil, fmt.Errorf("endpoint of STS: %w", err)
+	}
+	c.stsEndpoint = endpoint
+	return c, nil
+}
+
+// Clock returns the clock by which the calls are made.
+func (c *Caller) Clock() Clock { return c.clock }
+
+// CloseIdleConnections closes connections that are not in use.
+func (c *Caller) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// newHTTPClient makes the one client of a Caller. Redirects are not followed:
+// they would carry keys elsewhere. http.ProxyFromEnvironment leaves loopback
+// addresses alone.
+func newHTTPClient(roots *x509.CertPool) *http.Client {
+	return &http.Client{
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		Transport: &http.Transport{
+			Proxy:                 http.ProxyFromEnvironment,
+			DialContext:           (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
+			TLSHandshakeTimeout:   3 * time.Second,
+			ForceAttemptHTTP2:     true,
+			HTTP2:                 &http.HTTP2Config{SendPingTimeout: 2 * time.Second, PingTimeout: 2 * time.Second},
+			MaxIdleConns:          256,
+			MaxIdleConnsPerHost:   64,
+			IdleConnTimeout:       90 * time.Second,
+			ResponseHeaderTimeout: CallTimeout,
+			DisableCompression:    true,
+		},
+	}
+}
