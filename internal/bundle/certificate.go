@@ -126,11 +126,19 @@ func parseCertificate(der []byte) (*certificate, error) {
 		return &certificate{Certificate: outline, sum: sha256.Sum256(der), flaw: flawOf(err)}, nil
 	}
 	c := &certificate{Certificate: parsed.ToX509(), sum: sha256.Sum256(der)}
-	if public, ok := c.PublicKey.(*rsa.PublicKey); ok && public.N.BitLen() > maxRSABits {
+	if bits := rsaBits(c.PublicKey); bits > maxRSABits {
 		c.PublicKey = nil // so that no signature is checked with it
-		c.flaw = &finding{fmt.Sprintf("which has an RSA key of %d bits, the limit is %d", public.N.BitLen(), maxRSABits), "issue it with a smaller key"}
+		c.flaw = &finding{fmt.Sprintf("which has an RSA key of %d bits, the limit is %d", bits, maxRSABits), "issue it with a smaller key"}
 	}
 	return c, nil
+}
+
+// rsaBits returns the size of an RSA key, zero for any other.
+func rsaBits(public any) int {
+	if key, ok := public.(*rsa.PublicKey); ok {
+		return key.N.BitLen()
+	}
+	return 0
 }
 
 func (l *loader) explainUnparsable(key string, position int, der []byte, cause error) *Error {

@@ -16,9 +16,9 @@ import (
 var oidCommonName = asn1.ObjectIdentifier{2, 5, 4, 3}
 
 // outlineOf reads of a certificate what places it in a chain: names, serial
-// number, validity and, where it can be read, the public key. It takes what
-// parsers refuse in the values of names and extensions, and reports whether the
-// DER has the structure of a certificate.
+// number, validity and, where it can be read and is not too large, the public key.
+// It takes what parsers refuse in the values of names and extensions, and reports
+// whether the DER has the structure of a certificate.
 func outlineOf(der []byte) (*x509.Certificate, bool) {
 	var c struct {
 		TBS struct {
@@ -39,6 +39,9 @@ func outlineOf(der []byte) (*x509.Certificate, bool) {
 	}
 	t := c.TBS
 	public, _ := smx509.ParsePKIXPublicKey(t.PublicKey.FullBytes) // nil matches no key
+	if rsaBits(public) > maxRSABits {
+		public = nil // so that no signature is checked with it
+	}
 	return &x509.Certificate{
 		Raw: der, RawTBSCertificate: t.Raw, Signature: c.Signature.RightAlign(),
 		RawIssuer: t.Issuer.FullBytes, RawSubject: t.Subject.FullBytes,
