@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,4 +81,69 @@ func withModulusOf(tb testing.TB, bits uint, unsound bool) []byte {
 	c.TBS.Validity.NotBefore, c.TBS.Validity.NotAfter = testNow, testNow.Add(time.Hour)
 	c.TBS.Public = asn1.RawValue{FullBytes: key}
 	return bundletest.MustMarshal(c)
+}
+
+// TestRSAKeysAreBoundedBeforeTheyAreValidated has keys that fit into the limit of
+// bytes and whose numbers take seconds to validate.
+func TestRSAKeysAreBoundedBeforeTheyAreValidated(t *testing.T) {
+	t.Parallel()
+	h := at.Hierarchy(t, bundletest.P256(t))
+	one := big.NewInt(1)
+	odd := func(bits uint, n int64) *big.Int {
+		return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(2*n+1))
+	}
+	key := func(p, q *big.Int, n int64) []byte {
+		return bundletest.MustMarshal(rsaKey{N: new(big.Int).Mul(p, q), E: 65537, D: odd(16, n), P: p, Q: q, Dp: one, Dq: one, QInv: one})
+	}
+	unfit := func(n int64) []byte {
+		return bundletest.MustMarshal(rsaKey{N: odd(2048, n), E: 65537, D: odd(2048, n), P: odd(26000, n), Q: odd(26000, n), Dp: one, Dq: one, QInv: one})
+	}
+	withoutCRT := func() []byte {
+		return bundletest.MustMarshal(struct {
+			Version int
+			N       *big.Int
+			E       int
+			D, P, Q *big.Int
+		}{0, odd(2048, 1), 65537, odd(2048, 1), odd(26000, 1), odd(26000, 2)})
+	}
+	many := func(label string) []byte {
+		var all []byte
+		for n := range int64(60) {
+			all = append(all, bundletest.BlockPEM(label, unfit(n))...)
+		}
+		return all
+	}
+	for name, tc := range map[string]struct {
+		value []byte
+		want  string // in the message
+	}{
+		"a modulus above the limit":                {bundletest.BlockPEM("RSA PRIVATE KEY", key(odd(13000, 1), odd(13000, 2), 3)), "is an RSA key of 25999 bits, the limit is 8192"},
+		"the same in PKCS#8":                       {bundletest.BlockPEM("PRIVATE KEY", inPKCS8(key(odd(13000, 1), odd(13000, 2), 3))), "is an RSA key of 25999 bits, the limit is 8192"},
+		"primes that do not fit the modulus":       {bundletest.BlockPEM("RSA PRIVATE KEY", unfit(1)), "contradict each other"},
+		"such without values for CRT":              {bundletest.BlockPEM("RSA PRIVATE KEY", withoutCRT()), "contradict each other"},
+		"many of them":                             {many("RSA PRIVATE KEY"), "more than 4 private keys"},
+		"many of them under a label of no key":     {many("MY DATA"), "more than 4 private keys"},
+		"the key of the certificate and many more": {append(bundletest.SEC1PEM(t, h.Leaf.Key), many("MY DATA")...), "more than 4 private keys"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			begun := time.Now()
+			_, err := load(bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), tc.value))
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("got %v, want %q", err, tc.want)
+			}
+			// What is within the limits takes milliseconds.
+			if took := time.Since(begun); took > 2*time.Second {
+				t.Errorf("took %s", took)
+			}
+		})
+	}
+}
+
+func inPKCS8(der []byte) []byte {
+	return bundletest.MustMarshal(struct {
+		Version   int
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}{0, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}, Parameters: asn1.NullRawValue}, der})
 }

@@ -73,24 +73,37 @@ func (l *loader) readPrivateKey(key string) (*privateKey, *Error) {
 	if len(keys) == 0 {
 		return nil, l.explainNoKey(key, blocks)
 	}
-	first, err := l.parsePrivateKey(key, keys[0])
 	if len(keys) == 1 {
-		return first, err
+		return l.parsePrivateKey(key, keys[0])
 	}
-	if err != nil || len(keys) > maxKeyEncodings || slices.ContainsFunc(keys[1:], func(b block) bool {
-		again, err := l.parsePrivateKey(key, b)
-		return err != nil || !again.equal(first)
-	}) {
-		return nil, l.invalid(key, fmt.Sprintf("holds %d different private keys", len(keys)), "keep the one that belongs to the certificate")
+	return l.parseEqualKeys(key, keys)
+}
+
+// parseEqualKeys reads a private key that stands there several times.
+func (l *loader) parseEqualKeys(key string, blocks []block) (*privateKey, *Error) {
+	const fix = "keep the one that belongs to the certificate"
+	if len(blocks) > maxKeyEncodings {
+		return nil, l.invalid(key, fmt.Sprintf("holds more than %d private keys", maxKeyEncodings), fix)
 	}
-	return first, nil
+	var keys []*privateKey
+	for _, b := range blocks {
+		k, err := l.parsePrivateKey(key, b)
+		if err != nil {
+			return nil, l.invalid(key, fmt.Sprintf("holds %d private keys, of which not all can be compared", len(blocks)), fix)
+		}
+		keys = append(keys, k)
+	}
+	if slices.ContainsFunc(keys, func(k *privateKey) bool { return !k.equal(keys[0]) }) {
+		return nil, l.invalid(key, fmt.Sprintf("holds %d different private keys", len(keys)), fix)
+	}
+	return keys[0], nil
 }
 
 // maxKeyEncodings bounds the work for one key that stands there several times.
 const maxKeyEncodings = 4
 
 // keyBlocks returns what is labelled as a private key, or is one under another
-// label, each once.
+// label, each once. It stops at one more than are compared.
 func keyBlocks(blocks []block) []block {
 	seen := map[string]bool{}
 	var keys []block
@@ -99,15 +112,21 @@ func keyBlocks(blocks []block) []block {
 			continue
 		}
 		seen[string(b.der)] = true
-		keys = append(keys, b)
+		if keys = append(keys, b); len(keys) > maxKeyEncodings {
+			break
+		}
 	}
 	return keys
 }
 
-// isPrivateKey reports whether DER is a private key, plain or in an envelope.
+// isPrivateKey reports whether DER is a private key, plain or in an envelope. The
+// numbers of RSA are not validated for that: there may be thousands of blocks.
 func isPrivateKey(der []byte) bool {
 	if len(der) > maxKeyBytes {
 		return false
+	}
+	if _, ok := parseRSA(der); ok {
+		return true
 	}
 	_, ok := parseSigner(der)
 	return ok || isEnveloped(der) || isSMEnvelope(der)
@@ -155,6 +174,9 @@ func (l *loader) parsePrivateKey(key string, b block) (*privateKey, *Error) {
 		return nil, l.invalid(key, found.problem, found.fix)
 	}
 	signer, ok := parseSigner(b.der)
+	if _, isRSA := parseRSA(b.der); isRSA && !ok {
+		return nil, l.invalid(key, "is an RSA key whose numbers contradict each other (modulus, exponents and primes)", "store the key again from where it was made, or issue the certificate with a new one")
+	}
 	if !ok {
 		// The parser's own words are left out: they are about secret bytes.
 		return nil, l.invalid(key, "is no private key that can be read", "store "+l.goodKey()+" with a named curve, as openssl pkey writes it")
@@ -173,6 +195,8 @@ func (l *loader) explainKey(b block) (finding, bool) {
 		return finding{"is encrypted", fixEncrypted}, true
 	case len(b.der) > maxKeyBytes:
 		return finding{fmt.Sprintf("is larger than %d bytes", maxKeyBytes), l.fixLargeKey()}, true
+	case largeRSA(b.der) > 0:
+		return finding{fmt.Sprintf("is an RSA key of %d bits, the limit is %d", largeRSA(b.der), maxRSABits), l.fixLargeKey()}, true
 	case b.label == "OPENSSH PRIVATE KEY":
 		return finding{"is an OpenSSH key", "convert it with ssh-keygen -p -m PEM"}, true
 	case b.label == "DSA PRIVATE KEY", isPKCS8 && algorithm.Equal(oidDSA):
@@ -183,8 +207,6 @@ func (l *loader) explainKey(b block) (finding, bool) {
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true
 	case isEnveloped(b.der):
 		return findingEnveloped, true
-	case isContradictoryRSA(b.der):
-		return finding{"is an RSA key whose numbers contradict each other (modulus, exponents and primes)", "store the key again from where it was made, or issue the certificate with a new one"}, true
 	}
 	return recogniseSMContainer(b.der)
 }
@@ -208,8 +230,12 @@ func isEncryptedWithSM3(der []byte) bool {
 }
 
 // parseSigner tries every encoding whatever the label says, as openssl and
-// crypto/tls do: labels are often wrong.
+// crypto/tls do: labels are often wrong. It bounds RSA before any parser validates it.
 func parseSigner(der []byte) (crypto.Signer, bool) {
+	numbers, isRSA := parseRSA(der)
+	if isRSA && !numbers.isBounded() {
+		return nil, false
+	}
 	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
 		return key, true
 	}
@@ -221,8 +247,8 @@ func parseSigner(der []byte) (crypto.Signer, bool) {
 		signer, ok := key.(crypto.Signer)
 		return signer, ok
 	}
-	if key, ok := mendRSA(der); ok {
-		return key, true
+	if isRSA {
+		return numbers.mend()
 	}
 	return nil, false
 }

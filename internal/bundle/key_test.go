@@ -33,7 +33,9 @@ func TestPrivateKeysAreCountedAndNothingElse(t *testing.T) {
 		"a block of no known kind":        {[][]byte{sec1, bundletest.BlockPEM("SSH2 COMMENT", nonsense)}, ""},
 		"another key":                     {[][]byte{sec1, other}, "2 different private keys"},
 		"another key under another label": {[][]byte{sec1, labelled("MY KEY", other)}, "2 different private keys"},
-		"a key that cannot be read":       {[][]byte{sec1, bundletest.BlockPEM("PRIVATE KEY", nonsense)}, "2 different private keys"},
+		"a key that cannot be read":       {[][]byte{sec1, bundletest.BlockPEM("PRIVATE KEY", nonsense)}, "2 private keys, of which not all can be compared"},
+		"a key that is encrypted":         {[][]byte{sec1, bundletest.BlockPEM("ENCRYPTED PRIVATE KEY", nonsense)}, "2 private keys, of which not all can be compared"},
+		"an encrypted key before it":      {[][]byte{bundletest.BlockPEM("ENCRYPTED PRIVATE KEY", nonsense), sec1, other}, "3 private keys, of which not all can be compared"},
 		"no key":                          {[][]byte{bundletest.CertPEM(h.Leaf)}, "no private key"},
 	} {
 		t.Run(name, func(t *testing.T) {
