@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -87,11 +88,12 @@ const maxQuoted = 80
 
 func quote(s string) string { return `"` + printable(s, maxQuoted) + `"` }
 
-// printable makes a foreign string safe for one line of text.
+// printable makes a foreign string safe for one line of text: without control
+// characters, line separators and what turns the direction of writing.
 func printable(s string, limit int) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case r < ' ', r == 0x7f, r == utf8.RuneError:
+		case !unicode.IsPrint(r), r == utf8.RuneError:
 			return '?'
 		case r == '"':
 			return '\''

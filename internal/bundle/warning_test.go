@@ -38,3 +38,22 @@ func TestWarningsOfOneReasonAreOne(t *testing.T) {
 		checkText(t, w[0].Message, nil)
 	}
 }
+
+func TestMessagesHoldPrintableCharactersOnly(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"www.例え.com — ©":            "www.例え.com — ©",
+		"a\u202egnp.exe":            "a?gnp.exe",
+		"a\u2066b\u2069":            "a?b?",
+		"line\u2028paragraph\u2029": "line?paragraph?",
+		"C1 \u0085\u009b31m":        "C1 ??31m",
+		"zero\u200bwidth\ufeff":     "zero?width?",
+		"tab\tnul\x00del\x7f":       "tab?nul?del?",
+		"not UTF-8 \xff":            "not UTF-8 ?",
+		`a "quote"`:                 "a 'quote'",
+	} {
+		if got := printable(in, maxQuoted); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}
