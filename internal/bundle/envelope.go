@@ -48,7 +48,7 @@ func findEnvelope(value []byte) ([]byte, bool) {
 	if len(blocks) > 0 {
 		return nil, false
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(value)), ""))
+	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(trimNULs(value))), ""))
 	return der, err == nil && isEnveloped(der)
 }
 

@@ -156,7 +156,10 @@ func isPrivateLabel(label string) bool { return strings.HasSuffix(label, "PRIVAT
 func (l *loader) readBlocks(key string) ([]block, *Error) {
 	value := l.secret.Data[key]
 	if isUTF16(value) {
-		return nil, l.invalid(key, "holds UTF-16 text, or other NUL bytes", "save the whole file as UTF-8 or ASCII; > and >> of PowerShell write UTF-16")
+		return nil, l.invalid(key, "holds UTF-16 text", "save the whole file as UTF-8 or ASCII; > and >> of PowerShell write UTF-16")
+	}
+	if hasNUL(value) {
+		return nil, l.invalid(key, "holds NUL bytes within its text", "store the file again, as text and unchanged")
 	}
 	blocks, err := pemBlocks(value)
 	if err != nil {

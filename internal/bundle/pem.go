@@ -39,12 +39,12 @@ const (
 )
 
 // pemBlocks finds the PEM blocks of a text and ignores explanations around them,
-// byte order marks, indentation, blank lines, any line ends, even a missing one
+// byte order marks, NUL bytes around them, indentation, blank lines, any line ends, even a missing one
 // between two blocks. encoding/pem is stricter about all that and silent about what
 // it cannot read; here that is an error, because dropping it would upload a chain
 // that the user did not mean.
 func pemBlocks(text []byte) ([]block, error) {
-	rest := unescape(string(text))
+	rest := unescape(string(trimNULs(text)))
 	var blocks []block
 	for {
 		outside, after, found := strings.Cut(rest, pemBegin)
@@ -105,18 +105,30 @@ func decodeBlock(label, body string) (block, error) {
 }
 
 // withoutHeaders drops the lines up to the last that has a colon, which base64 never
-// has.
+// has, and those that continue it (RFC 1421): they are indented deeper, and a blank
+// line ends them.
 func withoutHeaders(body string) string {
 	if !strings.Contains(body, ":") {
 		return body
 	}
-	lines := strings.FieldsFunc(strings.ReplaceAll(body, "\r\n", "\n"), func(r rune) bool { return r == '\r' || r == '\n' })
+	lines := strings.Split(strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(body), "\n")
 	last := len(lines) - 1
-	for last >= 0 && !strings.Contains(lines[last], ":") {
+	for !strings.Contains(lines[last], ":") {
 		last--
+	}
+	end := last + 1
+	for end < len(lines) && indentOf(lines[end]) > indentOf(lines[last]) && !isBlank(lines[end]) {
+		end++
+	}
+	if end < len(lines) && isBlank(lines[end]) && !isBlank(strings.Join(lines[end:], "")) {
+		return strings.Join(lines[end:], "\n")
 	}
 	return strings.Join(lines[last+1:], "\n")
 }
+
+func isBlank(line string) bool { return strings.TrimSpace(line) == "" }
+
+func indentOf(line string) int { return len(line) - len(strings.TrimLeft(line, " \t")) }
 
 func encodeChain(path []*certificate) string {
 	var out bytes.Buffer

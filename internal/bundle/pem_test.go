@@ -5,6 +5,7 @@ package bundle
 
 import (
 	"errors"
+	"strings"
 	"testing"
 )
 
@@ -142,12 +143,69 @@ func TestUTF16IsSeenWhereverItStands(t *testing.T) {
 		"appended":                  {text + little, true},
 		"appended, big endian":      {text + big, true},
 		"put before":                {little + text, true},
+		"NULs at the end":           {text + "\x00\x00\x00\x00\x00\x00", false},
+		"a NUL between two texts":   {text + "\x00" + text, false},
+		"NULs around one line end":  {text + "\x00\n\x00" + text, false},
 		"UTF-8":                     {"\ufeff" + text, false},
 		"DER":                       {"\x30\x82\x00\x00", false},
 		"a Java keystore":           {"\xfe\xed\xfe\xed\x00\x00\x00\x02", false},
 	} {
 		if got := isUTF16([]byte(tc.value)); got != tc.want {
 			t.Errorf("%s: %t", name, got)
+		}
+	}
+}
+
+// TestNULsAroundATextAreDropped has what programs in C leave at the end of a buffer.
+func TestNULsAroundATextAreDropped(t *testing.T) {
+	t.Parallel()
+	sound := at.Simple()(t)
+	for name, tc := range map[string]struct {
+		before, after string
+		want          string // in the message; empty: accepted
+	}{
+		"one at the end":            {"", "\x00", ""},
+		"many at the end":           {"", strings.Repeat("\x00", 100), ""},
+		"before the last line end":  {"", "\x00\n", ""},
+		"at both ends":              {"\x00\x00", "\x00", ""},
+		"and a comment behind them": {"", "\x00comment", "NUL bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d := data{}
+			for key, value := range sound {
+				d[key] = []byte(tc.before + string(value) + tc.after)
+			}
+			b, err := load(d)
+			if tc.want != "" {
+				if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "UTF-16") {
+					t.Errorf("got %v, want %q", err, tc.want)
+				}
+				return
+			}
+			if err != nil || b.Hash != hashOf(t, sound) {
+				t.Errorf("another hash, or %v", err)
+			}
+		})
+	}
+}
+
+func TestHeadersWithinABlockAreDropped(t *testing.T) {
+	t.Parallel()
+	for name, body := range map[string]string{
+		"one":                                 "Comment: x\n\nAAAA\nBBBB\n",
+		"one without a blank line":            "Comment: x\nAAAA\nBBBB\n",
+		"without, and a blank line in base64": "Comment: x\nAAAA\n\nBBBB\n",
+		"a folded one":                        "Comment: x\n of many words\n\nAAAA\nBBBB\n",
+		"a folded one that looks like base64": "Comment: x\r\n\tCCCC\r\n\tDDDD\r\n\r\nAAAA\r\nBBBB\r\n",
+		"a folded one and another":            "Comment: x\n CCCC\nSubject: y\n\nAAAA\nBBBB\n",
+		"a folded one in an indented block":   "  Comment: x\n    CCCC\n\n  AAAA\n  BBBB\n  ",
+		"one in an indented block":            "  Comment: x\n  AAAA\n\n  BBBB\n  ",
+		"base64 indented deeper than it":      "Comment: x\n  AAAA\n  BBBB\n\n",
+	} {
+		b, err := decodeBlock("A", body)
+		if err != nil || string(b.der) != "\x00\x00\x00\x04\x10\x41" {
+			t.Errorf("%s: got %x and %v", name, b.der, err)
 		}
 	}
 }
