@@ -35,19 +35,20 @@ func (l *loader) warnHosts(crt string, leaf *certificate) {
 	}
 }
 
-// hostsOf returns the names of a certificate's hosts, sorted: the alternative
-// names, or a common name that can be one.
+// hostsOf returns the hosts among a certificate's alternative names, sorted.
 func hostsOf(c *certificate) []string {
 	hosts := slices.Clone(c.DNSNames)
 	for _, ip := range c.IPAddresses {
 		hosts = append(hosts, ip.String())
-	}
-	if name := c.Subject.CommonName; len(hosts) == 0 && strings.Contains(name, ".") && isHost(name) {
-		hosts = append(hosts, name)
 	}
 	for i := range hosts {
 		hosts[i] = strings.ToLower(hosts[i])
 	}
 	slices.Sort(hosts)
 	return slices.Compact(hosts)
+}
+
+// isNamedAmong reports whether the common name of a certificate is one of hosts.
+func isNamedAmong(c *certificate, hosts []string) bool {
+	return slices.Contains(hosts, strings.ToLower(c.Subject.CommonName))
 }

@@ -132,7 +132,9 @@ func (l *loader) judgeSM(sign, enc *pair) *Error {
 }
 
 // judgeSMNames decides whether two certificates are a pair. Their subjects may
-// differ: the recipes of Tongsuo and TASSL put "sign" and "enc" into them.
+// differ: the recipes of Tongsuo and TASSL put "sign" and "enc" into them. Some CAs
+// give alternative names to one of the two only; the other is then known by its
+// common name.
 func (l *loader) judgeSMNames(sign, enc *pair) *Error {
 	const fix = "store two certificates that were issued as a pair"
 	s, e := sign.leaf(), enc.leaf()
@@ -144,8 +146,12 @@ func (l *loader) judgeSMNames(sign, enc *pair) *Error {
 		return l.invalid(enc.crt, "was issued by "+quote(e.Issuer.String())+", but "+printable(sign.crt, maxQuoted)+" by "+quote(s.Issuer.String()), fix)
 	}
 	ours, theirs := hostsOf(s), hostsOf(e)
-	if len(ours) > 0 && len(theirs) > 0 && !slices.Equal(ours, theirs) {
+	both := len(ours) > 0 && len(theirs) > 0
+	if both && !slices.Equal(ours, theirs) {
 		return l.invalid(enc.crt, "has the hosts "+quote(strings.Join(theirs, ", "))+", but "+printable(sign.crt, maxQuoted)+" has "+quote(strings.Join(ours, ", ")), fix)
+	}
+	if !both && (isNamedAmong(s, theirs) || isNamedAmong(e, ours)) {
+		return nil
 	}
 	if !sameName(s.Subject, e.Subject) {
 		l.warn(WarnDifferentSubjects, enc.crt, "has the subject "+quote(e.Subject.String())+", but "+printable(sign.crt, maxQuoted)+" has "+quote(s.Subject.String())+": make sure that they were issued as a pair")

@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/base64"
+	"slices"
 	"testing"
 	"time"
 
@@ -129,5 +130,46 @@ func TestAPairIsValidUntilItsFirstHalfExpires(t *testing.T) {
 	}
 	if _, err := Load(secretOf(p.Data(t)), Options{Type: SM, Now: b.ValidUntil.Add(time.Second)}); err == nil {
 		t.Error("accepted after its ValidUntil")
+	}
+}
+
+func TestNamesOfAPair(t *testing.T) {
+	t.Parallel()
+	both := []string{"www.example.com", "example.com"}
+	for name, tc := range map[string]struct {
+		sign, enc           string // common names
+		signHosts, encHosts []string
+		refused             bool
+		warned              bool // of different subjects
+	}{
+		"the same hosts in another order":                {sign: "a", enc: "a", signHosts: both, encHosts: []string{"EXAMPLE.com", "www.example.com"}},
+		"other hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: []string{"other.example.com"}, refused: true},
+		"fewer hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: both[:1], refused: true},
+		"the same hosts and other subjects":              {sign: "a sign", enc: "a enc", signHosts: both, encHosts: both, warned: true},
+		"hosts in the sign certificate alone":            {sign: "www.example.com", enc: "www.example.com", signHosts: both},
+		"hosts in the encryption certificate alone":      {sign: "www.example.com", enc: "www.example.com", encHosts: both},
+		"a host that is the common name of the other":    {sign: "web", enc: "WWW.example.com", signHosts: both},
+		"the same the other way round":                   {sign: "example.com", enc: "web", encHosts: both},
+		"a common name that is no host, and one subject": {sign: "web", enc: "web", signHosts: both},
+		"a common name that the other lacks":             {sign: "www.example.com", enc: "other.example.com", signHosts: both, warned: true},
+		"no hosts and one subject":                       {sign: "www.example.com", enc: "www.example.com"},
+		"no hosts and other subjects":                    {sign: "www.example.com", enc: "other.example.com", warned: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := at.Pair(t)
+			named := func(usage func(*x509.Certificate), common string, hosts []string) *x509.Certificate {
+				return at.Template(common, usage, func(c *x509.Certificate) { c.DNSNames = hosts })
+			}
+			p.Sign = bundletest.Issue(t, named(bundletest.ForSigning, tc.sign, tc.signHosts), p.Sign.Key, p.Inter)
+			p.Enc = bundletest.Issue(t, named(bundletest.ForEncryption, tc.enc, tc.encHosts), p.Enc.Key, p.Inter)
+			b, err := Load(secretOf(p.Data(t)), Options{Type: SM, Now: testNow})
+			if refused := err != nil; refused != tc.refused {
+				t.Fatalf("refused: %v", err)
+			}
+			if warned := !tc.refused && slices.Contains(reasons(b), WarnDifferentSubjects); warned != tc.warned {
+				t.Errorf("warned of different subjects: %t", warned)
+			}
+		})
 	}
 }
