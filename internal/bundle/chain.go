@@ -50,10 +50,11 @@ func (p *pair) matches(other *pair) bool { return other.certOf(p.private) != nil
 //     no CA come first, then those that are not self-signed; two that are left
 //     are refused, because no rule could know which is meant;
 //   - the path leads from the leaf to an issuer each: never to one that ended
-//     before the leaf began, of the rest to the one that is valid longest, then to
-//     the one with the smallest SHA-256 digest; never to a certificate whose
-//     subject and key the path has already, and never to a self-signed one: roots
-//     are dropped, and with them the alternatives not taken;
+//     before the leaf began; of the rest to one with no flaw that clients refuse,
+//     then to one that had begun when the leaf did, then to the one that is valid
+//     longest, then to the one with the smallest SHA-256 digest; never to a
+//     certificate whose subject and key the path has already, and never to a
+//     self-signed one: roots are dropped, and with them the alternatives not taken;
 //   - what cannot be reached from the leaf by signatures is a stranger. It is left
 //     out if the issuer of the leaf is there, and refused if that is missing.
 func (l *loader) buildChain(p *pair) *Error {
@@ -177,14 +178,33 @@ func pathFrom(leaf *certificate, known issuers) []*certificate {
 		if len(candidates) == 0 {
 			return path
 		}
-		path = append(path, slices.MinFunc(candidates, byPreference))
+		path = append(path, slices.MinFunc(candidates, preferenceAbove(path)))
 	}
 }
 
-// byPreference puts the certificate first that is valid longest, then the one with
-// the smallest digest. FROZEN: the content hash rests on it.
-func byPreference(a, b *certificate) int {
-	return cmp.Or(b.NotAfter.Compare(a.NotAfter), bySum(a, b))
+// preferenceAbove orders the issuers of the end of a path: first those that clients
+// let issue it, then those that had begun when the leaf did, then by the time they
+// are valid, then by digest. The clock is no part of it. FROZEN: the content hash
+// rests on it.
+func preferenceAbove(path []*certificate) func(a, b *certificate) int {
+	leaf := path[0]
+	unfit := func(c *certificate) bool {
+		return c.flaw != nil || unfitIssuer(c, len(path)-1) != "" || unknownCritical(c) != ""
+	}
+	late := func(c *certificate) bool { return c.NotBefore.After(leaf.NotBefore) }
+	return func(a, b *certificate) int {
+		return cmp.Or(falseFirst(unfit(a), unfit(b)), falseFirst(late(a), late(b)), b.NotAfter.Compare(a.NotAfter), bySum(a, b))
+	}
+}
+
+func falseFirst(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
 }
 
 // endedBefore reports whether an issuer had expired when the leaf became valid.

@@ -6,6 +6,7 @@ package bundle
 import (
 	"bytes"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"fmt"
 	"math/rand/v2"
@@ -130,6 +131,56 @@ func TestPathTakesTheIssuerThatIsValidLongest(t *testing.T) {
 				}
 				if b.Material.Certificate != string(bundletest.CertPEM(want...)) {
 					t.Errorf("at %s the path is %v", now, names(chainOf(t, b.Material.Certificate)))
+				}
+			}
+		})
+	}
+}
+
+// TestPathGoesOverAnIssuerThatWorks has twins of an intermediate that are valid
+// longer than it, and with which clients refuse the chain.
+func TestPathGoesOverAnIssuerThatWorks(t *testing.T) {
+	t.Parallel()
+	h := at.Hierarchy(t, bundletest.P256(t))
+	const day = 24 * time.Hour
+	twin := func(edits ...func(*x509.Certificate)) *bundletest.Cert {
+		longer := func(c *x509.Certificate) { c.NotAfter = testNow.Add(400 * day) }
+		return bundletest.Issue(t, at.Authority("Test Intermediate", append([]func(*x509.Certificate){longer}, edits...)...), h.Inter.Key, h.Root)
+	}
+	forMail := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }
+	late := func(c *x509.Certificate) { c.NotBefore = testNow.Add(-time.Hour) }
+	critical := func(c *x509.Certificate) {
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 55555, 1}, Critical: true, Value: []byte{5, 0}}}
+	}
+	sound, lateTwin, mailTwin := h.Inter, twin(late), twin(forMail)
+	for name, tc := range map[string]struct {
+		issuers []*bundletest.Cert
+		want    *bundletest.Cert
+	}{
+		"not over one that begins after the leaf":        {[]*bundletest.Cert{sound, lateTwin}, sound},
+		"not over one for mail only":                     {[]*bundletest.Cert{sound, mailTwin}, sound},
+		"not over one that is no CA":                     {[]*bundletest.Cert{sound, twin(func(c *x509.Certificate) { c.IsCA = false })}, sound},
+		"not over one that may not sign":                 {[]*bundletest.Cert{sound, twin(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageCRLSign })}, sound},
+		"not over one with a critical extension":         {[]*bundletest.Cert{sound, twin(critical)}, sound},
+		"rather over one that begins late than for mail": {[]*bundletest.Cert{lateTwin, mailTwin}, lateTwin},
+		"over one for mail if there is no other":         {[]*bundletest.Cert{mailTwin}, mailTwin},
+		"over one that begins late if there is no other": {[]*bundletest.Cert{lateTwin}, lateTwin},
+		"over the longest of those that work":            {[]*bundletest.Cert{sound, twin(), lateTwin, mailTwin}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			want := tc.want
+			if want == nil {
+				want = tc.issuers[1]
+			}
+			d := bundletest.TLSData(bundletest.CertPEM(append(tc.issuers, h.Leaf)...), bundletest.SEC1PEM(t, h.Leaf.Key))
+			for _, now := range []time.Time{testNow.Add(-12 * time.Hour), testNow, testNow.Add(80 * day)} {
+				b, err := Load(secretOf(d), Options{Now: now})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if b.Material.Certificate != string(bundletest.CertPEM(h.Leaf, want)) {
+					t.Errorf("at %s the path goes over another", now)
 				}
 			}
 		})

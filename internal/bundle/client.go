@@ -53,7 +53,8 @@ func (l *loader) warnClients(crt string, path []*certificate) {
 }
 
 // unfitIssuer says why clients do not let a certificate issue others, with so many
-// intermediates between it and the leaf. Empty if they do.
+// intermediates between it and the leaf. Empty if they do. FROZEN, as are
+// unknownCritical and clientsKnow: the choice among issuers rests on them.
 func unfitIssuer(c *certificate, below int) string {
 	switch {
 	case c.Version < 3:
