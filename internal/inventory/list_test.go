@@ -180,3 +180,17 @@ func TestTheFailureOfACredentialIsItsOwn(t *testing.T) {
 		}
 	})
 }
+
+// A retry that is asked for right after a sweep has failed does not take its failure away from
+// those who wait for that sweep.
+func TestAFailureIsNotForgottenUnderThoseWhoWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var v *Inventory
+		v = New(Config{ParseName: parseTestName, Clock: realClock{}, Statuses: []string{""}, PageSize: 50, QPS: 9, Action: "List", Background: func(run func()) { run(); v.Retry() }})
+		failing := listerFunc(func(Query) (Page, error) { return Page{}, &alibaba.Error{Class: alibaba.Denied, Message: "no"} })
+		if err := v.Sweep(t.Context(), Source{Lister: failing}); err == nil || !alibaba.IsDenied(err) {
+			t.Errorf("the sweep ended with %v", err)
+		}
+	})
+}

@@ -53,7 +53,9 @@ type sweep struct {
 	calls  int
 	// unreadable counts the entries of the list that could not be read.
 	unreadable int
-	done       chan struct{}
+	// failure is why the list could not be read; it is set before done is closed.
+	failure *alibaba.Error
+	done    chan struct{}
 }
 
 // sweepFailure is how the last sweep failed.
@@ -105,10 +107,8 @@ func (v *Inventory) Sweep(ctx context.Context, source Source) error {
 		return alibaba.GivenUp(ctx, v.config.Action)
 	case <-s.done:
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.swept.Before(s.began) {
-		return v.failure.err
+	if s.failure != nil {
+		return s.failure // not returned as it is: a nil *Error in an error is not nil
 	}
 	return nil
 }
@@ -154,6 +154,7 @@ func (v *Inventory) run(source Source, s *sweep) {
 	defer v.mu.Unlock()
 	v.flight = nil
 	v.spent, v.cost = 0, s.calls
+	s.failure = failure
 	if failure == nil {
 		v.failure = sweepFailure{}
 	} else {
