@@ -57,7 +57,7 @@ test: ## Run unit tests, tests on a real API server and those of the chart.
 ifeq ($(RACE),)
 	@echo "no C compiler was found: the race detector is off" >&2
 endif
-	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" hack/test '$(RACE) ./...' '$(SIMULATION)' '$(CHARTTEST)'
+	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" hack/test '$(RACE) -timeout=40m ./...' '$(SIMULATION)' '$(CHARTTEST)'
 
 .PHONY: chart
 chart: ## Lint the Helm chart and test what it renders, refuses and grants.
