@@ -11,7 +11,7 @@ TOOL := go tool -modfile=hack/tools/go.mod
 CHARTTEST := -C test/chart -count=1 ./...
 # One goroutine acts in a schedule, so the race detector, which makes it slow, has a
 # few of them in the run before.
-SIMULATION := ./internal/controller -run=^TestSimulation -schedules=10000
+SIMULATION := -timeout=40m ./internal/controller -run=^TestSimulation -schedules=10000
 # The race detector needs a C compiler; without one the tests run, and say so.
 RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
 

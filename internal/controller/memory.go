@@ -160,12 +160,6 @@ func (m *memory) mismatched(object client.Object, version string, now time.Time)
 	})
 }
 
-// taken says that the cloud refused this name as taken: the next pass looks for the
-// certificate before it uploads again.
-func (m *memory) taken(object client.Object, name string) bool {
-	return peek(m, object, func(known recollection) bool { return known.takenName == name })
-}
-
 // nameTaken notes that this name is taken, and returns since when it has been.
 func (m *memory) nameTaken(object client.Object, name string, now time.Time) time.Time {
 	return with(m, object, func(known *recollection) time.Time {
@@ -207,11 +201,6 @@ func (m *memory) askAgain(object client.Object, now time.Time) {
 	with(m, object, func(known *recollection) any { known.asked = now; return nil })
 }
 
-// askedAgain returns since when the list has to be read once more.
-func (m *memory) askedAgain(object client.Object) time.Time {
-	return peek(m, object, func(known recollection) time.Time { return known.asked })
-}
-
 // miss notes that a sweep did not list the current version.
 func (m *memory) miss(object *v1alpha1.CloudCertificate) {
 	with(m, object, func(known *recollection) any { known.missing = object.Status.CertID; return nil })
@@ -227,11 +216,6 @@ func (m *memory) missing(object *v1alpha1.CloudCertificate) bool {
 	return peek(m, object, func(known recollection) bool {
 		return known.missing != 0 && known.missing == object.Status.CertID
 	})
-}
-
-// outdated says that a sweep listed other superseded versions than the status does.
-func (m *memory) outdated(object client.Object) bool {
-	return peek(m, object, func(known recollection) bool { return known.refresh })
 }
 
 // recall returns what is remembered of an object, and makes no room for it.
@@ -270,25 +254,9 @@ func (m *memory) lostSince(start time.Time) time.Time {
 	return start
 }
 
-// tried returns the name of the last upload, whatever came of it, or the one that was
-// found since.
-func (m *memory) tried(object client.Object) string {
-	return peek(m, object, func(known recollection) string { return known.lastName })
-}
-
-// sent returns when an upload of this process was last on its way.
-func (m *memory) sent(object client.Object) time.Time {
-	return peek(m, object, func(known recollection) time.Time { return known.lastSent })
-}
-
 // recreated counts a current version that had vanished.
 func (m *memory) recreated(object client.Object, now time.Time) {
 	with(m, object, func(known *recollection) any { known.recreations = append(known.recreations, now); return nil })
-}
-
-// recreationsSince returns when a current version had vanished, oldest first.
-func (m *memory) recreationsSince(object client.Object, start time.Time) []time.Time {
-	return peek(m, object, func(known recollection) []time.Time { return since(known.recreations, start) })
 }
 
 // movedAway counts that an object started anew elsewhere.
@@ -297,11 +265,6 @@ func (m *memory) movedAway(object client.Object, now time.Time) {
 		known.moves = append(since(known.moves, now.Add(-time.Hour)), now)
 		return nil
 	})
-}
-
-// movesSince returns when an object started anew, oldest first.
-func (m *memory) movesSince(object client.Object, start time.Time) []time.Time {
-	return peek(m, object, func(known recollection) []time.Time { return since(known.moves, start) })
 }
 
 // brakes notes until when an object does not move, and reports whether that is news.
@@ -420,11 +383,6 @@ func (m *memory) succeeded(object client.Object) {
 	})
 }
 
-// pruneAfter returns when a prune that failed may be tried again; zero for any time.
-func (m *memory) pruneAfter(object client.Object) time.Time {
-	return peek(m, object, func(known recollection) time.Time { return known.pruneAfter })
-}
-
 // pruneProblem returns why the last prune failed, if it did.
 func (m *memory) pruneProblem(object client.Object) string {
 	return peek(m, object, func(known recollection) string { return known.pruneProblem })
@@ -481,9 +439,4 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 // otherwise notes that a deletion failed for another reason than a refusal.
 func (m *memory) otherwise(object client.Object, now time.Time) {
 	with(m, object, func(known *recollection) any { known.otherwise = now; return nil })
-}
-
-// otherwiseAt returns when a deletion last failed for another reason than a refusal.
-func (m *memory) otherwiseAt(object client.Object) time.Time {
-	return peek(m, object, func(known recollection) time.Time { return known.otherwise })
 }

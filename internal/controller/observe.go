@@ -91,7 +91,7 @@ func (p *pass) observe() protocol.Observed {
 		Place:   p.observePlace(),
 		Content: p.observeContent(),
 		Cloud:   p.observeCloud(),
-		Tried:   p.observeTried(now),
+		Tried:   p.observeTried(),
 		Pass:    p.came,
 	}
 }
@@ -199,7 +199,7 @@ func entryOf(e inventory.Entry, fresh bool) protocol.Entry {
 	}
 }
 
-func (p *pass) observeTried(now time.Time) protocol.Tried {
+func (p *pass) observeTried() protocol.Tried {
 	tried := p.memory.recall(p.next)
 	return protocol.Tried{
 		Name: tried.lastName, Sent: tried.lastSent, Lost: p.memory.lostSince(time.Time{}),

@@ -121,7 +121,7 @@ func world(o Observed, step Step) Observed {
 // change: each comes to an end, and no step is taken twice on the way.
 func TestEveryObservationHasAnEnd(t *testing.T) {
 	t.Parallel()
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same every time
+	random := rand.New(rand.NewPCG(1, 2)) // the same every time
 	for n := range 200000 {
 		first := anyObserved(random)
 		o := first
