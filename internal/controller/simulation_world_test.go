@@ -562,6 +562,9 @@ func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.Cloud
 		delete(w.published, key)
 		return
 	}
+	if object.Status.CertID == 0 && meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
+		w.violatef("%s is Ready without a certificate", key.Name)
+	}
 	if id := object.Status.CertID; id != 0 && w.published[key].certID != id {
 		w.published[key] = simPublication{certID: object.Status.CertID, at: time.Now()}
 	}
