@@ -68,6 +68,7 @@ func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCerti
 		r.memory.notWritten(next, next.ResourceVersion)
 		return fmt.Errorf("failed to write the finalizer: %w", err)
 	}
+	r.memory.written(patched, next.ResourceVersion)
 	next.ResourceVersion, next.Finalizers = patched.ResourceVersion, patched.Finalizers
 	return nil
 }

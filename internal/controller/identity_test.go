@@ -174,6 +174,7 @@ func TestAForeignStatusOnTopOfOurOwnWakes(t *testing.T) {
 		"our own write alone":            {version("11", 8), false},
 		"two of our own":                 {version("12", 9), false},
 		"wiped after our own":            {version("13", 0), true},
+		"set back to what it was before": {version("13", before.Status.CertID), true},
 		"set back to what we wrote once": {version("13", 8), true},
 	} {
 		t.Run(name, func(t *testing.T) {

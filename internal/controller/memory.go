@@ -326,15 +326,11 @@ func (m *memory) behind(object client.Object) bool {
 	})
 }
 
-// wrote reports whether what changed between two versions of an object is our own
-// writing alone: it began at a version that we replaced, and ended with a status that we
-// wrote. One event may show several writes, the last of them somebody else's.
-func (m *memory) wrote(before, after *v1alpha1.CloudCertificate) bool {
-	if !m.behind(before) {
-		return false
-	}
+// wrote reports whether the status of an object is one that our own last writes left. One
+// event may show several writes, the last of them somebody else's.
+func (m *memory) wrote(after *v1alpha1.CloudCertificate) bool {
 	digest := digestOf(&after.Status)
-	return peek(m, before, func(known recollection) bool {
+	return peek(m, after, func(known recollection) bool {
 		return slices.ContainsFunc(known.writes[:], func(w ownWrite) bool {
 			return w.from != "" && w.status == digest && (w.to == "" || w.to == after.ResourceVersion)
 		})

@@ -221,9 +221,19 @@ func (r *Reconciler) relevant() predicate.Predicate {
 		}
 		return before.ResourceVersion == after.ResourceVersion || !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
-			!equality.Semantic.DeepEqual(before.Status, after.Status) && !r.memory.wrote(before, after)
+			r.isForeign(before, after)
 	}}
 	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, changed)
+}
+
+// isForeign reports whether somebody else wrote a status. Where our own write replaced the
+// version before, the status that it left is what counts, also if the one after is equal
+// to the one before: it was put back.
+func (r *Reconciler) isForeign(before, after *v1alpha1.CloudCertificate) bool {
+	if r.memory.behind(before) {
+		return !r.memory.wrote(after)
+	}
+	return !equality.Semantic.DeepEqual(before.Status, after.Status)
 }
 
 // ownAnnotations are the annotations that the operator reads.
