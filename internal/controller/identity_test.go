@@ -123,11 +123,10 @@ func TestARestoreOfEtcdUnderTheOperator(t *testing.T) {
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Hour)
-		restore := w.snapshot(simKey)
+		snapshot := w.snapshot()
 		w.putContent(simKey, 1)
 		w.work(time.Minute)
-		restore()
-		w.operator().relist()
+		w.restoreEtcd(snapshot)
 		w.putContent(simKey, 2)
 		w.work(10 * time.Second)
 		got := w.api.objects[simKey].Status
@@ -359,17 +358,6 @@ func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
 				}
 			})
 		})
-	}
-}
-
-// snapshot keeps an object and its Secret as they are, and returns what brings them back,
-// with the resourceVersions that they had.
-func (w *simWorld) snapshot(key types.NamespacedName) (restore func()) {
-	object, secret := w.api.objects[key], w.api.secrets[secretOf(key)]
-	shownObject, shownSecret := w.api.objectLog.present[key], w.api.secretLog.present[secretOf(key)]
-	return func() {
-		w.api.objects[key], w.api.secrets[secretOf(key)] = object, secret
-		w.api.objectLog.present[key], w.api.secretLog.present[secretOf(key)] = shownObject, shownSecret
 	}
 }
 

@@ -201,7 +201,7 @@ var lifecycles = map[string]func(w *simWorld){
 	"restore etcd under the operator": func(w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Hour)
-		snapshot := w.api.snapshot()
+		snapshot := w.snapshot()
 		w.putContent(simKey, 1)
 		w.work(time.Minute)
 		w.restoreEtcd(snapshot)
@@ -212,7 +212,7 @@ var lifecycles = map[string]func(w *simWorld){
 	"restore etcd to before a deletion": func(w *simWorld) {
 		w.given(deleting)
 		w.work(5 * time.Second)
-		snapshot := w.api.snapshot()
+		snapshot := w.snapshot()
 		w.api.remove(simKey)
 		w.work(20 * time.Minute)
 		w.restoreEtcd(snapshot)

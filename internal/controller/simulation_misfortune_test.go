@@ -130,17 +130,19 @@ func (w *simWorld) changeCRD() {
 type simSnapshot struct {
 	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
 	secrets map[types.NamespacedName]*corev1.Secret
+
+	published map[types.NamespacedName]simPublication
 }
 
-func (a *simAPI) snapshot() simSnapshot {
-	return simSnapshot{objects: maps.Clone(a.objects), secrets: maps.Clone(a.secrets)}
+func (w *simWorld) snapshot() simSnapshot {
+	return simSnapshot{objects: maps.Clone(w.api.objects), secrets: maps.Clone(w.api.secrets), published: maps.Clone(w.published)}
 }
 
 // backUpOrRestore takes a snapshot of etcd, or goes back to one.
 func (w *simWorld) backUpOrRestore() {
 	if len(w.snapshots) == 0 || w.pick(2) == 0 {
 		w.notef("etcd: snapshot %d", len(w.snapshots))
-		w.snapshots = append(w.snapshots, w.api.snapshot())
+		w.snapshots = append(w.snapshots, w.snapshot())
 		return
 	}
 	i := w.pick(len(w.snapshots))
@@ -158,9 +160,9 @@ func (w *simWorld) restoreEtcd(s simSnapshot) {
 	a.objects, a.secrets = maps.Clone(s.objects), maps.Clone(s.secrets)
 	restart(&a.objectLog, a.objects)
 	restart(&a.secretLog, a.secrets)
+	w.published = maps.Clone(s.published)
 	for key := range before {
 		if a.objects[key] == nil { // as if it had never been
-			delete(w.published, key)
 			delete(w.gone, key)
 		}
 	}

@@ -83,6 +83,7 @@ type simWorld struct {
 	announced  map[string]string // what was said when an object was released, by its UID
 	foreign    map[simID]bool
 	vanished   map[simID]time.Time // deleted in the console
+	replaced   map[simID]time.Time // when a status last ceased to name it as the current one
 	used       int                 // certificates that were made undeletable
 	snapshots  []simSnapshot
 	uploaded   map[simID]string                                    // the certificates that were sent, by the id they got
@@ -166,8 +167,8 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		transports: map[string]http.RoundTripper{}, pool: simContents(t),
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
 		announced: map[string]string{}, foreign: map[simID]bool{}, vanished: map[simID]time.Time{},
-		uploaded: map[simID]string{},
-		gone:     map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		uploaded: map[simID]string{}, replaced: map[simID]time.Time{},
+		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay = time.Now(), 30*time.Second
@@ -525,6 +526,8 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 		w.violatef("certificate %d (%s) was pruned although the current one, %d, is not there", call.CertID, call.Name, object.Status.CertID)
 	case time.Since(w.published[key].at) < simPruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
+	case time.Since(w.replaced[calledFor(call)]) < simPruneDelay:
+		w.violatef("certificate %d (%s) was pruned %s after it was the current one", call.CertID, call.Name, time.Since(w.replaced[calledFor(call)]))
 	}
 }
 
@@ -564,6 +567,9 @@ func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.Cloud
 	}
 	if object.Status.CertID == 0 && meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
 		w.violatef("%s is Ready without a certificate", key.Name)
+	}
+	if old != nil && old.Status.CertID != object.Status.CertID {
+		w.replaced[simID{placeOf(old), old.Status.CertID}] = time.Now()
 	}
 	if id := object.Status.CertID; id != 0 && w.published[key].certID != id {
 		w.published[key] = simPublication{certID: object.Status.CertID, at: time.Now()}
