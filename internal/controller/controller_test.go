@@ -342,6 +342,7 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 		}, true},
 		"the spec":            {func(o *v1alpha1.CloudCertificate) { o.Generation++ }, true},
 		"a wiped status":      {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, true},
+		"another of its name": {func(o *v1alpha1.CloudCertificate) { o.UID = "another" }, true},
 		"the start of an end": {func(o *v1alpha1.CloudCertificate) { o.DeletionTimestamp = new(metav1.Now()) }, true},
 	} {
 		before, _ := synced()

@@ -219,7 +219,8 @@ func (r *Reconciler) relevant() predicate.Predicate {
 		if !ok || !ok2 {
 			return true
 		}
-		return before.ResourceVersion == after.ResourceVersion || !maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
+		return before.ResourceVersion == after.ResourceVersion || before.UID != after.UID ||
+			!maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
 			before.DeletionTimestamp.IsZero() != after.DeletionTimestamp.IsZero() ||
 			r.isForeign(before, after)
 	}}
