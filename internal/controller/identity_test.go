@@ -5,7 +5,6 @@ package controller
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"strings"
@@ -14,7 +13,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
@@ -336,7 +334,7 @@ func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()
 			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-				w.operator().r.Client = lossyClient{Client: w.operator().r.Client, field: field}
+				w.api.lacks = field
 				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
 				w.work(time.Minute)
 				w.putContent(simKey, 1)
@@ -551,43 +549,6 @@ func (c *countedReads) Get(ctx context.Context, key client.ObjectKey, into clien
 		c.secrets++
 	}
 	return c.Reader.Get(ctx, key, into, options...)
-}
-
-// lossyClient writes statuses to an API server that drops a field.
-type lossyClient struct {
-	client.Client
-	field string
-}
-
-func (c lossyClient) Status() client.SubResourceWriter {
-	return lossyStatus{SubResourceWriter: c.Client.Status(), field: c.field}
-}
-
-type lossyStatus struct {
-	client.SubResourceWriter
-	field string
-}
-
-func (s lossyStatus) Patch(ctx context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-	o := &client.SubResourcePatchOptions{}
-	o.ApplyOptions(options)
-	data, err := patch.Data(object)
-	if err != nil {
-		return err
-	}
-	var fields map[string]any
-	if err := json.Unmarshal(data, &fields); err != nil {
-		return err
-	}
-	status, _ := fields["status"].(map[string]any)
-	if _, ok := status[s.field]; ok && o.FieldValidation != metav1.FieldValidationIgnore {
-		return fmt.Errorf("unknown field %q", "status."+s.field)
-	}
-	delete(status, s.field)
-	if data, err = json.Marshal(fields); err != nil {
-		return err
-	}
-	return s.SubResourceWriter.Patch(ctx, object, client.RawPatch(patch.Type(), data), options...)
 }
 
 // Where STS cannot be reached it is unknown whose account new credentials reach: the same
