@@ -551,6 +551,31 @@ func (c *countedReads) Get(ctx context.Context, key client.ObjectKey, into clien
 	return c.Reader.Get(ctx, key, into, options...)
 }
 
+// A check that was asked for is answered once, also where the status cannot keep that it was.
+func TestAResyncUnderAnOlderCRDHoldsUpNothing(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.api.lacks = "lastHandledResync"
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
+		w.work(time.Minute)
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		w.resync("1")
+		w.work(time.Minute)
+		passes := w.said("pass two")
+		w.work(26 * time.Hour)
+		if passes = w.said("pass two") - passes; passes > 10 || len(w.certificates()) != 1 {
+			t.Errorf("%d passes in a day, and %d certificates", passes, len(w.certificates()))
+		}
+		before := len(w.cloud.Journal())
+		w.resync("2")
+		w.work(time.Minute)
+		if len(w.cloud.Journal()) == before {
+			t.Error("the next request is not answered")
+		}
+	})
+}
+
 // Where STS cannot be reached it is unknown whose account new credentials reach: the same
 // certificate is sent once more before the status says that it is there.
 func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {

@@ -66,6 +66,7 @@ type lasting struct {
 	pruneAfter    time.Time
 	pruneProblem  string
 	proving       time.Time // since when a list is wanted that proves what may be pruned
+	resync        string    // the request that was handled and that the API server did not store
 }
 
 // of returns what is remembered of an object, and makes room for it. The caller
@@ -119,7 +120,7 @@ func (m *memory) rest(object client.Object, now time.Time) {
 	}
 	known.recreations = since(known.recreations, now.Add(-time.Hour))
 	known.moves = since(known.moves, now.Add(-time.Hour))
-	if len(known.recreations) == 0 && len(known.moves) == 0 && known.pruneProblem == "" {
+	if len(known.recreations) == 0 && len(known.moves) == 0 && known.pruneProblem == "" && known.resync == "" {
 		delete(m.objects, key)
 		return
 	}
@@ -435,4 +436,15 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 // otherwise notes that a deletion failed for another reason than a refusal.
 func (m *memory) otherwise(object client.Object, now time.Time) {
 	with(m, object, func(known *recollection) any { known.otherwise = now; return nil })
+}
+
+// handled notes a resync request that was handled, where the API server does not store that.
+func (m *memory) handled(object client.Object, request string) {
+	with(m, object, func(known *recollection) any { known.resync = request; return nil })
+}
+
+// handledResync returns the resync request that was handled, if the API server did not store
+// that.
+func (m *memory) handledResync(object client.Object) string {
+	return peek(m, object, func(known recollection) string { return known.resync })
 }

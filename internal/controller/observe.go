@@ -107,7 +107,7 @@ func (p *pass) observeObject() protocol.Object {
 		Suspended:           spec.Suspend,
 		SM:                  spec.Type == v1alpha1.CertificateTypeSM,
 		Orphan:              p.next.Annotations[v1alpha1.AnnotationOrphan] == "true",
-		Resync:              resyncAsked(p.next),
+		Resync:              p.resyncAsked(p.next),
 	}
 	if p.next.DeletionTimestamp != nil {
 		o.Deleted = p.next.DeletionTimestamp.Time

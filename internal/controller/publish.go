@@ -82,6 +82,9 @@ func (r *Reconciler) reportDropped(ctx context.Context, stored *v1alpha1.CloudCe
 	if len(dropped) == 0 {
 		return // somebody between us and the store changed a value
 	}
+	if wanted.LastHandledResync != stored.Status.LastHandledResync {
+		r.memory.handled(stored, wanted.LastHandledResync) // what the status cannot keep is asked for once in a process
+	}
 	r.oldCRD.Do(func() {
 		problem := fmt.Sprintf("the CustomResourceDefinition cloudcertificates.cloudcert.io is older than the operator, and the API server drops %s; "+
 			"apply the one of this release (the chart's with crds.enabled, or config/crd)", strings.Join(dropped, ", "))

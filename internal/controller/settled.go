@@ -29,11 +29,11 @@ func forgetVersion(object *v1alpha1.CloudCertificate) {
 	object.Status.SecretUID, object.Status.SecretResourceVersion = "", ""
 }
 
-// resyncAsked says that the resync annotation has a value that was not handled
-// yet. Its removal is no request.
-func resyncAsked(object *v1alpha1.CloudCertificate) bool {
+// resyncAsked reports whether the resync annotation has a value that was not handled yet.
+// Its removal is no request.
+func (r *Reconciler) resyncAsked(object *v1alpha1.CloudCertificate) bool {
 	value := object.Annotations[v1alpha1.AnnotationResync]
-	return value != "" && value != object.Status.LastHandledResync
+	return value != "" && value != object.Status.LastHandledResync && value != r.memory.handledResync(object)
 }
 
 // until is the time until a certificate has expired: at least a second while that lies
