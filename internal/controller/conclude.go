@@ -153,3 +153,17 @@ func isUnreadable(err error) bool {
 	_, unreadable := errors.AsType[*protocol.UnreadableError](err)
 	return unreadable
 }
+
+// until is the time until a certificate has expired: at least a second while that lies
+// ahead, because notAfter itself is still valid; 0 when it does not.
+func (r *Reconciler) until(notAfter time.Time) time.Duration {
+	left := notAfter.Sub(r.Clock.Now())
+	if left < 0 {
+		return 0
+	}
+	return min(left, longestNap) + time.Second
+}
+
+// longestNap bounds how far ahead an object is put off. A certificate may be valid
+// until the year 9999, further than a time.Duration reaches; a look costs nothing.
+const longestNap = 365 * 24 * time.Hour

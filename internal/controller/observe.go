@@ -5,8 +5,6 @@ package controller
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -15,7 +13,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
@@ -209,34 +206,4 @@ func (p *pass) observeTried() protocol.Tried {
 		Recreated: tried.recreations, Moves: tried.moves,
 		PruneAfter: tried.pruneAfter, Proving: tried.proving, ListAgain: tried.asked, FailedOtherwise: tried.otherwise,
 	}
-}
-
-// failureOf is an error of a call, as far as decisions rest on it.
-func failureOf(err error) *protocol.Failure {
-	if err == nil {
-		return nil
-	}
-	return &protocol.Failure{Err: err, Throttled: alibaba.IsThrottled(err), Denied: alibaba.IsDenied(err), Refusal: isRefusal(err)}
-}
-
-// plainError is an error whose text is the same on every try.
-type plainError struct{ error }
-
-func (e plainError) Error() string { return plainly(e.error) }
-
-// Unwrap returns the error as it was.
-func (e plainError) Unwrap() error { return e.error }
-
-// isRefusal reports whether waiting may never help: the credentials are missing or not
-// taken, or the cloud refuses.
-func isRefusal(err error) bool {
-	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok { // before what it wraps
-		return !slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool { return !u.Refusal })
-	}
-	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
-		answered := refusal.HTTPStatus >= 400 && refusal.HTTPStatus < 500
-		return answered && refusal.Class != alibaba.Throttled || refusal.Class == alibaba.Unauthenticated
-	}
-	_, missing := errors.AsType[*credentialsError](err)
-	return missing || protocol.IsLasting(err)
 }

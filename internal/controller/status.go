@@ -8,6 +8,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -175,4 +176,43 @@ func hexDigest(sum [32]byte) string {
 // placeOf is the place that an object's status speaks of.
 func placeOf(object *v1alpha1.CloudCertificate) protocol.Place {
 	return protocol.Place{Account: object.Status.AccountID, Region: object.Status.Region}
+}
+
+// dropCertificate takes a certificate out of a status.
+func dropCertificate(status *v1alpha1.CloudCertificateStatus, certID int64) {
+	before := len(status.History)
+	status.History = slices.DeleteFunc(slices.Clone(status.History), func(h v1alpha1.CertificateVersion) bool { return h.CertID == certID })
+	status.HistoryTotal -= int32(before - len(status.History)) //nolint:gosec // 0 or 1
+	if certID != status.CertID {
+		return
+	}
+	status.CertID, status.ResourceID, status.CertIdentifier, status.Name = 0, "", "", ""
+	status.ContentHash, status.LastUploadTime = "", metav1.Time{}
+	status.SecretUID, status.SecretResourceVersion = "", ""
+	status.Certificate = v1alpha1.CertificateFacts{}
+}
+
+// namesVersion says that the status reached a verdict on just this version of the
+// Secret. Versions are compared for equality only: they have no order.
+func namesVersion(status *v1alpha1.CloudCertificateStatus, secret metav1.Object) bool {
+	return status.SecretUID != "" && status.SecretUID == string(secret.GetUID()) &&
+		status.SecretResourceVersion == secret.GetResourceVersion()
+}
+
+// recordVersion notes the version of the Secret that reached a verdict.
+func recordVersion(object *v1alpha1.CloudCertificate, secret metav1.Object) {
+	object.Status.SecretUID = string(secret.GetUID())
+	object.Status.SecretResourceVersion = secret.GetResourceVersion()
+}
+
+// forgetVersion notes that no version of the Secret has a verdict that lasts.
+func forgetVersion(object *v1alpha1.CloudCertificate) {
+	object.Status.SecretUID, object.Status.SecretResourceVersion = "", ""
+}
+
+// resyncAsked reports whether the resync annotation has a value that was not handled yet.
+// Its removal is no request.
+func (r *Reconciler) resyncAsked(object *v1alpha1.CloudCertificate) bool {
+	value := object.Annotations[v1alpha1.AnnotationResync]
+	return value != "" && value != object.Status.LastHandledResync && value != r.memory.handledResync(object)
 }

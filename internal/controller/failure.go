@@ -9,12 +9,39 @@ import (
 	"slices"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
+
+// failureOf is an error of a call, as far as decisions rest on it.
+func failureOf(err error) *protocol.Failure {
+	if err == nil {
+		return nil
+	}
+	return &protocol.Failure{Err: err, Throttled: alibaba.IsThrottled(err), Denied: alibaba.IsDenied(err), Refusal: isRefusal(err)}
+}
+
+// plainError is an error whose text is the same on every try.
+type plainError struct{ error }
+
+func (e plainError) Error() string { return plainly(e.error) }
+
+// Unwrap returns the error as it was.
+func (e plainError) Unwrap() error { return e.error }
+
+// isRefusal reports whether waiting may never help: the credentials are missing or not
+// taken, or the cloud refuses.
+func isRefusal(err error) bool {
+	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok { // before what it wraps
+		return !slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool { return !u.Refusal })
+	}
+	if refusal, ok := errors.AsType[*alibaba.Error](err); ok {
+		answered := refusal.HTTPStatus >= 400 && refusal.HTTPStatus < 500
+		return answered && refusal.Class != alibaba.Throttled || refusal.Class == alibaba.Unauthenticated
+	}
+	_, missing := errors.AsType[*credentialsError](err)
+	return missing || protocol.IsLasting(err)
+}
 
 // plainly is the text of an error that is the same on every try.
 func plainly(err error) string {
@@ -33,20 +60,6 @@ func plainly(err error) string {
 func concernsOne(err error) bool {
 	refusal, ok := errors.AsType[*alibaba.Error](err)
 	return ok && refusal.HTTPStatus != 0 && refusal.Class != alibaba.Throttled && refusal.Class != alibaba.Unauthenticated
-}
-
-// dropCertificate takes a certificate out of a status.
-func dropCertificate(status *v1alpha1.CloudCertificateStatus, certID int64) {
-	before := len(status.History)
-	status.History = slices.DeleteFunc(slices.Clone(status.History), func(h v1alpha1.CertificateVersion) bool { return h.CertID == certID })
-	status.HistoryTotal -= int32(before - len(status.History)) //nolint:gosec // 0 or 1
-	if certID != status.CertID {
-		return
-	}
-	status.CertID, status.ResourceID, status.CertIdentifier, status.Name = 0, "", "", ""
-	status.ContentHash, status.LastUploadTime = "", metav1.Time{}
-	status.SecretUID, status.SecretResourceVersion = "", ""
-	status.Certificate = v1alpha1.CertificateFacts{}
 }
 
 // mayPass reports whether a failure may be over soon, as one with an unknown code may:
