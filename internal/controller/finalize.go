@@ -53,7 +53,7 @@ func isWithoutEffect(err error) bool {
 // setFinalizer puts the finalizer on an object or takes it off, under the version
 // that the pass knows.
 func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCertificate, want bool) error {
-	if controllerutil.ContainsFinalizer(next, v1alpha1.FinalizerCleanup) == want {
+	if isHeld(next) == want {
 		return nil
 	}
 	patched := next.DeepCopy()
@@ -93,13 +93,6 @@ type ending struct {
 // isHeld reports whether the finalizer is on an object.
 func isHeld(object *v1alpha1.CloudCertificate) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.FinalizerCleanup)
-}
-
-// isInConflict reports whether the last word on an object was that another certificate holds a
-// name of it.
-func isInConflict(object *v1alpha1.CloudCertificate) bool {
-	ready := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.ConditionReady)
-	return ready != nil && ready.Reason == v1alpha1.ReasonNameConflict
 }
 
 // release takes the finalizer off. What is known to stay in the cloud is named, also
@@ -164,7 +157,7 @@ func (r *Reconciler) noteOtherFailure(object *v1alpha1.CloudCertificate, err err
 // certificates which are not ours.
 func (p *pass) judgeDeletion(err error) outcome {
 	out := p.judgeCleanUp(err)
-	if isInConflict(p.next) {
+	if p.observe().InConflict() {
 		out.reason, out.stalled = v1alpha1.ReasonNameConflict, true
 	}
 	return out

@@ -10,7 +10,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
@@ -98,7 +97,7 @@ func (p *pass) observeObject() protocol.Object {
 	o := protocol.Object{
 		Identity: p.identity(p.next), Prefixed: spec.NamePrefix != "",
 		Generation: p.next.Generation, Created: p.next.CreationTimestamp.Time,
-		Held:                controllerutil.ContainsFinalizer(p.next, v1alpha1.FinalizerCleanup),
+		Held:                isHeld(p.next),
 		DeletesCertificates: spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete,
 		Keep:                -1,
 		Suspended:           spec.Suspend,

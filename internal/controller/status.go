@@ -21,16 +21,9 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
-// speaksFor reports whether a status is the object's own: its name carries the identity of
-// the object. One that was restored from another cluster or copied by hand names
-// certificates of somebody else.
+// speaksFor reports whether a status is the object's own.
 func (r *Reconciler) speaksFor(object *v1alpha1.CloudCertificate) bool {
-	status := &object.Status
-	if status.CertID == 0 && status.Name == "" {
-		return true
-	}
-	identity, _, ok := bundle.ParseName(status.Name)
-	return ok && identity == r.identity(object)
+	return protocol.Owns(r.identity(object), object.Status.CertID, object.Status.Name)
 }
 
 // What departure returns.

@@ -59,7 +59,7 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 
 // find looks for the certificate of this identity and content in the cloud's list,
 // read after it was first asked for: by a name of the leaf, because the list cannot
-// be searched by certificate name [doc], or in a sweep that many share.
+// be searched by certificate name (F18), or in a sweep that many share.
 func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*inventory.Entry, error) {
 	now := r.Clock.Now()
 	word := keyword(content)

@@ -58,14 +58,19 @@ func (o Observed) wantsHold() bool {
 	return o.Object.DeletesCertificates && (o.Object.Held || o.Status.Current.CertID != 0)
 }
 
-// ownsStatus reports whether the status is the object's own. One that was restored from
-// another cluster or copied by hand names certificates of somebody else.
 func (o Observed) ownsStatus() bool {
-	if o.Status.Current.CertID == 0 && o.Status.Current.Name == "" {
+	return Owns(o.Object.Identity, o.Status.Current.CertID, o.Status.Current.Name)
+}
+
+// Owns reports whether a status that names this certificate is that of the object with this
+// identity. One that was restored from another cluster or copied by hand names certificates of
+// somebody else.
+func Owns(identity string, certID int64, name string) bool {
+	if certID == 0 && name == "" {
 		return true
 	}
-	identity, _, ok := bundle.ParseName(o.Status.Current.Name)
-	return ok && identity == o.Object.Identity
+	named, _, ok := bundle.ParseName(name)
+	return ok && named == identity
 }
 
 // MaxMoves is how often an object starts anew in an hour before somebody has to look for

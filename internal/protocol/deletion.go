@@ -30,8 +30,9 @@ func decideDeletion(o Observed) Step {
 		return o.blocked(o.Pass.List, nil)
 	case o.Cloud.Listed.Before(o.quietSince()):
 		return List{Since: o.quietSince()}
-	case o.stranger() != nil:
-		return o.blocked(&Failure{Err: o.stranger(), Refusal: true}, nil)
+	}
+	if stranger := o.stranger(); stranger != nil {
+		return o.blocked(&Failure{Err: stranger, Refusal: true}, nil)
 	}
 	return decideCleanUp(o)
 }
@@ -95,7 +96,7 @@ func (o Observed) mine() (entries, alone []Entry, complete bool) {
 	for _, e := range slices.Backward(o.Cloud.Entries) {
 		complete = complete || e.CertID == current
 		switch {
-		case o.isNotOurs(e), o.inConflict() && e.Uploaded.IsZero() && !o.Status.names(e):
+		case o.isNotOurs(e), o.InConflict() && e.Uploaded.IsZero() && !o.Status.names(e):
 			alone = append(alone, e)
 		case e.CertID == current:
 			last = append(last, e)

@@ -161,7 +161,7 @@ type Content struct {
 	// Hash is its hash, and Field the part of the hash that stands in a name.
 	Hash, Field string
 	// Digests are those that a list may show for it: one, or the two of an SM pair, because
-	// it is unknown which of them a list describes (F60).
+	// it is unknown which of them a list describes (F61).
 	Digests []string
 }
 

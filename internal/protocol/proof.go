@@ -24,7 +24,7 @@ func (o Observed) isNotOurs(e Entry) bool {
 }
 
 // digestsDiffer reports whether the list shows another digest than the status has. Which
-// certificate of an SM pair a list describes is unknown (F60).
+// certificate of an SM pair a list describes is unknown (F61).
 func (o Observed) digestsDiffer(e Entry, digest string) bool {
 	return !o.Object.SM && isDigest(e.Digest) && isDigest(digest) && !strings.EqualFold(e.Digest, digest)
 }
@@ -56,10 +56,10 @@ func (o Observed) proven(entries []Entry) (proven []Entry, left []Undeleted) {
 	return proven, left
 }
 
-// inConflict reports whether the last word on the object was that another certificate holds a
+// InConflict reports whether the last word on the object was that another certificate holds a
 // name of it. A restart forgets which one, so that only what the status names is known to be
 // the object's own.
-func (o Observed) inConflict() bool { return o.Status.Reason == v1alpha1.ReasonNameConflict }
+func (o Observed) InConflict() bool { return o.Status.Reason == v1alpha1.ReasonNameConflict }
 
 // stranger says that there is a version under the identity of the object that is newer than
 // the current one, of other content, and not known to be ours: "Who shares our identity stops
@@ -74,7 +74,7 @@ func (o Observed) stranger() error {
 		if e.CertID <= current.CertID || SameVersion(e.Name, current.Name) || !e.Uploaded.IsZero() || o.isNotOurs(e) {
 			continue
 		}
-		if o.inConflict() && !e.Appeared {
+		if o.InConflict() && !e.Appeared {
 			continue // it may well be the one that holds our name
 		}
 		ours := slices.ContainsFunc(o.Status.History, func(v Version) bool { return v.CertID == e.CertID && !v.Became.IsZero() })

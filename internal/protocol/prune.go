@@ -13,15 +13,14 @@ import (
 // decidePruning deletes the superseded versions that are due, and does nothing where none
 // are.
 func decidePruning(o Observed) Step {
-	begun := o.Pass.Together != nil
-	due := o.PruneAt()
+	begun, due, stranger := o.Pass.Together != nil, o.PruneAt(), o.stranger()
 	switch {
 	case !begun && (due.IsZero() || due.After(o.Now) || o.Pass.NoCloud != nil):
 		return Nothing{Until: o.NextCheck()}
 	case o.Status.Place.DiffersFrom(o.Place):
 		return Read{} // the credentials turned out to be another account's: the object starts anew
-	case o.stranger() != nil:
-		return Pruned{o.stranger()}
+	case stranger != nil:
+		return Pruned{stranger}
 	case o.Pass.List != nil:
 		return Pruned{o.Pass.List.Err}
 	case !begun:

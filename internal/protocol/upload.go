@@ -20,7 +20,7 @@ const (
 	// which the list finds it. Then the whole list is read.
 	KeywordLimit = time.Minute
 	// LagLimit is how long a taken name may stay off the list: a list that lags behind, and a
-	// deletion under way, are over by then (F59).
+	// deletion under way, are over by then (F22).
 	LagLimit = 10 * time.Minute
 	// MaxNames is how many names one content may get, each where the one before is held by
 	// nothing that the list shows.
