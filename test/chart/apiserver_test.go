@@ -240,13 +240,23 @@ func secretIn(namespace string) *corev1.Secret {
 	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "web-tls", Namespace: namespace}}
 }
 
-// install creates what the chart renders for a release in a namespace, and deletes
-// it at the end, so that its policy is not asked in other tests. It returns a config with a token of the operator's ServiceAccount, and its arguments.
+// install creates what the chart renders for a release in a namespace, waits until its
+// policy works, and deletes everything at the end, so that no other test meets the policy.
+// It returns a config with a token of the operator's ServiceAccount, and its arguments.
 func install(t *testing.T, namespace string, values map[string]any) (*rest.Config, []string) {
 	t.Helper()
 	var args []string
 	account := &corev1.ServiceAccount{}
-	for _, o := range objectsIn(t, namespace, values) {
+	release := objectsIn(t, namespace, values)
+	policyWorks := func() {}
+	for _, policy := range ofKind(release, "ValidatingAdmissionPolicy") {
+		watched := namespace
+		if some, _, _ := unstructured.NestedStringSlice(values, "watchNamespaces"); len(some) > 0 {
+			watched = some[0]
+		}
+		policyWorks = awaitPolicy(t, policy.GetName(), watched)
+	}
+	for _, o := range release {
 		switch o.GetKind() {
 		case "CustomResourceDefinition":
 			continue // the control plane has it
@@ -264,6 +274,7 @@ func install(t *testing.T, namespace string, values map[string]any) (*rest.Confi
 			}
 		})
 	}
+	policyWorks()
 	config := rest.AnonymousClientConfig(plane.Config)
 	config.BearerToken = tokenOf(t, account.Namespace, account.Name)
 	return config, args

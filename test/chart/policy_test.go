@@ -4,6 +4,7 @@
 package chart
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,6 @@ func TestPolicyAsksWhoNamesSecrets(t *testing.T) {
 	install(t, namespace, nil)
 	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
 	owner := person(t, namespace, "owner", writeCertificates, readSecrets("web-tls", "account"))
-	waitForPolicy(t, thief, namespace)
 	for name, tc := range map[string]struct {
 		author              client.Client
 		secret, credentials string
@@ -85,7 +85,6 @@ func TestPolicyAsksWhoChangesWhatIsRead(t *testing.T) {
 	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
 	owner := person(t, namespace, "owner", writeCertificates, readSecrets("web-tls", "new-tls", "account"))
 	collector := impersonate(t, "system:serviceaccount:kube-system:generic-garbage-collector")
-	waitForPolicy(t, thief, namespace)
 	object := naming(namespace, "web-tls", "account")
 	if err := kube.Create(t.Context(), object); err != nil {
 		t.Fatal(err)
@@ -151,7 +150,6 @@ func TestPolicyIsForTheWatchedNamespaces(t *testing.T) {
 		ensureNamespace(t, namespace)
 	}
 	install(t, "bounded", parse(t, "{watchNamespaces: [bounded-shop], admissionPolicy: {enabled: true}}"))
-	waitForPolicy(t, person(t, "bounded-shop", "thief", writeCertificates), "bounded-shop")
 	elsewhere := person(t, "bounded-elsewhere", "author", writeCertificates)
 	checkRefused(t, elsewhere.Create(t.Context(), naming("bounded-elsewhere", "web-tls", ""), client.DryRunAll))
 }
@@ -207,19 +205,28 @@ func checkRefused(t *testing.T, err error, says ...string) {
 	}
 }
 
-// waitForPolicy waits until the API server has read the policy, which it does
-// shortly after it took it.
-func waitForPolicy(t *testing.T, thief client.Client, namespace string) {
+// awaitPolicy waits until the API server asks the policy of a release, and when the
+// release is deleted, until it asks the policy no more: both take it about a second,
+// and another test could meet the policy meanwhile. It is called before the release is
+// created and returns what waits for the policy to be asked.
+func awaitPolicy(t *testing.T, policy, namespace string) (asked func()) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		err := thief.Create(t.Context(), naming(namespace, "any", ""), client.DryRunAll)
-		if apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy") {
-			return
-		}
-		if time.Now().After(deadline) {
-			t.Fatalf("the policy does not work: %v", err)
+	nobody := person(t, namespace, "nobody", writeCertificates)
+	wait := func(want bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+			err := nobody.Create(context.WithoutCancel(t.Context()), naming(namespace, "any", ""), client.DryRunAll)
+			refused := apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+policy+"'")
+			if refused == want {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("policy %s: is it asked? want %t: %v", policy, want, err)
+			}
 		}
 	}
+	t.Cleanup(func() { wait(false) })
+	return func() { wait(true) }
 }
 
 // person makes a ServiceAccount with rights in its namespace, and is its client.
