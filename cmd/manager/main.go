@@ -33,7 +33,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/controller"
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 	"github.com/cloudcert-io/cloudcert/internal/version"
 )
 
@@ -87,12 +87,12 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	accounts.Metadata, accounts.Live = mgr.GetClient(), mgr.GetAPIReader()
-	reconciler := &controller.Reconciler{
+	reconciler := &certificate.Reconciler{
 		Client:   mgr.GetClient(),
 		Live:     mgr.GetAPIReader(),
 		Recorder: mgr.GetEventRecorder(fieldOwner),
 		Accounts: accounts,
-		Options: controller.Options{
+		Options: certificate.Options{
 			ClusterID:               clusterID,
 			Region:                  s.region,
 			MaxVersionsPerHour:      s.maxVersionsPerHour,
@@ -108,7 +108,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	controller.SetInfo(version.Version(), clusterID)
+	certificate.SetInfo(version.Version(), clusterID)
 	ctrl.Log.Info("Starting", "version", version.String(), "clusterId", clusterID, "region", s.region)
 	return mgr.Start(ctx)
 }
@@ -121,7 +121,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 
 	options := ctrl.Options{
 		Scheme:                 scheme,
-		Cache:                  controller.CacheOptions(s.watchNamespaces),
+		Cache:                  certificate.CacheOptions(s.watchNamespaces),
 		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
 		Metrics:                metricsserver.Options{BindAddress: "0"}, // addServers
 		HealthProbeBindAddress: "0",
@@ -177,12 +177,12 @@ func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (stri
 }
 
 // newAccounts sets up the way to the cloud.
-func newAccounts(s *settings, getenv func(string) string) (*controller.Accounts, error) {
+func newAccounts(s *settings, getenv func(string) string) (*certificate.Accounts, error) {
 	caller, err := alibaba.New(alibaba.Config{
 		STSEndpoint: s.stsEndpoint,
 		RootCAs:     s.rootCAs,
 		UserAgent:   "cloudcert/" + version.Version(),
-		Observe:     controller.ObserveCall,
+		Observe:     certificate.ObserveCall,
 	})
 	if err != nil {
 		return nil, err
@@ -196,7 +196,7 @@ func newAccounts(s *settings, getenv func(string) string) (*controller.Accounts,
 	if err != nil {
 		return nil, err
 	}
-	accounts := &controller.Accounts{Cloud: cloud, OwnNamespaces: s.defaultCredentialsNamespaces}
+	accounts := &certificate.Accounts{Cloud: cloud, OwnNamespaces: s.defaultCredentialsNamespaces}
 	accounts.Own, err = caller.EnvironmentProvider(getenv)
 	if err != nil {
 		// Objects that bring their own credentials can be served all the same.

@@ -30,7 +30,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/controller"
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
@@ -182,7 +182,7 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 		return nil, err
 	}
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme: scheme(), Cache: controller.CacheOptions([]string{namespace}), Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme: scheme(), Cache: certificate.CacheOptions([]string{namespace}), Metrics: metricsserver.Options{BindAddress: "0"},
 	})
 	if err != nil {
 		return nil, err
@@ -198,10 +198,10 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &controller.Reconciler{
+	r := &certificate.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("heap"),
-		Accounts: &controller.Accounts{Cloud: cloud, Metadata: mgr.GetClient(), Live: mgr.GetAPIReader()},
-		Options:  controller.Options{ClusterID: "heap", Region: site, MaxConcurrentReconciles: 1},
+		Accounts: &certificate.Accounts{Cloud: cloud, Metadata: mgr.GetClient(), Live: mgr.GetAPIReader()},
+		Options:  certificate.Options{ClusterID: "heap", Region: site, MaxConcurrentReconciles: 1},
 		Clock:    clock.RealClock{}, Jitter: func(d time.Duration) time.Duration { return d },
 	}
 	if err := r.SetupWithManager(ctx, mgr); err != nil {

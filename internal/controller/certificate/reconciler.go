@@ -1,10 +1,10 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package controller reconciles CloudCertificates: it looks at the Secret that
+// Package certificate reconciles CloudCertificates: it looks at the Secret that
 // an object refers to, uploads each new content of it to the cloud exactly once,
 // and publishes what is there in the object's status.
-package controller
+package certificate
 
 import (
 	"context"

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package controller
+package certificate
 
 import (
 	"context"
@@ -423,7 +423,7 @@ func testSchedules(t *testing.T, total *atomic.Int64) {
 					if _, violations := simulate(t, uint64(seed), nil); len(violations) > 0 {
 						failed.Add(1)
 						total.Add(int64(len(violations)))
-						t.Errorf("schedule %d (replay it with go test ./internal/controller -run TestSimulation -seed=%d -v): %s",
+						t.Errorf("schedule %d (replay it with go test ./internal/controller/certificate -run TestSimulation -seed=%d -v): %s",
 							seed, seed, strings.Join(violations, "\n"))
 					}
 				})
