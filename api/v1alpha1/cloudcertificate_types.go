@@ -84,12 +84,11 @@ type CloudCertificateSpec struct {
 	// +kubebuilder:validation:MaxItems=20
 	Tags []Tag `json:"tags,omitempty"`
 
-	// region is the site of the cloud that the certificate is uploaded to:
-	// cn-hangzhou for the China site, ap-southeast-1 for the international site.
-	// Certificates live per site, not per region: one upload serves all regions of
-	// the site. By default it is the one that status.region names, and while there
+	// region is the region of CAS that the certificate is uploaded to: cn-hangzhou
+	// serves all of mainland China, ap-southeast-1 the rest of the world. CAS has no
+	// others. By default it is the one that status.region names, and while there
 	// is none, the one of the operator's flag --region. When it changes, the object
-	// starts anew in the new site, and its certificates in the old one stay as they
+	// starts anew in the new region, and its certificates in the old one stay as they
 	// are.
 	// +optional
 	// +kubebuilder:validation:Enum=cn-hangzhou;ap-southeast-1
@@ -208,7 +207,7 @@ type CloudCertificateStatus struct {
 	// +optional
 	ResourceID string `json:"resourceId,omitempty"`
 
-	// certIdentifier is certId and the site, for example 12345-cn-hangzhou: the
+	// certIdentifier is certId and the region, for example 12345-cn-hangzhou: the
 	// form that ALB, NLB, WAF, OSS and AlbConfig take.
 	// +optional
 	CertIdentifier string `json:"certIdentifier,omitempty"`
@@ -222,7 +221,7 @@ type CloudCertificateStatus struct {
 	// +optional
 	AccountID string `json:"accountId,omitempty"`
 
-	// region is the site that certId and history live in.
+	// region is the region of CAS that certId and history live in.
 	// +optional
 	Region string `json:"region,omitempty"`
 

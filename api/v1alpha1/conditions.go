@@ -55,7 +55,7 @@ const (
 
 // Reasons of events that report something other than a condition.
 const (
-	// ReasonLeftBehind: account or site of the object changed, or its status was
+	// ReasonLeftBehind: account or region of the object changed, or its status was
 	// another object's; the certificates that the status named stay where they are,
 	// and the event names them.
 	ReasonLeftBehind = "LeftBehind"

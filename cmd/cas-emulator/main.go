@@ -79,8 +79,8 @@ func open(c config, cloud *emulator.Server) ([]*door, error) {
 		handler       http.Handler
 		security      *tls.Config
 	}{
-		{emulator.SiteChina, c.listen, cloud.Handler(emulator.SiteChina), security},
-		{emulator.SiteInternational, c.listenInternational, cloud.Handler(emulator.SiteInternational), security},
+		{emulator.RegionChina, c.listen, cloud.Handler(emulator.RegionChina), security},
+		{emulator.RegionInternational, c.listenInternational, cloud.Handler(emulator.RegionInternational), security},
 		{"admin", c.adminListen, cloud.AdminHandler(), nil},
 	} {
 		opened, err := openDoor(d.name, d.address, d.handler, d.security)

@@ -104,10 +104,10 @@ func TestTheCommandServesAndStopsOnSIGTERM(t *testing.T) {
 	t.Parallel()
 	p := start(t, "--log-calls", "--account=42:LTAIone:first-secret", "--account=42:LTAItwo:second-secret",
 		"--role=acs:ram::42:role/web,acs:ram::42:oidc-provider/cluster")
-	for _, site := range []string{"cn-hangzhou", "ap-southeast-1"} {
-		response, body := get(t, http.DefaultClient, "http://"+p.addresses[site]+"/?Action=GetCallerIdentity&Version=2015-04-01&Format=JSON")
+	for _, region := range []string{"cn-hangzhou", "ap-southeast-1"} {
+		response, body := get(t, http.DefaultClient, "http://"+p.addresses[region]+"/?Action=GetCallerIdentity&Version=2015-04-01&Format=JSON")
 		if response.StatusCode != http.StatusBadRequest || !strings.Contains(body, `"Code":"IncompleteSignature"`) {
-			t.Errorf("%s answers %d %s", site, response.StatusCode, body)
+			t.Errorf("%s answers %d %s", region, response.StatusCode, body)
 		}
 	}
 	_, body := get(t, http.DefaultClient, "http://"+p.addresses["admin"]+"/accounts")

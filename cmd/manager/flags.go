@@ -55,15 +55,15 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.SetOutput(io.Discard) // an error is told once, by main
 	var endpoints repeated
 	var caFile string
-	fs.StringVar(&s.region, "region", cas.RegionChina, "site of objects that name none, neither in their spec nor in their status: "+cas.RegionChina+" or "+cas.RegionInternational)
-	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each site)")
-	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all sites; https, or http on loopback (default: the public endpoint)")
+	fs.StringVar(&s.region, "region", cas.RegionChina, "region of objects that name none, neither in their spec nor in their status: "+cas.RegionChina+" or "+cas.RegionInternational)
+	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each region)")
+	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all regions; https, or http on loopback (default: the public endpoint)")
 	fs.StringVar(&caFile, "cas-ca-file", "", "`file` of PEM certificates to trust for the cloud's endpoints and a proxy, besides the system's")
 	fs.StringVar(&s.clusterID, "cluster-id", "", "`id` of this cluster in every certificate's name, 1 to 63 letters, digits, '.' and '-' (default: the UID of namespace kube-system)")
 	fs.Var((*list)(&s.watchNamespaces), "watch-namespaces", "`namespaces` to watch, separated by commas (default: all)")
 	fs.Var((*list)(&s.defaultCredentialsNamespaces), "default-credentials-namespaces", "`namespaces` whose objects may use the operator's own credentials, separated by commas; others must bring spec.credentialsSecretRef (default: all)")
-	fs.Float64Var(&s.uploadQPS, "upload-qps", 95, "uploads a second for each account and site; the account's limit is 100")
-	fs.Float64Var(&s.listQPS, "list-qps", 9, "list calls a second for each account and site; the account's limit is 10")
+	fs.Float64Var(&s.uploadQPS, "upload-qps", 95, "uploads a second for each account and region; the account's limit is 100")
+	fs.Float64Var(&s.listQPS, "list-qps", 9, "list calls a second for each account and region; the account's limit is 10")
 	fs.IntVar(&s.maxVersionsPerHour, "max-versions-per-hour", 30, "versions that one object may upload in an hour; 0 means no limit")
 	fs.IntVar(&s.maxConcurrentReconciles, "max-concurrent-reconciles", 60, "objects that are worked on at the same time")
 	fs.BoolVar(&s.leaderElect, "leader-elect", false, "elect a leader, so that several replicas can run")
@@ -71,7 +71,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "`address` of the metrics: HTTPS for authenticated clients, plain HTTP on loopback; 0 for none")
 	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and site; what is gone is uploaded again; 0 means never")
+	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and region; what is gone is uploaded again; 0 means never")
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
 	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
 	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone, or whose deletions the cloud refuses, is released with what it has in the cloud; 0 means never")
@@ -96,7 +96,7 @@ var clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
 // check completes the settings, and names the flag that is wrong.
 func (s *settings) check(endpoints []string, caFile string) error {
 	if s.region != cas.RegionChina && s.region != cas.RegionInternational {
-		return fmt.Errorf("--region: %q is not a site of the service: use %s or %s", s.region, cas.RegionChina, cas.RegionInternational)
+		return fmt.Errorf("--region: %q is not a region of CAS: use %s or %s", s.region, cas.RegionChina, cas.RegionInternational)
 	}
 	for _, e := range endpoints {
 		region, url, err := cas.ParseEndpoint(e)

@@ -31,7 +31,7 @@ func TestFlagsAreChecked(t *testing.T) {
 		args []string
 		want string
 	}{
-		"a region that is no site":          {[]string{"--region=eu-central-1"}, `--region: "eu-central-1"`},
+		"a region that CAS does not have":   {[]string{"--region=eu-central-1"}, `--region: "eu-central-1"`},
 		"plain HTTP to another machine":     {[]string{"--cas-endpoint=http://cas.example.com"}, "--cas-endpoint"},
 		"an endpoint of an unknown region":  {[]string{"--cas-endpoint=mars=https://cas.example.com"}, "mars"},
 		"two endpoints of one region":       {[]string{"--cas-endpoint=https://a.example.com", "--cas-endpoint=cn-hangzhou=https://b.example.com"}, "given twice"},

@@ -12,7 +12,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
-// The regions by which CAS is called: one for each of its two sites, at which the
+// The regions of CAS (its pages also call them sites), at which the
 // certificates of all regions live (F31).
 const (
 	// RegionChina is the region of China.

@@ -17,10 +17,10 @@ import (
 	"time"
 )
 
-// Counter sums up the calls of one account, site and action.
+// Counter sums up the calls of one account, region and action.
 type Counter struct {
 	Account string `json:"account"`
-	Site    string `json:"site"`
+	Region  string `json:"region"`
 	Action  string `json:"action"`
 	// Calls are those that were authenticated, throttled ones included.
 	Calls int `json:"calls"`
@@ -31,16 +31,16 @@ type Counter struct {
 	Outcomes map[string]int `json:"outcomes"`
 }
 
-// Counters returns what was called, by account, site and action.
+// Counters returns what was called, by account, region and action.
 func (s *Server) Counters() []Counter {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	all := []Counter{}
 	for key, g := range s.gauges {
-		all = append(all, Counter{key.account, key.site, key.action, g.calls, g.peak, maps.Clone(g.outcomes)})
+		all = append(all, Counter{key.account, key.region, key.action, g.calls, g.peak, maps.Clone(g.outcomes)})
 	}
 	slices.SortFunc(all, func(a, b Counter) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Site, b.Site), cmp.Compare(a.Action, b.Action))
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Action, b.Action))
 	})
 	return all
 }
@@ -129,8 +129,8 @@ func (s *Server) accountList() []accountJSON {
 				a.Roles = append(a.Roles, arn)
 			}
 		}
-		for site, h := range s.accounts[id].shelves {
-			a.Certificates[site] = len(h.records)
+		for region, h := range s.accounts[id].shelves {
+			a.Certificates[region] = len(h.records)
 		}
 		slices.Sort(a.AccessKeyIDs)
 		slices.Sort(a.Roles)
@@ -139,16 +139,16 @@ func (s *Server) accountList() []accountJSON {
 	return all
 }
 
-// adminCertificates lists by account and site; without them, everything.
+// adminCertificates lists by account and region; without them, everything.
 func (s *Server) adminCertificates(w http.ResponseWriter, r *http.Request) {
 	all := []Certificate{}
 	for _, a := range s.accountList() {
 		if id := r.FormValue("account"); id != "" && id != a.ID {
 			continue
 		}
-		for _, site := range Sites {
-			if only := r.FormValue("site"); only == "" || only == site {
-				all = append(all, s.Certificates(a.ID, site)...)
+		for _, region := range Regions {
+			if only := r.FormValue("region"); only == "" || only == region {
+				all = append(all, s.Certificates(a.ID, region)...)
 			}
 		}
 	}
@@ -202,13 +202,13 @@ func (s *Server) adminInject(input faultJSON) (any, error) {
 // place names a certificate.
 type place struct {
 	Account string `json:"account"`
-	Site    string `json:"site"`
+	Region  string `json:"region"`
 	CertID  int64  `json:"certId"`
 }
 
 func (s *Server) adminDelete(p place) (any, error) {
-	if !s.DeleteOutOfBand(p.Account, p.Site, p.CertID) {
-		return nil, fmt.Errorf("no certificate %d in account %q on site %q", p.CertID, p.Account, p.Site)
+	if !s.DeleteOutOfBand(p.Account, p.Region, p.CertID) {
+		return nil, fmt.Errorf("no certificate %d in account %q in region %q", p.CertID, p.Account, p.Region)
 	}
 	return struct{}{}, nil
 }
@@ -219,8 +219,8 @@ type inUseJSON struct {
 }
 
 func (s *Server) adminInUse(u inUseJSON) (any, error) {
-	if !s.SetInUse(u.Account, u.Site, u.CertID, u.Code) {
-		return nil, fmt.Errorf("no certificate %d in account %q on site %q", u.CertID, u.Account, u.Site)
+	if !s.SetInUse(u.Account, u.Region, u.CertID, u.Code) {
+		return nil, fmt.Errorf("no certificate %d in account %q in region %q", u.CertID, u.Account, u.Region)
 	}
 	return struct{}{}, nil
 }
@@ -239,10 +239,10 @@ func (s *Server) adminAccessKey(k accessKeyJSON) (any, error) {
 
 type foreignJSON struct {
 	Account string `json:"account"`
-	Site    string `json:"site"`
+	Region  string `json:"region"`
 	Foreign
 }
 
 func (s *Server) adminForeign(f foreignJSON) (any, error) {
-	return s.AddForeign(f.Account, f.Site, f.Foreign)
+	return s.AddForeign(f.Account, f.Region, f.Foreign)
 }

@@ -185,7 +185,7 @@ func TestEvery403SaysWhoMayNotDoWhat(t *testing.T) {
 func TestIdentityOfAnAccessKey(t *testing.T) {
 	t.Parallel()
 	s, c, _ := newTestServer(t, Options{})
-	r := c.at(s, SiteInternational).call("GetCallerIdentity", nil)
+	r := c.at(s, RegionInternational).call("GetCallerIdentity", nil)
 	if r.fields["AccountId"] != testAccount || r.fields["IdentityType"] != "RAMUser" || r.fields["Arn"] != "acs:ram::"+testAccount+":user/emulated-user" {
 		t.Errorf("answer %s", r.body)
 	}
@@ -254,7 +254,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
 		shown["options by "+verb] = fmt.Sprintf(verb, o)
 		shown["account by "+verb] = fmt.Sprintf(verb, &o.Accounts[0])
-		shown["record by "+verb] = fmt.Sprintf(verb, *s.accounts[testAccount].shelves[SiteChina].records[0])
+		shown["record by "+verb] = fmt.Sprintf(verb, *s.accounts[testAccount].shelves[RegionChina].records[0])
 		shown["key by "+verb] = fmt.Sprintf(verb, *s.keys[testKeyID])
 		shown["journal by "+verb] = fmt.Sprintf(verb, s.Journal())
 	}
@@ -304,13 +304,13 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 	t.Parallel()
 	s, c, _ := newTestServer(t, Options{})
 	p := issueFor("a.example.com")
-	foreign := string(must(json.Marshal(map[string]string{"account": testAccount, "site": SiteChina, "name": "theirs", "pem": p.cert})))
+	foreign := string(must(json.Marshal(map[string]string{"account": testAccount, "region": RegionChina, "name": "theirs", "pem": p.cert})))
 	status, body := admin(t, s, http.MethodPost, "/certificates/foreign", foreign)
 	var made Certificate
 	if err := json.Unmarshal([]byte(body), &made); status != http.StatusOK || err != nil || made.Name != "theirs" || !made.Foreign {
 		t.Fatalf("foreign: %d %s", status, body)
 	}
-	at := fmt.Sprintf(`{"account":%q,"site":%q,"certId":%d}`, testAccount, SiteChina, made.CertID)
+	at := fmt.Sprintf(`{"account":%q,"region":%q,"certId":%d}`, testAccount, RegionChina, made.CertID)
 	inUse := strings.Replace(at, "}", `,"code":"Never.Seen"}`, 1)
 	steps := []struct {
 		method, target, body string
@@ -350,13 +350,13 @@ func TestTheAdminInterfaceChangesTheCloud(t *testing.T) {
 	if _, body := admin(t, s, http.MethodGet, "/journal?after=1", ""); strings.Count(body, `"number"`) != 1 || !strings.Contains(body, "UploadUserCertificate") {
 		t.Errorf("the journal after the first call: %s", body)
 	}
-	if _, body := admin(t, s, http.MethodGet, "/certificates?account="+testAccount+"&site="+SiteInternational, ""); strings.TrimSpace(body) != "[]" {
-		t.Errorf("certificates of the other site: %s", body)
+	if _, body := admin(t, s, http.MethodGet, "/certificates?account="+testAccount+"&region="+RegionInternational, ""); strings.TrimSpace(body) != "[]" {
+		t.Errorf("certificates of the other region: %s", body)
 	}
 	if status, body := admin(t, s, http.MethodPost, "/reset", ""); status != http.StatusOK {
 		t.Errorf("reset: %d %s", status, body)
 	}
-	if len(s.Journal()) != 0 || len(s.Certificates(testAccount, SiteChina)) != 0 {
+	if len(s.Journal()) != 0 || len(s.Certificates(testAccount, RegionChina)) != 0 {
 		t.Error("the reset left something behind")
 	}
 	if after := c.upload("web", p); after <= before {
@@ -383,17 +383,17 @@ func TestForeignCertificatesThatAreRefused(t *testing.T) {
 	p := issueFor("a.example.com")
 	c.upload("web", p)
 	for name, test := range map[string]struct {
-		account, site string
-		foreign       Foreign
+		account, region string
+		foreign         Foreign
 	}{
-		"an unknown account": {"1", SiteChina, Foreign{Name: "a", PEM: p.cert}},
-		"an unknown site":    {testAccount, "cn-beijing", Foreign{Name: "a", PEM: p.cert}},
-		"no name":            {testAccount, SiteChina, Foreign{PEM: p.cert}},
-		"too long a name":    {testAccount, SiteChina, Foreign{Name: strings.Repeat("名", 64), PEM: p.cert}},
-		"a taken name":       {testAccount, SiteChina, Foreign{Name: "WEB", PEM: p.cert}},
-		"no certificate":     {testAccount, SiteChina, Foreign{Name: "a", PEM: p.key}},
+		"an unknown account": {"1", RegionChina, Foreign{Name: "a", PEM: p.cert}},
+		"an unknown region":  {testAccount, "cn-beijing", Foreign{Name: "a", PEM: p.cert}},
+		"no name":            {testAccount, RegionChina, Foreign{PEM: p.cert}},
+		"too long a name":    {testAccount, RegionChina, Foreign{Name: strings.Repeat("名", 64), PEM: p.cert}},
+		"a taken name":       {testAccount, RegionChina, Foreign{Name: "WEB", PEM: p.cert}},
+		"no certificate":     {testAccount, RegionChina, Foreign{Name: "a", PEM: p.key}},
 	} {
-		if _, err := s.AddForeign(test.account, test.site, test.foreign); err == nil {
+		if _, err := s.AddForeign(test.account, test.region, test.foreign); err == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}
@@ -404,7 +404,7 @@ func TestForeignNamesAreStoredAsTheyAre(t *testing.T) {
 	s, c, _ := newTestServer(t, Options{})
 	want := []string{strings.Repeat("名", 63), "*.example.com (2026/05) \"old\"", "a-b.c"}
 	for _, name := range slices.Backward(want) {
-		if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: name, PEM: issueFor("a.example.com").cert}); err != nil {
+		if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: name, PEM: issueFor("a.example.com").cert}); err != nil {
 			t.Error(err)
 		}
 	}

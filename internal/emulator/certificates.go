@@ -43,7 +43,7 @@ func (s *Server) delete(i *invocation) (any, *failure) {
 	if r.InUse != "" {
 		return nil, fail(r.InUse)
 	}
-	s.remove(i.account(), i.site, id, now)
+	s.remove(i.account(), i.region, id, now)
 	i.commit(now, r)
 	return simpleAnswer{i.requestID}, nil
 }
@@ -97,7 +97,7 @@ func (s *Server) userCertificateDetail(i *invocation) (any, *failure) {
 }
 
 // certIdentifier is what other products take as a certificate's id (F27).
-func certIdentifier(r *record) string { return fmt.Sprintf("%d-%s", r.CertID, r.Site) }
+func certIdentifier(r *record) string { return fmt.Sprintf("%d-%s", r.CertID, r.Region) }
 
 // certificateDetail is the answer of GetCertificateDetail: no body, no key (F24).
 type certificateDetail struct {

@@ -39,12 +39,12 @@ type reply struct {
 const jsonType = "application/json;charset=utf-8"
 
 // serve is one exchange, from request to journal.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, site string) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, region string) {
 	w.Header().Set("Cache-Control", "no-store")
-	i := &invocation{site: site, method: r.Method}
+	i := &invocation{region: region, method: r.Method}
 	parameters, inURL, failed := readParameters(w, r)
 	i.parameters, i.action = parameters, parameters["Action"]
-	i.entry = s.begin(site)
+	i.entry = s.begin(region)
 	s.note(i.entry, func(c *Call) {
 		c.Action, c.SecretInURL = knownAction(i.action), inURL
 		if i.action == "UploadUserCertificate" {
@@ -200,7 +200,7 @@ func hostAndProduct(i *invocation) (host, product string) {
 	switch {
 	case actions[i.action].version == stsVersion:
 		return "sts.aliyuncs.com", "Sts"
-	case i.site == SiteInternational:
+	case i.region == RegionInternational:
 		return "cas.ap-southeast-1.aliyuncs.com", "cas"
 	}
 	return "cas.aliyuncs.com", "cas"
@@ -254,7 +254,7 @@ func (s *Server) finish(i *invocation, r reply) {
 	if s.options.Log == nil {
 		return
 	}
-	s.options.Log.Info("Call", slog.String("site", c.Site), slog.String("account", c.Account),
+	s.options.Log.Info("Call", slog.String("region", c.Region), slog.String("account", c.Account),
 		slog.String("action", c.Action), slog.String("name", c.Name), slog.Int64("certId", c.CertID),
 		slog.Int("status", c.Status), slog.String("code", c.Code), slog.Bool("committed", c.Committed),
 		slog.Duration("took", c.Finished.Sub(c.Received)))

@@ -94,11 +94,11 @@ func (k FaultKind) OfLists() bool { return slices.Contains(inLists, k) }
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 
-	// Action, Account, Site and NameContains select calls; empty selects all.
+	// Action, Account, Region and NameContains select calls; empty selects all.
 	// NameContains is part of the name to upload.
 	Action       string `json:"action,omitempty"`
 	Account      string `json:"account,omitempty"`
-	Site         string `json:"site,omitempty"`
+	Region       string `json:"region,omitempty"`
 	NameContains string `json:"nameContains,omitempty"`
 	// Skip lets that many selected calls pass first.
 	Skip int `json:"skip,omitempty"`
@@ -128,7 +128,7 @@ type activeFault struct {
 }
 
 // Inject adds a fault and returns its number. It panics for a fault that can
-// never strike as it is meant: an unknown kind, action or site.
+// never strike as it is meant: an unknown kind, action or region.
 func (s *Server) Inject(f Fault) int {
 	if err := f.validate(); err != nil {
 		panic("emulator: " + err.Error())
@@ -161,8 +161,8 @@ func (f Fault) validate() error {
 	if _, ok := actions[f.Action]; f.Action != "" && !ok {
 		return fmt.Errorf("unknown action %q", f.Action)
 	}
-	if f.Site != "" && !slices.Contains(Sites, f.Site) {
-		return fmt.Errorf("unknown site %q", f.Site)
+	if f.Region != "" && !slices.Contains(Regions, f.Region) {
+		return fmt.Errorf("unknown region %q", f.Region)
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status %d is none of an answer", f.Status)
@@ -194,7 +194,7 @@ func (s *Server) matchFaults(i *invocation) []Fault {
 }
 
 func (f Fault) selects(i *invocation) bool {
-	if f.Action != "" && f.Action != i.action || f.Site != "" && f.Site != i.site {
+	if f.Action != "" && f.Action != i.action || f.Region != "" && f.Region != i.region {
 		return false
 	}
 	if f.Account != "" && (i.principal.account == nil || f.Account != i.principal.account.id) {

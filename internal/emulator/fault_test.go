@@ -74,7 +74,7 @@ func TestFaultsThatReplaceAnAnswer(t *testing.T) {
 				t.Errorf("the body is JSON: %t", readable)
 			}
 			call := s.Journal()[0]
-			if held := len(s.Certificates(testAccount, SiteChina)); held == 1 != test.committed || call.Committed != test.committed {
+			if held := len(s.Certificates(testAccount, RegionChina)); held == 1 != test.committed || call.Committed != test.committed {
 				t.Errorf("%d certificates are held, journal %+v", held, call)
 			}
 			if diff := cmp.Diff([]FaultKind{test.fault.Kind}, call.Faults); diff != "" {
@@ -100,9 +100,9 @@ func TestErrorBodiesHaveTheDocumentedShape(t *testing.T) {
 	if diff := cmp.Diff(want, r.fields); diff != "" {
 		t.Error(diff)
 	}
-	abroad := c.at(s, SiteInternational).call("DeleteUserCertificate", map[string]string{"CertId": "5"})
+	abroad := c.at(s, RegionInternational).call("DeleteUserCertificate", map[string]string{"CertId": "5"})
 	if got := abroad.fields["HostId"]; got != "cas.ap-southeast-1.aliyuncs.com" {
-		t.Errorf("HostId of the international site is %v", got)
+		t.Errorf("HostId of the international region is %v", got)
 	}
 }
 
@@ -137,7 +137,7 @@ func TestEveryAnswerHasTheDateOfTheCloud(t *testing.T) {
 	t.Parallel()
 	s, c, clock := newTestServer(t, Options{})
 	clock.advance(20 * time.Minute)
-	server := httptest.NewServer(s.Handler(SiteChina))
+	server := httptest.NewServer(s.Handler(RegionChina))
 	defer server.Close()
 	send := func(p map[string]string) string {
 		response, err := server.Client().PostForm(server.URL, form(p))
@@ -190,7 +190,7 @@ func TestWhichCallsAFaultMeets(t *testing.T) {
 		"another action":         {Fault{Action: "DeleteUserCertificate"}, []string{"", "", "", ""}},
 		"the account":            {Fault{Account: testAccount}, []string{"X", "X", "X", "X"}},
 		"another account":        {Fault{Account: otherID}, []string{"", "", "", ""}},
-		"another site":           {Fault{Site: SiteInternational}, []string{"", "", "", ""}},
+		"another region":         {Fault{Region: RegionInternational}, []string{"", "", "", ""}},
 		"a part of the name":     {Fault{NameContains: "_2"}, []string{"", "", "X", ""}},
 		"the third call":         {Fault{Skip: 2, Count: 1}, []string{"", "", "X", ""}},
 		"two calls":              {Fault{Count: 2}, []string{"X", "X", "", ""}},
@@ -235,7 +235,7 @@ func TestFaultsThatCannotBeMeant(t *testing.T) {
 		"no kind":           {},
 		"an unknown kind":   {Kind: "explode"},
 		"an unknown action": {Kind: FaultFail, Action: "Upload"},
-		"an unknown site":   {Kind: FaultFail, Site: "cn-beijing"},
+		"an unknown region": {Kind: FaultFail, Region: "cn-beijing"},
 		"a status of none":  {Kind: FaultFail, Status: 99},
 		"a negative count":  {Kind: FaultFail, Count: -1},
 		"more than certain": {Kind: FaultFail, Probability: 1},
@@ -272,9 +272,9 @@ func TestFaultsOfLists(t *testing.T) {
 			c.upload("a", issueFor("a.example.com"))
 			c.upload("b", issueFor("b.example.com"))
 			c.call("UploadUserCertificate", sm.parameters("sm"))
-			digest := map[any]string{"": "", s.Certificates(testAccount, SiteChina)[2].SHA256: "sign"}
-			digest[s.accounts[testAccount].shelves[SiteChina].records[2].otherSHA256] = "encrypt"
-			for _, held := range s.Certificates(testAccount, SiteChina)[:2] {
+			digest := map[any]string{"": "", s.Certificates(testAccount, RegionChina)[2].SHA256: "sign"}
+			digest[s.accounts[testAccount].shelves[RegionChina].records[2].otherSHA256] = "encrypt"
+			for _, held := range s.Certificates(testAccount, RegionChina)[:2] {
 				digest[held.SHA256] = "right"
 			}
 			r := c.call("ListUserCertificateOrder", map[string]string{"OrderType": "UPLOAD"})
@@ -339,7 +339,7 @@ func TestAConnectionIsResetOnTheWire(t *testing.T) {
 		for _, after := range []bool{false, true} {
 			s, c, _ := newTestServer(t, Options{})
 			s.Inject(Fault{Kind: FaultReset, AfterCommit: after})
-			server := httptest.NewUnstartedServer(s.Handler(SiteChina))
+			server := httptest.NewUnstartedServer(s.Handler(RegionChina))
 			server.EnableHTTP2 = secure
 			if secure {
 				server.StartTLS()
@@ -359,7 +359,7 @@ func TestAConnectionIsResetOnTheWire(t *testing.T) {
 				t.Errorf("TLS %t: an answer came", secure)
 			}
 			call := s.Journal()[0]
-			want := Call{Number: 1, Account: testAccount, Site: SiteChina, Action: "UploadUserCertificate", Name: "web", Committed: after, Faults: []FaultKind{FaultReset}}
+			want := Call{Number: 1, Account: testAccount, Region: RegionChina, Action: "UploadUserCertificate", Name: "web", Committed: after, Faults: []FaultKind{FaultReset}}
 			if diff := cmp.Diff(want, call, cmpopts.IgnoreFields(Call{}, "Received", "Decided", "Finished", "CertID")); diff != "" {
 				t.Errorf("TLS %t: journal: %s", secure, diff)
 			}

@@ -21,8 +21,8 @@ type Call struct {
 	Finished time.Time `json:"finished,omitzero"`
 	// Account is who signed; empty when that was not established.
 	Account string `json:"account,omitempty"`
-	// Site is where the call arrived.
-	Site string `json:"site"`
+	// Region is where the call arrived.
+	Region string `json:"region"`
 	// Action is the call's name, "(unknown)" for one that does not exist.
 	Action string `json:"action"`
 	// Name is the name to upload under, "(invalid)" for one that cannot be, or
@@ -48,7 +48,7 @@ type Call struct {
 const defaultJournal = 100_000
 
 // begin enters a call into the journal.
-func (s *Server) begin(site string) *Call {
+func (s *Server) begin(region string) *Call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	limit := s.options.JournalSize
@@ -59,7 +59,7 @@ func (s *Server) begin(site string) *Call {
 		s.journal = slices.Clone(s.journal[limit:])
 	}
 	s.received++
-	call := &Call{Number: s.received, Received: s.clock.Now(), Site: site}
+	call := &Call{Number: s.received, Received: s.clock.Now(), Region: region}
 	s.journal = append(s.journal, call)
 	return call
 }

@@ -25,14 +25,14 @@ func TestWhichCertificatesAListShows(t *testing.T) {
 	soon := leafFor("soon.example.com")
 	soon.NotAfter = epoch.AddDate(0, 0, 45)
 	c.upload("soon", issue(soon))
-	if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: "hidden", PEM: issue(long).cert, Hidden: true}); err != nil {
+	if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: "hidden", PEM: issue(long).cert, Hidden: true}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: "grouped", PEM: issue(long).cert, ResourceGroupID: "rg-a"}); err != nil {
+	if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: "grouped", PEM: issue(long).cert, ResourceGroupID: "rg-a"}); err != nil {
 		t.Fatal(err)
 	}
 	clock.advance(21 * 24 * time.Hour)
-	resource := s.Certificates(testAccount, SiteChina)[1].ResourceID
+	resource := s.Certificates(testAccount, RegionChina)[1].ResourceID
 
 	tests := map[string]struct {
 		parameters map[string]string
@@ -116,7 +116,7 @@ func TestPagesHoldEveryCertificateOnce(t *testing.T) {
 	s, c, _ := newTestServer(t, Options{ListLimit: -1})
 	p := issueFor("a.example.com")
 	for n := range 120 {
-		if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: fmt.Sprintf("n%03d", n), PEM: p.cert}); err != nil {
+		if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: fmt.Sprintf("n%03d", n), PEM: p.cert}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -174,22 +174,22 @@ func TestUploadsShowInListsAfterTheLag(t *testing.T) {
 	}
 }
 
-func TestLimitsCountBySiteUnlessShared(t *testing.T) {
+func TestLimitsCountByRegionUnlessShared(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		unknowns Unknowns
 		want     string
 	}{
-		"each site by itself":               {Unknowns{}, ""},
-		"both together where they share it": {Unknowns{LimitsSharedAcrossSites: true}, "Throttling.User"},
+		"each region by itself":             {Unknowns{}, ""},
+		"both together where they share it": {Unknowns{LimitsSharedAcrossRegions: true}, "Throttling.User"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, c, _ := newTestServer(t, Options{ListLimit: 1, Unknowns: test.unknowns})
 			c.list(nil)
-			if r := c.at(s, SiteInternational).call("ListUserCertificateOrder", nil); r.code() != test.want {
-				t.Errorf("at the other site: %q, want %q", r.code(), test.want)
+			if r := c.at(s, RegionInternational).call("ListUserCertificateOrder", nil); r.code() != test.want {
+				t.Errorf("at the other region: %q, want %q", r.code(), test.want)
 			}
 		})
 	}
@@ -237,7 +237,7 @@ func TestAccountsDoNotSeeEachOther(t *testing.T) {
 		t.Errorf("the other account sees %v", got)
 	}
 	other.upload("web", p)
-	if len(s.Certificates(testAccount, SiteChina)) != 1 || len(s.Certificates(otherID, SiteChina)) != 1 {
+	if len(s.Certificates(testAccount, RegionChina)) != 1 || len(s.Certificates(otherID, RegionChina)) != 1 {
 		t.Error("the accounts do not hold one certificate each")
 	}
 }

@@ -9,16 +9,16 @@ import (
 	"time"
 )
 
-// The sites of CAS. A certificate lives at one of the two, whichever region uses it (F31).
+// The regions of CAS. A certificate lives in one of the two, wherever it is used (F31).
 const (
-	// SiteChina is the site behind cas.aliyuncs.com.
-	SiteChina = "cn-hangzhou"
-	// SiteInternational is the site behind cas.ap-southeast-1.aliyuncs.com.
-	SiteInternational = "ap-southeast-1"
+	// RegionChina is served by cas.aliyuncs.com.
+	RegionChina = "cn-hangzhou"
+	// RegionInternational is served by cas.ap-southeast-1.aliyuncs.com.
+	RegionInternational = "ap-southeast-1"
 )
 
-// Sites are all sites in a fixed order.
-var Sites = []string{SiteChina, SiteInternational}
+// Regions are all regions in a fixed order.
+var Regions = []string{RegionChina, RegionInternational}
 
 // Options describe a cloud. The zero value is a cloud without accounts, without
 // latency and with the documented limits.
@@ -27,7 +27,7 @@ type Options struct {
 	Accounts []Account
 
 	// UploadLimit, ListLimit, DeleteLimit and DetailLimit bound the calls of one
-	// account, site and action in any half-open second. 0 stands for 100, 10, 100 and
+	// account, region and action in any half-open second. 0 stands for 100, 10, 100 and
 	// 100, which are the documented limits (F28); negative is none.
 	UploadLimit, ListLimit, DeleteLimit, DetailLimit int
 
@@ -38,8 +38,8 @@ type Options struct {
 	// ListLag passes before an upload shows in lists.
 	ListLag time.Duration
 
-	// SameCertIDs makes both sites count their CertIds from the same number, so that
-	// one CertId is a certificate at each. By default the ids of the sites are far
+	// SameCertIDs makes both regions count their CertIds from the same number, so that
+	// one CertId is a certificate at each. By default the ids of the regions are far
 	// apart.
 	SameCertIDs bool
 
@@ -60,9 +60,9 @@ type Options struct {
 // be tried against each answer. The zero value holds the likelier or the harsher
 // answers.
 type Unknowns struct {
-	// NamesSharedAcrossSites makes a name unique in an account over both sites.
-	// By default each site has its own names (F60).
-	NamesSharedAcrossSites bool
+	// NamesSharedAcrossRegions makes a name unique in an account over both regions.
+	// By default each region has its own names (F60).
+	NamesSharedAcrossRegions bool
 	// NamesCaseSensitive lets an account hold names that differ only in case. By
 	// default they collide (F59).
 	NamesCaseSensitive bool
@@ -73,9 +73,9 @@ type Unknowns struct {
 	// a client that does not slow down is never served. By default only calls
 	// that were let through count (F75).
 	CountThrottled bool
-	// LimitsSharedAcrossSites counts the calls of both sites together. By default each
-	// site has limits of its own (F75).
-	LimitsSharedAcrossSites bool
+	// LimitsSharedAcrossRegions counts the calls of both regions together. By default each
+	// region has limits of its own (F75).
+	LimitsSharedAcrossRegions bool
 	// AcceptPKCS8EC accepts elliptic-curve keys as PKCS#8, which is unconfirmed (F12).
 	// By default they have to be SEC1, which is known to be accepted (F10).
 	AcceptPKCS8EC bool

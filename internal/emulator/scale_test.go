@@ -42,8 +42,8 @@ func TestConcurrentCallsKeepNamesUnique(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if made.Load() != uploads || repeated.Load() != uploads*(rivals-1) || len(s.Certificates(testAccount, SiteChina)) != uploads {
-		t.Errorf("%d made, %d repeated, %d held", made.Load(), repeated.Load(), len(s.Certificates(testAccount, SiteChina)))
+	if made.Load() != uploads || repeated.Load() != uploads*(rivals-1) || len(s.Certificates(testAccount, RegionChina)) != uploads {
+		t.Errorf("%d made, %d repeated, %d held", made.Load(), repeated.Load(), len(s.Certificates(testAccount, RegionChina)))
 	}
 }
 
@@ -78,11 +78,11 @@ func benchmarkServer(b *testing.B, held int) (*Server, *client) {
 	b.Cleanup(s.Close)
 	p := issueFor("a.example.com")
 	for n := range held {
-		if _, err := s.AddForeign(testAccount, SiteChina, Foreign{Name: fmt.Sprint("held_", n), PEM: p.cert}); err != nil {
+		if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: fmt.Sprint("held_", n), PEM: p.cert}); err != nil {
 			b.Fatal(err)
 		}
 	}
-	return s, &client{handler: s.Handler(SiteChina), clock: s.clock, id: testKeyID, secret: testSecret, region: SiteChina}
+	return s, &client{handler: s.Handler(RegionChina), clock: s.clock, id: testKeyID, secret: testSecret, region: RegionChina}
 }
 
 // signed prepares requests, so that a benchmark does not measure the client.

@@ -15,7 +15,7 @@ import (
 	"time"
 )
 
-// Server is the cloud: all accounts on all sites. It is safe for concurrent use.
+// Server is the cloud: all accounts on all regions. It is safe for concurrent use.
 type Server struct {
 	options Options
 	clock   Clock
@@ -34,11 +34,11 @@ type Server struct {
 	faultIDs int
 	journal  []*Call
 	received int64
-	lastIDs  map[string]int64 // by site
+	lastIDs  map[string]int64 // by region
 	uploads  int64
 }
 
-type gaugeKey struct{ account, site, action string }
+type gaugeKey struct{ account, region, action string }
 
 type roleOf struct {
 	Role
@@ -48,7 +48,7 @@ type roleOf struct {
 // account is what one account holds.
 type account struct {
 	id string
-	// shelves holds the certificates of each site.
+	// shelves holds the certificates of each region.
 	shelves map[string]*shelf
 	// names holds each name that is taken.
 	names map[nameKey]hold
@@ -95,8 +95,8 @@ func (s *Server) clear() {
 	for _, a := range s.accounts {
 		a.names = map[nameKey]hold{}
 		a.shelves = map[string]*shelf{}
-		for _, site := range Sites {
-			a.shelves[site] = &shelf{}
+		for _, region := range Regions {
+			a.shelves[region] = &shelf{}
 		}
 	}
 	s.gauges = map[gaugeKey]*gauge{}
@@ -117,13 +117,13 @@ func (s *Server) Close() { s.close() }
 // Format implements fmt.Formatter: a server holds secrets and shows nothing.
 func (s *Server) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "emulator.Server") }
 
-// Handler serves CAS of one site, and STS, which is one for both sites. It panics
-// for a site that is not in Sites.
-func (s *Server) Handler(site string) http.Handler {
-	if !slices.Contains(Sites, site) {
-		panic("emulator: no such site: " + site)
+// Handler serves CAS of one region, and STS, which is one for both regions. It panics
+// for a region that is not in Regions.
+func (s *Server) Handler(region string) http.Handler {
+	if !slices.Contains(Regions, region) {
+		panic("emulator: no such region: " + region)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, site) })
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, region) })
 }
 
 // action is one call of the interface.
@@ -201,19 +201,19 @@ var actions = map[string]action{
 
 // invocation is one call on its way.
 type invocation struct {
-	site, method, action string
-	parameters           map[string]string
-	principal            principal
-	requestID            string
-	faults               []Fault
-	entry                *Call
+	region, method, action string
+	parameters             map[string]string
+	principal              principal
+	requestID              string
+	faults                 []Fault
+	entry                  *Call
 }
 
 // account returns the account whose key signed the call.
 func (i *invocation) account() *account { return i.principal.account }
 
-// shelf returns the certificates of that account at the site that was called.
-func (i *invocation) shelf() *shelf { return i.account().shelves[i.site] }
+// shelf returns the certificates of that account at the region that was called.
+func (i *invocation) shelf() *shelf { return i.account().shelves[i.region] }
 
 // answer carries out one call up to its answer.
 func (s *Server) answer(ctx context.Context, i *invocation) reply {
@@ -262,9 +262,9 @@ func (s *Server) accept(i *invocation) (action, *failure) {
 	}
 	i.principal = who
 	s.note(i.entry, func(c *Call) { c.Account = who.account.id })
-	// A call whose region is not that of the site is refused, which is a guess (F76):
+	// A call that names the other region is refused, which is a guess (F76):
 	// a client that mixes up the two would find no certificate of its own here (F9).
-	if a.version == casVersion && p["RegionId"] != i.site {
+	if a.version == casVersion && p["RegionId"] != i.region {
 		return a, fail("InvalidRegionId")
 	}
 	return a, a.refuseUnknown(p)
@@ -296,12 +296,12 @@ func (s *Server) admit(i *invocation, a action) *failure {
 
 // gauge returns the counters of a call; the caller holds the lock.
 func (s *Server) gauge(i *invocation) *gauge {
-	key := gaugeKey{site: i.site, action: i.action}
+	key := gaugeKey{region: i.region, action: i.action}
 	if i.principal.account != nil {
 		key.account = i.principal.account.id
 	}
-	if s.options.LimitsSharedAcrossSites {
-		key.site = ""
+	if s.options.LimitsSharedAcrossRegions {
+		key.region = ""
 	}
 	g := s.gauges[key]
 	if g == nil {

@@ -17,7 +17,7 @@ func TestAnUploadIsListedShownAndDeleted(t *testing.T) {
 	s, c, _ := newTestServer(t, Options{})
 	id := c.upload("web_1", issueFor("a.example.com"))
 
-	held := s.Certificates(testAccount, SiteChina)
+	held := s.Certificates(testAccount, RegionChina)
 	if len(held) != 1 || held[0].CertID != id || held[0].Name != "web_1" {
 		t.Fatalf("the cloud holds %+v", held)
 	}

@@ -83,7 +83,7 @@ func TestCallsThatAreNotAuthenticated(t *testing.T) {
 			before: set("Timestamp", epoch.Add(15*time.Minute+time.Second).Format(timestampLayout)), code: "InvalidTimeStamp.Expired", status: 400,
 		},
 		"a clock just late enough": {before: set("Timestamp", epoch.Add(-15*time.Minute).Format(timestampLayout)), code: "NotFound", status: 400},
-		"another site's region":    {before: set("RegionId", SiteInternational), code: "InvalidRegionId", status: 400},
+		"the other region":         {before: set("RegionId", RegionInternational), code: "InvalidRegionId", status: 400},
 		"no region":                {before: unset("RegionId"), code: "InvalidRegionId", status: 400},
 		"no action":                {before: unset("Action"), code: "MissingParameter", status: 400},
 		"an action that is none":   {before: set("Action", "DescribeRegions"), code: "InvalidAction.NotFound", status: 404},

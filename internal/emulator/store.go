@@ -20,7 +20,7 @@ type Certificate struct {
 	ResourceID string `json:"resourceId"`
 	Name       string `json:"name"`
 	AccountID  string `json:"accountId"`
-	Site       string `json:"site"`
+	Region     string `json:"region"`
 	CommonName string `json:"commonName"`
 	// SANs are names and addresses.
 	SANs []string `json:"sans,omitempty"`
@@ -66,29 +66,29 @@ type material struct {
 	key, encryptKey, signKey    sealed
 }
 
-// nameKey is a taken name; site is empty where the sites share names.
-type nameKey struct{ site, name string }
+// nameKey is a taken name; region is empty where the regions share names.
+type nameKey struct{ region, name string }
 
 // hold says until when a name is taken. The zero value is for ever.
 type hold struct{ until time.Time }
 
-func (s *Server) nameKey(site, name string) nameKey {
+func (s *Server) nameKey(region, name string) nameKey {
 	if !s.options.NamesCaseSensitive {
 		name = strings.ToLower(name)
 	}
-	if s.options.NamesSharedAcrossSites {
-		site = ""
+	if s.options.NamesSharedAcrossRegions {
+		region = ""
 	}
-	return nameKey{site, name}
+	return nameKey{region, name}
 }
 
 // taken reports whether a name cannot be used; the caller holds the lock.
-func (s *Server) taken(a *account, site, name string, now time.Time) bool {
-	held, ok := a.names[s.nameKey(site, name)]
+func (s *Server) taken(a *account, region, name string, now time.Time) bool {
+	held, ok := a.names[s.nameKey(region, name)]
 	return ok && (held.until.IsZero() || now.Before(held.until))
 }
 
-// shelf holds the certificates of an account on a site, by CertID.
+// shelf holds the certificates of an account on a region, by CertID.
 type shelf struct{ records []*record }
 
 func (h *shelf) index(id int64) (int, bool) {
@@ -111,22 +111,22 @@ func (h *shelf) insert(r *record) {
 // caller holds the lock and has seen that the name is free.
 func (s *Server) store(a *account, r *record, now time.Time) {
 	s.uploads++
-	r.CertID, r.ResourceID = s.newCertID(r.Site), resourceID(s.options.Seed, s.uploads)
+	r.CertID, r.ResourceID = s.newCertID(r.Region), resourceID(s.options.Seed, s.uploads)
 	r.searched = strings.ToLower(strings.Join(append([]string{r.ResourceID, r.CommonName}, r.SANs...), "\n"))
 	r.AccountID = a.id
 	r.Uploaded = now
-	a.names[s.nameKey(r.Site, r.Name)] = hold{}
-	a.shelves[r.Site].insert(r)
+	a.names[s.nameKey(r.Region, r.Name)] = hold{}
+	a.shelves[r.Region].insert(r)
 }
 
 // remove deletes a certificate; the caller holds the lock.
-func (s *Server) remove(a *account, site string, id int64, now time.Time) bool {
-	h := a.shelves[site]
+func (s *Server) remove(a *account, region string, id int64, now time.Time) bool {
+	h := a.shelves[region]
 	at, ok := h.index(id)
 	if !ok {
 		return false
 	}
-	key := s.nameKey(site, h.records[at].Name)
+	key := s.nameKey(region, h.records[at].Name)
 	h.records = slices.Delete(h.records, at, at+1)
 	switch wait := s.options.NameHeldAfterDelete; {
 	case wait == 0:
@@ -137,21 +137,21 @@ func (s *Server) remove(a *account, site string, id int64, now time.Time) bool {
 	return true
 }
 
-// firstIDs returns the last CertIds that were given before the emulator began, by site:
+// firstIDs returns the last CertIds that were given before the emulator began, by region:
 // about those of September 2026 (F73).
 func firstIDs(same bool) map[string]int64 {
-	first := map[string]int64{SiteChina: 27_100_000, SiteInternational: 585_000}
+	first := map[string]int64{RegionChina: 27_100_000, RegionInternational: 585_000}
 	if same {
-		first[SiteInternational] = first[SiteChina]
+		first[RegionInternational] = first[RegionChina]
 	}
 	return first
 }
 
-// newCertID returns the next id of a site. Each site counts for itself (F9) and without
+// newCertID returns the next id of a region. Each region counts for itself (F9) and without
 // gaps (F8), over all accounts.
-func (s *Server) newCertID(site string) int64 {
-	s.lastIDs[site]++
-	return s.lastIDs[site]
+func (s *Server) newCertID(region string) int64 {
+	s.lastIDs[region]++
+	return s.lastIDs[region]
 }
 
 // resourceID permutes the numbers of six base-36 digits, so that no two are the
@@ -163,17 +163,17 @@ func resourceID(seed, n int64) string {
 	return "cas-upload-" + strings.Repeat("0", 6-len(digits)) + digits
 }
 
-// Certificates returns the certificates of an account on a site by CertID, the
+// Certificates returns the certificates of an account on a region by CertID, the
 // expired and hidden ones included.
-func (s *Server) Certificates(accountID, site string) []Certificate {
+func (s *Server) Certificates(accountID, region string) []Certificate {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[accountID]
-	if a == nil || a.shelves[site] == nil {
+	if a == nil || a.shelves[region] == nil {
 		return nil
 	}
 	var all []Certificate
-	for _, r := range a.shelves[site].records {
+	for _, r := range a.shelves[region].records {
 		c := r.Certificate
 		c.SANs, c.Tags = slices.Clone(c.SANs), maps.Clone(c.Tags)
 		all = append(all, c)
@@ -183,11 +183,11 @@ func (s *Server) Certificates(accountID, site string) []Certificate {
 
 // DeleteOutOfBand removes a certificate as a person in the console would, and
 // reports whether it was there.
-func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
+func (s *Server) DeleteOutOfBand(accountID, region string, certID int64) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[accountID]
-	return a != nil && a.shelves[site] != nil && s.remove(a, site, certID, s.clock.Now())
+	return a != nil && a.shelves[region] != nil && s.remove(a, region, certID, s.clock.Now())
 }
 
 // SetInUse marks a certificate as used by another product: calls that delete it are
@@ -195,14 +195,14 @@ func (s *Server) DeleteOutOfBand(accountID, site string, certID int64) bool {
 // knows. An empty code ends that. It reports whether the certificate was there. Whether
 // the cloud refuses such calls, and with which code, is unknown (F62); by default nothing
 // is in use.
-func (s *Server) SetInUse(accountID, site string, certID int64, code string) bool {
+func (s *Server) SetInUse(accountID, region string, certID int64, code string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	a := s.accounts[accountID]
-	if a == nil || a.shelves[site] == nil {
+	if a == nil || a.shelves[region] == nil {
 		return false
 	}
-	r := a.shelves[site].find(certID)
+	r := a.shelves[region].find(certID)
 	if r != nil {
 		r.InUse = code
 	}
@@ -227,12 +227,12 @@ type Foreign struct {
 }
 
 // AddForeign puts a certificate into an account without a call: no limit, no
-// list lag, no journal. It fails for an unknown account or site, a name that is
+// list lag, no journal. It fails for an unknown account or region, a name that is
 // empty, too long or taken, and a certificate that cannot be parsed.
-func (s *Server) AddForeign(accountID, site string, f Foreign) (Certificate, error) {
+func (s *Server) AddForeign(accountID, region string, f Foreign) (Certificate, error) {
 	a := s.accounts[accountID]
-	if a == nil || !slices.Contains(Sites, site) {
-		return Certificate{}, fmt.Errorf("no account %q on site %q", accountID, site)
+	if a == nil || !slices.Contains(Regions, region) {
+		return Certificate{}, fmt.Errorf("no account %q in region %q", accountID, region)
 	}
 	if n := utf8.RuneCountInString(f.Name); n < 1 || n > maxForeignName {
 		return Certificate{}, fmt.Errorf("the name has %d characters, want 1 to %d", n, maxForeignName)
@@ -242,13 +242,13 @@ func (s *Server) AddForeign(accountID, site string, f Foreign) (Certificate, err
 		return Certificate{}, fmt.Errorf("invalid certificate: %s", failed.message)
 	}
 	r := describe(chain[0])
-	r.Name, r.Site, r.ResourceGroupID = f.Name, site, f.ResourceGroupID
+	r.Name, r.Region, r.ResourceGroupID = f.Name, region, f.ResourceGroupID
 	r.Foreign, r.Hidden = true, f.Hidden
 	r.material.cert = f.PEM
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	if s.taken(a, site, f.Name, now) {
+	if s.taken(a, region, f.Name, now) {
 		return Certificate{}, fmt.Errorf("the name %q is taken", f.Name)
 	}
 	r.Visible = now

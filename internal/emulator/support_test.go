@@ -87,14 +87,14 @@ func newTestServer(t *testing.T, o Options) (*Server, *client, *fakeClock) {
 	}
 	s := New(o)
 	t.Cleanup(s.Close)
-	c := &client{t: t, handler: s.Handler(SiteChina), clock: o.Clock, id: testKeyID, secret: testSecret, region: SiteChina}
+	c := &client{t: t, handler: s.Handler(RegionChina), clock: o.Clock, id: testKeyID, secret: testSecret, region: RegionChina}
 	return s, c, clock
 }
 
-// at returns the client at another site.
-func (c *client) at(s *Server, site string) *client {
+// at returns the client at another region.
+func (c *client) at(s *Server, region string) *client {
 	other := *c
-	other.handler, other.region, other.nonce = s.Handler(site), site, 0
+	other.handler, other.region, other.nonce = s.Handler(region), region, 0
 	other.nonce = 1 << 20
 	return &other
 }

@@ -12,13 +12,13 @@ import (
 // errReset is what a client sees of a connection that the server cut.
 var errReset = errors.New("connection reset by peer")
 
-// transport carries requests to a site without a network.
+// transport carries requests to a region without a network.
 type transport struct{ handler http.Handler }
 
-// Transport returns the connection of a client to a site in the same process: no
+// Transport returns the connection of a client to a region in the same process: no
 // network and no goroutine, so that a test has its own time. The answer is complete
 // when RoundTrip returns; a client that gives up gets its context's error then.
-func (s *Server) Transport(site string) http.RoundTripper { return transport{s.Handler(site)} }
+func (s *Server) Transport(region string) http.RoundTripper { return transport{s.Handler(region)} }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(request *http.Request) (response *http.Response, err error) {

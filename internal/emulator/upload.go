@@ -33,11 +33,11 @@ func (s *Server) upload(i *invocation) (any, *failure) {
 	if failed != nil {
 		return nil, failed
 	}
-	r.Site = i.site
+	r.Region = i.region
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
-	if s.taken(i.account(), i.site, r.Name, now) {
+	if s.taken(i.account(), i.region, r.Name, now) {
 		return nil, fail("NameRepeat")
 	}
 	r.Visible = now.Add(s.listLag(i))

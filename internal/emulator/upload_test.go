@@ -37,7 +37,7 @@ func checkUploads(t *testing.T, o Options, tests map[string]refusal) {
 			if r.code() != test.code {
 				t.Errorf("answer %d %s (%v), want %q", r.status, r.code(), r.fields["Message"], test.code)
 			}
-			want, held := 0, len(s.Certificates(testAccount, SiteChina))
+			want, held := 0, len(s.Certificates(testAccount, RegionChina))
 			if test.code == "" {
 				want = 1
 			}
@@ -273,15 +273,15 @@ func TestNamesAreUnique(t *testing.T) {
 		unknowns            Unknowns
 		same, upper, abroad string
 	}{
-		"by default ignoring case and per site": {Unknowns{}, "NameRepeat", "NameRepeat", ""},
-		"with case where that counts":           {Unknowns{NamesCaseSensitive: true}, "NameRepeat", "", ""},
-		"over both sites where they share them": {Unknowns{NamesSharedAcrossSites: true}, "NameRepeat", "NameRepeat", "NameRepeat"},
+		"by default ignoring case and per region": {Unknowns{}, "NameRepeat", "NameRepeat", ""},
+		"with case where that counts":             {Unknowns{NamesCaseSensitive: true}, "NameRepeat", "", ""},
+		"over both regions where they share them": {Unknowns{NamesSharedAcrossRegions: true}, "NameRepeat", "NameRepeat", "NameRepeat"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, c, _ := newTestServer(t, Options{Unknowns: test.unknowns})
-			got := []string{upload(c, "web"), upload(c, "web"), upload(c, "WEB"), upload(c.at(s, SiteInternational), "web")}
+			got := []string{upload(c, "web"), upload(c, "web"), upload(c, "WEB"), upload(c.at(s, RegionInternational), "web")}
 			if diff := cmp.Diff([]string{"", test.same, test.upper, test.abroad}, got); diff != "" {
 				t.Error(diff)
 			}
@@ -317,7 +317,7 @@ func TestNamesOfDeletedCertificates(t *testing.T) {
 			t.Parallel()
 			s, c, clock := newTestServer(t, Options{Unknowns: Unknowns{NameHeldAfterDelete: test.held}})
 			p := issueFor("a.example.com")
-			if !s.DeleteOutOfBand(testAccount, SiteChina, c.upload("web", p)) {
+			if !s.DeleteOutOfBand(testAccount, RegionChina, c.upload("web", p)) {
 				t.Fatal("not deleted")
 			}
 			for _, step := range []struct {
@@ -334,7 +334,7 @@ func TestNamesOfDeletedCertificates(t *testing.T) {
 	}
 }
 
-func TestCertIDsAreCountedBySite(t *testing.T) {
+func TestCertIDsAreCountedByRegion(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		same          bool
@@ -347,7 +347,7 @@ func TestCertIDsAreCountedBySite(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, c, _ := newTestServer(t, Options{SameCertIDs: test.same})
-			abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+			abroad, p := c.at(s, RegionInternational), issueFor("a.example.com")
 			got := []int64{c.upload("a", p)}
 			for _, name := range []string{"a", "a-b"} { // a name that is taken, one that is invalid
 				if r := c.call("UploadUserCertificate", map[string]string{"Name": name, "Cert": p.cert, "Key": p.key}); r.code() == "" {
@@ -359,10 +359,10 @@ func TestCertIDsAreCountedBySite(t *testing.T) {
 				t.Error(diff)
 			}
 			if r := c.call("DeleteUserCertificate", map[string]string{"CertId": formatID(test.abroad)}); test.same != (r.code() == "") {
-				t.Errorf("the id of the other site: %s", r.body)
+				t.Errorf("the id of the other region: %s", r.body)
 			}
-			if held := s.Certificates(testAccount, SiteInternational); len(held) != 2 {
-				t.Errorf("%d certificates at the other site, want 2", len(held))
+			if held := s.Certificates(testAccount, RegionInternational); len(held) != 2 {
+				t.Errorf("%d certificates at the other region, want 2", len(held))
 			}
 		})
 	}
@@ -371,12 +371,12 @@ func TestCertIDsAreCountedBySite(t *testing.T) {
 func TestResourceIDsAreDistinct(t *testing.T) {
 	t.Parallel()
 	s, c, _ := newTestServer(t, Options{UploadLimit: -1})
-	abroad, p, seen := c.at(s, SiteInternational), issueFor("a.example.com"), map[string]bool{}
+	abroad, p, seen := c.at(s, RegionInternational), issueFor("a.example.com"), map[string]bool{}
 	for n := range 25 {
 		c.upload(fmt.Sprint("web", n), p)
 		abroad.upload(fmt.Sprint("web", n), p)
 	}
-	for _, h := range slices.Concat(s.Certificates(testAccount, SiteChina), s.Certificates(testAccount, SiteInternational)) {
+	for _, h := range slices.Concat(s.Certificates(testAccount, RegionChina), s.Certificates(testAccount, RegionInternational)) {
 		if !regexp.MustCompile(`^cas-upload-[0-9a-z]{6}$`).MatchString(h.ResourceID) || seen[h.ResourceID] {
 			t.Errorf("resource id %q", h.ResourceID)
 		}
@@ -388,10 +388,10 @@ func TestACertificateInUseIsNotDeleted(t *testing.T) {
 	t.Parallel()
 	for code, status := range map[string]int{"InvalidStatus.DeleteProtection": 400, "Never.Seen": 400, "NoPermission": 403} {
 		s, c, _ := newTestServer(t, Options{SameCertIDs: true})
-		abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+		abroad, p := c.at(s, RegionInternational), issueFor("a.example.com")
 		used, other := c.upload("used", p), c.upload("other", p)
-		if twin := abroad.upload("twin", p); twin != used || !s.SetInUse(testAccount, SiteChina, used, code) {
-			t.Fatalf("certificate %d of the other site, want %d", twin, used)
+		if twin := abroad.upload("twin", p); twin != used || !s.SetInUse(testAccount, RegionChina, used, code) {
+			t.Fatalf("certificate %d of the other region, want %d", twin, used)
 		}
 		remove := func(c *client, id int64) result {
 			return c.call("DeleteUserCertificate", map[string]string{"CertId": formatID(id)})
@@ -408,19 +408,19 @@ func TestACertificateInUseIsNotDeleted(t *testing.T) {
 		if r := c.call("UploadUserCertificate", map[string]string{"Name": "used", "Cert": p.cert, "Key": p.key}); r.code() != "NameRepeat" {
 			t.Errorf("%s: the name of one in use: %s", code, r.body)
 		}
-		if !s.SetInUse(testAccount, SiteChina, used, "") || remove(c, used).code() != "" {
+		if !s.SetInUse(testAccount, RegionChina, used, "") || remove(c, used).code() != "" {
 			t.Errorf("%s: no longer in use, but not deleted", code)
 		}
-		if s.SetInUse(testAccount, SiteChina, used, code) || s.SetInUse(otherID, SiteChina, used, code) || s.SetInUse(testAccount, "none", used, code) {
+		if s.SetInUse(testAccount, RegionChina, used, code) || s.SetInUse(otherID, RegionChina, used, code) || s.SetInUse(testAccount, "none", used, code) {
 			t.Errorf("%s: what is not there is in use", code)
 		}
 	}
 }
 
-func TestNamesHeldOverBothSites(t *testing.T) {
+func TestNamesHeldOverBothRegions(t *testing.T) {
 	t.Parallel()
-	s, c, clock := newTestServer(t, Options{Unknowns: Unknowns{NamesSharedAcrossSites: true, NameHeldAfterDelete: time.Minute}})
-	abroad, p := c.at(s, SiteInternational), issueFor("a.example.com")
+	s, c, clock := newTestServer(t, Options{Unknowns: Unknowns{NamesSharedAcrossRegions: true, NameHeldAfterDelete: time.Minute}})
+	abroad, p := c.at(s, RegionInternational), issueFor("a.example.com")
 	id := c.upload("web", p)
 	again := func() string {
 		return abroad.call("UploadUserCertificate", map[string]string{"Name": "web", "Cert": p.cert, "Key": p.key}).code()

@@ -18,7 +18,7 @@ func (w *window) count(now time.Time) int {
 
 func (w *window) add(now time.Time) { w.times = append(w.times, now) }
 
-// gauge is the limit of one account, site and action, and what was seen of it.
+// gauge is the limit of one account, region and action, and what was seen of it.
 type gauge struct {
 	counted, seen window
 	calls         int

@@ -69,7 +69,7 @@ func TestAPIServerRefusesWhatItCan(t *testing.T) {
 		"keys of TLS under SM":              {`{secretRef: {name: web}, type: SM, keys: {privateKey: tls.key}}`, "belong to type TLS"},
 		"a key that no Secret can have":     {`{secretRef: {name: web}, keys: {certificate: "a b"}}`, "must be a key of a Secret"},
 		"an unknown key":                    {`{secretRef: {name: web}, keys: {cert: a}}`, `unknown field "spec.keys.cert"`},
-		"a region that is no site":          {`{secretRef: {name: web}, region: eu-central-1}`, `supported values: "cn-hangzhou", "ap-southeast-1"`},
+		"a region that CAS does not have":   {`{secretRef: {name: web}, region: eu-central-1}`, `supported values: "cn-hangzhou", "ap-southeast-1"`},
 		"a resource group that is none":     {`{secretRef: {name: web}, resourceGroupId: default}`, "must be the id of a resource group"},
 		"an unknown deletion policy":        {`{secretRef: {name: web}, deletionPolicy: Orphan}`, `supported values: "Retain", "Delete"`},
 		"a negative revision history limit": {`{secretRef: {name: web}, revisionHistoryLimit: -1}`, "should be greater than or equal to 0"},

@@ -20,20 +20,20 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// international is the site that is not the default one.
-const international = emulator.SiteInternational
+// international is the region that is not the default one.
+const international = emulator.RegionInternational
 
 func testAccount() emulator.Account {
 	return emulator.Account{ID: account, AccessKeyID: accessKeyID, AccessKeySecret: accessKey}
 }
 
-// certificates are those of the test's account in the default site.
-func (w *world) certificates() []emulator.Certificate { return w.cloud.Certificates(account, site) }
+// certificates are those of the test's account in the default region.
+func (w *world) certificates() []emulator.Certificate { return w.cloud.Certificates(account, region) }
 
 // deleteInCloud deletes a certificate behind the operator's back.
 func (w *world) deleteInCloud(certID int64) {
 	w.t.Helper()
-	if !w.cloud.DeleteOutOfBand(account, site, certID) {
+	if !w.cloud.DeleteOutOfBand(account, region, certID) {
 		w.t.Fatalf("certificate %d is not there to be deleted", certID)
 	}
 }

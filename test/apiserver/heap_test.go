@@ -193,7 +193,7 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 		return nil, err
 	}
 	cloud, err := cas.New(caller, cas.Config{
-		Endpoints: map[string]string{site: nowhere, international: nowhere}, UploadQPS: 95, ListQPS: 9,
+		Endpoints: map[string]string{region: nowhere, international: nowhere}, UploadQPS: 95, ListQPS: 9,
 	})
 	if err != nil {
 		return nil, err
@@ -201,7 +201,7 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 	r := &certificate.Reconciler{
 		Client: mgr.GetClient(), Live: mgr.GetAPIReader(), Recorder: mgr.GetEventRecorder("heap"),
 		Accounts: &certificate.Accounts{Cloud: cloud, Metadata: mgr.GetClient(), Live: mgr.GetAPIReader()},
-		Options:  certificate.Options{ClusterID: "heap", Region: site, MaxConcurrentReconciles: 1},
+		Options:  certificate.Options{ClusterID: "heap", Region: region, MaxConcurrentReconciles: 1},
 		Clock:    clock.RealClock{}, Jitter: func(d time.Duration) time.Duration { return d },
 	}
 	if err := r.SetupWithManager(ctx, mgr); err != nil {

@@ -155,7 +155,7 @@ func TestWhatIsGoneFromTheCloudComesBack(t *testing.T) {
 	w.start()
 	synced := w.waitReason("web", v1alpha1.ReasonSynced)
 	w.stop() // what an operator uploaded a moment ago, it takes to be there
-	w.cloud.DeleteOutOfBand(account, site, synced.Status.CertID)
+	w.cloud.DeleteOutOfBand(account, region, synced.Status.CertID)
 	w.start()
 	back := w.wait("web", "uploaded again", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.CertID != synced.Status.CertID })
 	if back.Status.Name != synced.Status.Name || back.Status.HistoryTotal != 0 || len(w.ids()) != 1 {

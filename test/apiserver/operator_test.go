@@ -36,8 +36,8 @@ func TestSecretBecomesCertificateAndFollowsRenewal(t *testing.T) {
 	if len(got.Status.History) != 0 || got.Status.HistoryTotal != 0 {
 		t.Errorf("a first version has a history: %+v", got.Status.History)
 	}
-	if got.Status.AccountID != account || got.Status.Region != site {
-		t.Errorf("account %q and region %q, want %q and %q", got.Status.AccountID, got.Status.Region, account, site)
+	if got.Status.AccountID != account || got.Status.Region != region {
+		t.Errorf("account %q and region %q, want %q and %q", got.Status.AccountID, got.Status.Region, account, region)
 	}
 
 	second := w.issue("www.example.com", "example.com")
@@ -84,7 +84,7 @@ func (w *world) checkCurrent(cc *v1alpha1.CloudCertificate, pair testbed.Pair) {
 		if c.Name != status.Name || c.ResourceID != status.ResourceID || !strings.EqualFold(c.SHA256, facts.fingerprint) {
 			w.t.Errorf("the cloud holds %+v, status says %+v", c, status)
 		}
-		if want := fmt.Sprintf("%d-%s", c.CertID, site); status.CertIdentifier != want {
+		if want := fmt.Sprintf("%d-%s", c.CertID, region); status.CertIdentifier != want {
 			w.t.Errorf("certIdentifier is %q, want %q", status.CertIdentifier, want)
 		}
 		return
@@ -411,7 +411,7 @@ func TestAnotherRegionStartsAnew(t *testing.T) {
 		t.Errorf("status after the move: %+v", moved.Status)
 	}
 	if n := len(w.certificates()); n != 1 {
-		t.Errorf("%d certificates left in the old site, want 1", n)
+		t.Errorf("%d certificates left in the old region, want 1", n)
 	}
 	w.eventually(func() string {
 		for _, e := range w.events() {
@@ -452,7 +452,7 @@ func TestObjectsBringTheirOwnCredentials(t *testing.T) {
 	if got.Status.AccountID != other.ID {
 		t.Errorf("uploaded to account %s, want %s", got.Status.AccountID, other.ID)
 	}
-	if n := len(w.cloud.Certificates(other.ID, site)); n != 1 {
+	if n := len(w.cloud.Certificates(other.ID, region)); n != 1 {
 		t.Errorf("%d certificates in the other account, want 1", n)
 	}
 
@@ -463,7 +463,7 @@ func TestObjectsBringTheirOwnCredentials(t *testing.T) {
 	w.wait("web", "in the other account", func(cc *v1alpha1.CloudCertificate) bool {
 		return cc.Status.AccountID == account && cc.Status.CertID != 0 && readyOf(cc).Reason == v1alpha1.ReasonSynced
 	})
-	if n := len(w.cloud.Certificates(other.ID, site)); n != 1 {
+	if n := len(w.cloud.Certificates(other.ID, region)); n != 1 {
 		t.Errorf("%d certificates in the account left behind, want 1", n)
 	}
 }

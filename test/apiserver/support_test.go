@@ -24,12 +24,12 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// The account of the emulator that tests use, and the site.
+// The account of the emulator that tests use, and the region.
 const (
 	account     = "1234567890123456"
 	accessKeyID = "LTAItestAccessKey"
 	accessKey   = "test-access-key-secret-0123456789"
-	site        = "cn-hangzhou"
+	region      = "cn-hangzhou"
 )
 
 // deadline bounds every wait: far longer than anything takes, so that only a
@@ -86,8 +86,8 @@ func newWorldOn(t *testing.T, server client.Client, config *rest.Config, options
 		options.Accounts = []emulator.Account{testAccount()}
 	}
 	w := &world{t: t, kube: server, namespace: newNamespaceOn(t, server), cloud: emulator.New(options)}
-	// Every site leads to the emulator: no test can reach the real cloud.
-	home, other := httptest.NewServer(w.cloud.Handler(site)), httptest.NewServer(w.cloud.Handler(international))
+	// Every region leads to the emulator: no test can reach the real cloud.
+	home, other := httptest.NewServer(w.cloud.Handler(region)), httptest.NewServer(w.cloud.Handler(international))
 	t.Cleanup(home.Close)
 	t.Cleanup(other.Close)
 	var err error

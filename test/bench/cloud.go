@@ -63,7 +63,7 @@ func (b *bench) startCloud(ctx context.Context, dir string, args ...string) (*cl
 	})
 }
 
-func (c *cloud) url(site string) string { return "http://" + c.addresses[site] }
+func (c *cloud) url(region string) string { return "http://" + c.addresses[region] }
 
 // calls are the calls after a number, by their arrival.
 func (c *cloud) calls(ctx context.Context, after int64) ([]emulator.Call, error) {

@@ -31,7 +31,7 @@ import (
 )
 
 const (
-	site         = "cn-hangzhou"
+	region       = "cn-hangzhou"
 	account      = "1234567890123456"
 	accessKey    = "bench-access-key"
 	accessSecret = "bench-access-key-secret" // of an emulator on loopback
@@ -202,9 +202,9 @@ func (w *world) start(ctx context.Context, v variant, args ...string) (*operator
 	}
 	all := append([]string{
 		"--kubeconfig=" + w.kubeconfig,
-		// Every site leads to the emulator: nothing can reach the real cloud.
-		"--cas-endpoint=" + w.cloud.url(site), "--cas-endpoint=ap-southeast-1=" + w.cloud.url("ap-southeast-1"),
-		"--sts-endpoint=" + w.cloud.url(site),
+		// Every region leads to the emulator: nothing can reach the real cloud.
+		"--cas-endpoint=" + w.cloud.url(region), "--cas-endpoint=ap-southeast-1=" + w.cloud.url("ap-southeast-1"),
+		"--sts-endpoint=" + w.cloud.url(region),
 		"--metrics-bind-address=" + addresses[0], "--health-probe-bind-address=" + addresses[1], "--zap-devel=false",
 	}, args...)
 	var err error

@@ -22,8 +22,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"text for a list":                   {"watchNamespaces: shop", "watchNamespaces"},
 		"a namespace twice":                 {"watchNamespaces: [shop, shop]", "watchNamespaces"},
 		"a namespace that cannot be":        {"watchNamespaces: [Shop]", "watchNamespaces"},
-		"an unknown site":                   {"region: eu-central-1", "region"},
-		"an endpoint of an unknown site":    {"endpoints: {eu-central-1: https://cas.example.com}", "eu-central-1"},
+		"an unknown region":                 {"region: eu-central-1", "region"},
+		"an endpoint of an unknown region":  {"endpoints: {eu-central-1: https://cas.example.com}", "eu-central-1"},
 		"an endpoint in clear":              {"endpoints: {cn-hangzhou: 'http://cas.example.com'}", "endpoints"},
 		"an endpoint with a path":           {"endpoints: {cn-hangzhou: https://cas.example.com/api}", "endpoints"},
 		"an endpoint with a user":           {"stsEndpoint: https://me:secret@sts.example.com", "stsEndpoint"},
@@ -127,7 +127,7 @@ func TestSchemaIsClosed(t *testing.T) {
 // made. The reverse holds by itself: the schema would refuse values.yaml.
 func TestEverythingTheSchemaTakesIsDocumented(t *testing.T) {
 	t.Parallel()
-	// A parent chart's, and maps of Kubernetes and of sites.
+	// A parent chart's, and maps of Kubernetes and of regions.
 	exempt := []string{".global", ".enabled", ".resources.claims", ".affinity", ".endpoints"}
 	var walk func(path string, node map[string]any, value any)
 	walk = func(path string, node map[string]any, value any) {

@@ -144,7 +144,7 @@ func (d *demo) startOperator(ctx context.Context) error {
 	if d.metrics, err = testbed.FreeAddress(); err != nil {
 		return err
 	}
-	// Both sites lead to the emulator: an object of the other one must not reach the
+	// Both regions lead to the emulator: an object of the other one must not reach the
 	// real cloud.
 	cloud, other := "http://"+d.addresses[region], "http://"+d.addresses["ap-southeast-1"]
 	d.manager, err = testbed.Start(ctx, binary("manager"),
@@ -285,7 +285,7 @@ func (d *demo) showTable(ctx context.Context) error {
 
 // showCloud prints the certificates that the emulator holds.
 func (d *demo) showCloud(ctx context.Context) error {
-	url := fmt.Sprintf("http://%s/certificates?account=%s&site=%s", d.addresses["admin"], account, region)
+	url := fmt.Sprintf("http://%s/certificates?account=%s&region=%s", d.addresses["admin"], account, region)
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

@@ -69,7 +69,7 @@ func newCloud(t *testing.T, options emulator.Options) *cloud {
 		t.Fatal(err)
 	}
 	c := &cloud{Server: emulator.New(options), url: "https://" + listener.Addr().String()}
-	server := &http.Server{Handler: c.Handler(emulator.SiteChina), ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: c.Handler(emulator.RegionChina), ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(listener) }() // until it is closed
 	t.Cleanup(func() {
 		c.Close()
@@ -80,7 +80,7 @@ func newCloud(t *testing.T, options emulator.Options) *cloud {
 
 // certificates are those that the cloud holds for a common name.
 func (c *cloud) certificates(commonName string) []emulator.Certificate {
-	return slices.DeleteFunc(c.Certificates(account, emulator.SiteChina), func(c emulator.Certificate) bool { return c.CommonName != commonName })
+	return slices.DeleteFunc(c.Certificates(account, emulator.RegionChina), func(c emulator.Certificate) bool { return c.CommonName != commonName })
 }
 
 // uploads is the number of uploads that the cloud got, whatever came of them.
@@ -99,8 +99,8 @@ func (c *cloud) values(more map[string]any) map[string]any {
 	repository, tag, _ := strings.Cut(os.Getenv("E2E_IMAGE"), ":")
 	values := map[string]any{
 		"image": map[string]any{"repository": repository, "tag": tag, "pullPolicy": "Never"},
-		// Both sites, so that nothing can reach the real cloud.
-		"endpoints":   map[string]any{emulator.SiteChina: c.url, emulator.SiteInternational: c.url},
+		// Both regions, so that nothing can reach the real cloud.
+		"endpoints":   map[string]any{emulator.RegionChina: c.url, emulator.RegionInternational: c.url},
 		"stsEndpoint": c.url,
 		"caConfigMap": map[string]any{"name": cloudCAConfigMap},
 		"credentials": map[string]any{"existingSecret": credentials},
@@ -280,7 +280,7 @@ func (a *app) waitReady(name string, old int64) *v1alpha1.CloudCertificate {
 // checkHeld checks that the cloud holds what an object's status says.
 func (c *cloud) checkHeld(t *testing.T, cc *v1alpha1.CloudCertificate) {
 	t.Helper()
-	for _, held := range c.Certificates(account, emulator.SiteChina) {
+	for _, held := range c.Certificates(account, emulator.RegionChina) {
 		if held.CertID == cc.Status.CertID {
 			if held.Name != cc.Status.Name || !strings.EqualFold(held.SHA256, cc.Status.Certificate.FingerprintSHA256) {
 				t.Errorf("the cloud holds %+v, status says %+v", held, cc.Status)

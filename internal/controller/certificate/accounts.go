@@ -68,20 +68,20 @@ type resolvedCredentials struct {
 	provider        alibaba.Provider
 }
 
-// client returns the client for an object in a site. Its error is a
+// client returns the client for an object in a region. Its error is a
 // *credentialsError where the credentials are missing or incomplete.
-func (a *Accounts) client(ctx context.Context, object *v1alpha1.CloudCertificate, site string) (*cas.Client, error) {
+func (a *Accounts) client(ctx context.Context, object *v1alpha1.CloudCertificate, region string) (*cas.Client, error) {
 	provider, err := a.provider(ctx, object)
 	if err != nil {
 		return nil, err
 	}
-	return a.Cloud.Client(site, provider)
+	return a.Cloud.Client(region, provider)
 }
 
 // lastClient is client for an object that is being deleted: if the Secret of its
 // credentials is gone already, with the last ones that it held.
-func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertificate, site string) (*cas.Client, error) {
-	cloud, err := a.client(ctx, object, site)
+func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertificate, region string) (*cas.Client, error) {
+	cloud, err := a.client(ctx, object, region)
 	if _, missing := errors.AsType[*credentialsError](err); !missing || object.Spec.CredentialsSecretRef.Name == "" {
 		return cloud, err
 	}
@@ -91,7 +91,7 @@ func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertifi
 	if !ok {
 		return nil, err
 	}
-	return a.Cloud.Client(site, last.provider)
+	return a.Cloud.Client(region, last.provider)
 }
 
 // provider finds the credentials of an object.
@@ -150,7 +150,7 @@ func (a *Accounts) secretProvider(ctx context.Context, key types.NamespacedName)
 // elsewhere says that the credentials of an object are known to be of another
 // account than its status speaks of, or have changed so that this has to be
 // looked at. After a restart nothing is known, and nothing is read to find out.
-func (a *Accounts) elsewhere(object *v1alpha1.CloudCertificate, site string) bool {
+func (a *Accounts) elsewhere(object *v1alpha1.CloudCertificate, region string) bool {
 	provider := a.Own
 	if object.Spec.CredentialsSecretRef.Name != "" {
 		key := credentialsKey(object)
@@ -167,7 +167,7 @@ func (a *Accounts) elsewhere(object *v1alpha1.CloudCertificate, site string) boo
 	if provider == nil || object.Status.AccountID == "" {
 		return false
 	}
-	client, err := a.Cloud.Client(site, provider)
+	client, err := a.Cloud.Client(region, provider)
 	if err != nil {
 		return false
 	}

@@ -222,7 +222,7 @@ func TestNothingToDo(t *testing.T) {
 
 // rests reports whether nothing is to be done for an object, by what the cache shows.
 func rests(r *Reconciler, object *v1alpha1.CloudCertificate, secret *metav1.PartialObjectMetadata) bool {
-	p := &pass{Reconciler: r, before: object, next: object, seen: secret, elsewhere: r.Accounts.elsewhere(object, r.site(object))}
+	p := &pass{Reconciler: r, before: object, next: object, seen: secret, elsewhere: r.Accounts.elsewhere(object, r.region(object))}
 	_, nothing := protocol.Decide(p.observe()).(protocol.Nothing)
 	return nothing
 }
@@ -284,11 +284,11 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 		to   protocol.Place
 		anew bool
 	}{
-		"the same account and site":                 {protocol.Place{Account: "1", Region: "cn-hangzhou"}, false},
-		"an account that could not be learned":      {protocol.Place{Account: "", Region: "cn-hangzhou"}, false},
-		"another account":                           {protocol.Place{Account: "2", Region: "cn-hangzhou"}, true},
-		"another site":                              {protocol.Place{Account: "1", Region: "ap-southeast-1"}, true},
-		"another site, the account was not learned": {protocol.Place{Account: "", Region: "ap-southeast-1"}, true},
+		"the same account and region":                 {protocol.Place{Account: "1", Region: "cn-hangzhou"}, false},
+		"an account that could not be learned":        {protocol.Place{Account: "", Region: "cn-hangzhou"}, false},
+		"another account":                             {protocol.Place{Account: "2", Region: "cn-hangzhou"}, true},
+		"another region":                              {protocol.Place{Account: "1", Region: "ap-southeast-1"}, true},
+		"another region, the account was not learned": {protocol.Place{Account: "", Region: "ap-southeast-1"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

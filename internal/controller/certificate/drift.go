@@ -53,7 +53,7 @@ func driftPlaceOf(o *v1alpha1.CloudCertificate) driftPlace {
 }
 
 // drift compares what statuses name with what the cloud lists, place by place: it
-// costs one sweep of the list for all objects of an account and site. It repairs
+// costs one sweep of the list for all objects of an account and region. It repairs
 // nothing itself: it has an object looked at whose certificate is not listed, or
 // which has other superseded versions in the cloud than its status says.
 type drift struct {
@@ -151,7 +151,7 @@ func (d *drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
 	var objects []*v1alpha1.CloudCertificate
 	for i := range list.Items {
 		o := &list.Items[i]
-		if o.Status.CertID != 0 && !o.Spec.Suspend && o.DeletionTimestamp.IsZero() && o.Status.Region == d.site(o) && d.speaksFor(o) &&
+		if o.Status.CertID != 0 && !o.Spec.Suspend && o.DeletionTimestamp.IsZero() && o.Status.Region == d.region(o) && d.speaksFor(o) &&
 			meta.IsStatusConditionTrue(o.Status.Conditions, v1alpha1.ConditionReady) {
 			objects = append(objects, o)
 		}
@@ -177,7 +177,7 @@ func (d *drift) places(ctx context.Context) []driftPlace {
 
 // round looks at one place, and has looked at what it finds there.
 func (d *drift) round(ctx context.Context, p driftPlace) {
-	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "site", p.Region)
+	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "region", p.Region)
 	cloud, gone := d.look(ctx, p)
 	if cloud == nil {
 		return
@@ -234,7 +234,7 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 	if err := cloud.Sweep(ctx); err != nil {
 		sweeps.WithLabelValues(p.Region, "failed").Inc()
 		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
-			"account", p.Account, "site", p.Region, "problem", err.Error())
+			"account", p.Account, "region", p.Region, "problem", err.Error())
 		return nil, nil
 	}
 	d.lost.Store(p, cloud)

@@ -117,7 +117,7 @@ func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.Cloud
 	if end.why != "" {
 		stays := "whatever it has in the cloud"
 		if object.Status.CertID != 0 || len(object.Status.History) > 0 {
-			stays = fmt.Sprintf("account %q, site %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
+			stays = fmt.Sprintf("account %q, region %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
 		}
 		notes = append(notes, fmt.Sprintf("released, because %s; not deleted: %s", end.why, stays))
 		leftCertificates.WithLabelValues(v1alpha1.ReasonReleased).Add(float64(max(end.named, named(object, nil))))

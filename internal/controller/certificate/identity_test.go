@@ -321,7 +321,7 @@ func TestTheRegionOfTheStatusOutweighsTheOperators(t *testing.T) {
 	} {
 		object := own.DeepCopy()
 		tc.change(object)
-		if got := testReconciler().site(object); got != tc.want {
+		if got := testReconciler().region(object); got != tc.want {
 			t.Errorf("%s: %s, want %s", name, got, tc.want)
 		}
 	}
@@ -412,10 +412,10 @@ func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
 	}
 }
 
-// Where names are unique over both sites, what stays in the old one holds the name.
-func TestAMoveBetweenSitesThatShareTheirNames(t *testing.T) {
+// Where names are unique over both regions, what stays in the old one holds the name.
+func TestAMoveBetweenRegionsThatShareTheirNames(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossSites: true}}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossRegions: true}}, func(t *testing.T, w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })

@@ -20,9 +20,9 @@ var (
 
 	requests = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "cloudcert_cas_request_duration_seconds",
-		Help:    "Calls to the cloud, by action, site and outcome (success, or the class of the error), without the wait for the rate limit.",
+		Help:    "Calls to the cloud, by action, region and outcome (success, or the class of the error), without the wait for the rate limit.",
 		Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
-	}, []string{"action", "site", "outcome"})
+	}, []string{"action", "region", "outcome"})
 
 	pruneFailures = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloudcert_prune_failures_total",
@@ -31,19 +31,19 @@ var (
 
 	leftCertificates = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloudcert_left_certificates_total",
-		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account, site or identity of an object changed, " +
+		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account, region or identity of an object changed, " +
 			"Released where a deleted object was let go with what it had; one where it is unknown how many.",
 	}, []string{"reason"})
 
 	sweeps = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "cloudcert_drift_sweeps_total",
-		Help: "Looks at the whole list of an account and site, by outcome: success, failed, or implausible where too many certificates were missing.",
-	}, []string{"site", "outcome"})
+		Help: "Looks at the whole list of an account and region, by outcome: success, failed, or implausible where too many certificates were missing.",
+	}, []string{"region", "outcome"})
 
 	missing = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "cloudcert_drift_missing_certificates",
 		Help: "Certificates that statuses name and the last look at the list did not show.",
-	}, []string{"account", "site"})
+	}, []string{"account", "region"})
 )
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process

@@ -50,7 +50,7 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	}
 	return &pass{
 		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret,
-		elsewhere: r.Accounts.elsewhere(object, r.site(object)),
+		elsewhere: r.Accounts.elsewhere(object, r.region(object)),
 	}, nil
 }
 
@@ -64,7 +64,7 @@ func (p *pass) connect(ctx context.Context) {
 	if !p.next.DeletionTimestamp.IsZero() {
 		find = p.Accounts.lastClient
 	}
-	cloud, err := find(ctx, p.next, p.site(p.next))
+	cloud, err := find(ctx, p.next, p.region(p.next))
 	if err != nil {
 		p.came.NoCloud = failureOf(err)
 		return
@@ -143,7 +143,7 @@ func observeStatus(object *v1alpha1.CloudCertificate, seen *metav1.PartialObject
 }
 
 func (p *pass) observePlace() protocol.Place {
-	place := protocol.Place{Region: p.site(p.next)}
+	place := protocol.Place{Region: p.region(p.next)}
 	if p.cloud != nil {
 		place.Account = p.cloud.KnownAccount()
 	}

@@ -26,7 +26,7 @@ func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertifi
 	if !r.resyncAsked(object) || object.Spec.Suspend || !r.memory.expedite(object, object.Annotations[v1alpha1.AnnotationResync]) {
 		return
 	}
-	if cloud, err := r.Accounts.lastClient(ctx, object, r.site(object)); err == nil { // else the pass says what is wrong
+	if cloud, err := r.Accounts.lastClient(ctx, object, r.region(object)); err == nil { // else the pass says what is wrong
 		cloud.Inventory().Retry()
 	}
 }

@@ -26,7 +26,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
-// interposed answers some calls of a site itself, and changes the answers to others.
+// interposed answers some calls of a region itself, and changes the answers to others.
 type interposed struct {
 	http.RoundTripper
 	refuse func(form url.Values) (status int, body string) // 0 lets a call through
@@ -61,7 +61,7 @@ func (i interposed) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, nil
 }
 
-// interpose puts something in front of the China site, until it is ended.
+// interpose puts something in front of the Chinese region, until it is ended.
 func (w *simWorld) interpose(i interposed) (end func()) {
 	i.RoundTripper = w.transports[cas.RegionChina]
 	w.transports[cas.RegionChina] = i

@@ -33,7 +33,7 @@ import (
 
 const (
 	testAccount = "1000000000000001"
-	testSite    = cas.RegionChina
+	testRegion  = cas.RegionChina
 )
 
 // testScheme has every kind that the operator reads or writes.
@@ -61,7 +61,7 @@ func newHarness(t *testing.T) *harness {
 	server := emulator.New(emulator.Options{Accounts: []emulator.Account{{
 		ID: testAccount, AccessKeyID: "LTAItest", AccessKeySecret: "test-secret",
 	}}})
-	endpoint := httptest.NewServer(server.Handler(testSite))
+	endpoint := httptest.NewServer(server.Handler(testRegion))
 	t.Cleanup(endpoint.Close)
 	t.Cleanup(server.Close)
 	caller, err := alibaba.New(alibaba.Config{STSEndpoint: endpoint.URL})
@@ -87,7 +87,7 @@ func newHarness(t *testing.T) *harness {
 	h.Reconciler = &Reconciler{
 		Client: kube, Live: kube, Recorder: h.events, Clock: h.clock,
 		Accounts: &Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: kube},
-		Options:  Options{ClusterID: "test", Region: testSite, MaxVersionsPerHour: 30},
+		Options:  Options{ClusterID: "test", Region: testRegion, MaxVersionsPerHour: 30},
 		Jitter:   func(d time.Duration) time.Duration { return d },
 	}
 	return h
@@ -181,7 +181,7 @@ func TestNameTakenByTheSameCertificateIsAdopted(t *testing.T) {
 			content := h.given()
 			foreign := emulator.Foreign{Name: h.name(content), PEM: content.Material.Certificate}
 			change(h, &foreign)
-			there, err := h.cloud.AddForeign(testAccount, testSite, foreign)
+			there, err := h.cloud.AddForeign(testAccount, testRegion, foreign)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -205,7 +205,7 @@ func TestNameTakenByAnotherCertificateIsAConflict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.cloud.AddForeign(testAccount, testSite, emulator.Foreign{Name: h.name(content), PEM: string(other.Certificate)}); err != nil {
+	if _, err := h.cloud.AddForeign(testAccount, testRegion, emulator.Foreign{Name: h.name(content), PEM: string(other.Certificate)}); err != nil {
 		t.Fatal(err)
 	}
 	object, result, err := h.pass()
@@ -274,7 +274,7 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.check(object, v1alpha1.ReasonSynced, metav1.ConditionTrue, false, "")
-	if n := len(h.cloud.Certificates(testAccount, testSite)); n != 1 {
+	if n := len(h.cloud.Certificates(testAccount, testRegion)); n != 1 {
 		t.Errorf("%d certificates in the cloud, want 1", n)
 	}
 }

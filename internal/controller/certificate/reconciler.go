@@ -33,7 +33,7 @@ type Options struct {
 	// ClusterID is part of every name in the cloud, so that clusters which share
 	// an account keep their certificates apart.
 	ClusterID string
-	// Region is the site for objects that name none.
+	// Region is where objects live that name none.
 	Region string
 	// MaxVersionsPerHour is how many versions one object may upload in an hour; 0
 	// means no limit. At most 50 versions are remembered, so a larger limit acts
@@ -48,7 +48,7 @@ type Options struct {
 	// credentials, a refusal by the cloud) before it is released with what it has in the cloud; 0 means for ever.
 	OrphanAfter time.Duration
 	// DriftInterval is the time between two looks at the whole list of an account
-	// and site; 0 means never.
+	// and region; 0 means never.
 	DriftInterval time.Duration
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time.
 	MaxConcurrentReconciles int
@@ -208,10 +208,10 @@ func (r *Reconciler) retryPublish(object client.Object, err error) (reconcile.Re
 	return reconcile.Result{}, client.IgnoreNotFound(err)
 }
 
-// site is the site of the cloud that an object belongs to: the one that its spec names,
+// region is where an object belongs in the cloud: the one that its spec names,
 // else where its status lives, else the operator's own. Two operators with different
 // regions agree by that, and a new --region moves nobody.
-func (r *Reconciler) site(object *v1alpha1.CloudCertificate) string {
+func (r *Reconciler) region(object *v1alpha1.CloudCertificate) string {
 	lived := object.Status.Region
 	switch {
 	case object.Spec.Region != "":

@@ -35,7 +35,7 @@ func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
 // deleteInConsole deletes a certificate as a person in the console does.
 func (w *simWorld) deleteInConsole(c emulator.Certificate) {
 	w.notef("console: certificate %d deleted", c.CertID)
-	w.cloud.DeleteOutOfBand(c.AccountID, c.Site, c.CertID)
+	w.cloud.DeleteOutOfBand(c.AccountID, c.Region, c.CertID)
 	w.vanished[idOf(c)] = time.Now()
 }
 
@@ -78,7 +78,7 @@ func (w *simWorld) useOne() {
 func (w *simWorld) use(c emulator.Certificate, code string) {
 	w.notef("cloud: certificate %d (%s) cannot be deleted: %s", c.CertID, c.Name, code)
 	w.used++
-	w.cloud.SetInUse(c.AccountID, c.Site, c.CertID, code)
+	w.cloud.SetInUse(c.AccountID, c.Region, c.CertID, code)
 }
 
 // loseSTS takes away the service that tells whose an access key is.
@@ -115,7 +115,7 @@ func (w *simWorld) cloneFrom(cluster string, key types.NamespacedName) {
 	}
 	c := w.addForeign(bundle.Name("a", bundle.Identity(cluster, key.Namespace, key.Name), content), i)
 	status.CertID, status.ResourceID, status.Name, status.History = c.CertID, c.ResourceID, c.Name, nil
-	status.AccountID, status.Region, status.HistoryTotal = c.AccountID, c.Site, 0
+	status.AccountID, status.Region, status.HistoryTotal = c.AccountID, c.Region, 0
 	w.notef("user: status of %s restored from %s, with certificate %d", key, cluster, c.CertID)
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = *status })
 }

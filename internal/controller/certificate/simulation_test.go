@@ -359,7 +359,7 @@ func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, v
 	case 1:
 		options.NameHeldAfterDelete = -1
 	case 2:
-		options.NamesSharedAcrossSites = true
+		options.NamesSharedAcrossRegions = true
 	}
 	w = newSimWorld(t, seed, options, func(v string) { violations = append(violations, v) })
 	defer w.close()
@@ -466,7 +466,7 @@ var mutants = map[string]func(*simWorld){
 			if object == nil || object.DeletionTimestamp.IsZero() || len(object.Finalizers) == 0 || object.Status.CertID == 0 {
 				return false
 			}
-			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
+			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.region(object))
 			if err != nil || cloud.Delete(context.Background(), object.Status.CertID) != nil {
 				return false
 			}
@@ -479,7 +479,7 @@ var mutants = map[string]func(*simWorld){
 			if object == nil || object.Spec.Suspend || !object.DeletionTimestamp.IsZero() {
 				return false
 			}
-			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.site(object))
+			cloud, err := op.r.Accounts.client(context.Background(), object, op.r.region(object))
 			o := op.observe(object)
 			if due := o.PruneAt(); err != nil || due.IsZero() || due.After(o.Now) {
 				return false

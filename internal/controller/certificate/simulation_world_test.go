@@ -173,8 +173,8 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay = time.Now(), 30*time.Second
 	w.api.stored = w.observe
-	for _, site := range cas.Regions() {
-		w.transports[site] = w.cloud.Transport(site)
+	for _, region := range cas.Regions() {
+		w.transports[region] = w.cloud.Transport(region)
 	}
 	return w
 }
@@ -433,12 +433,12 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 			resign(form)
 		}
 	}
-	site := cas.RegionChina
+	region := cas.RegionChina
 	if request.URL.Port() == "2" {
-		site = cas.RegionInternational
+		region = cas.RegionInternational
 	}
 	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
-	response, err := w.transports[site].RoundTrip(request)
+	response, err := w.transports[region].RoundTrip(request)
 	if action != "GetCallerIdentity" {
 		w.afterCall(t.op, form)
 		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
@@ -469,15 +469,15 @@ func (w *simWorld) afterCall(op *simOperator, form url.Values) {
 
 // calledFor is what a call made or deleted.
 func calledFor(call emulator.Call) simID {
-	return simID{protocol.Place{Account: call.Account, Region: call.Site}, call.CertID}
+	return simID{protocol.Place{Account: call.Account, Region: call.Region}, call.CertID}
 }
 
 // checkAlive looks for two certificates of one identity and content.
 func (w *simWorld) checkAlive() {
 	for _, account := range []string{simOwn, simOther} {
-		for _, site := range cas.Regions() {
+		for _, region := range cas.Regions() {
 			alive := map[string][]emulator.Certificate{}
-			for _, c := range w.cloud.Certificates(account, site) {
+			for _, c := range w.cloud.Certificates(account, region) {
 				identity, _, ok := bundle.ParseName(c.Name)
 				if !ok {
 					continue
@@ -512,7 +512,7 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
 	case object == nil:
 		w.violatef("certificate %d (%s) was deleted after its object was gone", call.CertID, call.Name)
-	case placeOf(object).DiffersFrom(protocol.Place{Account: op.account(object), Region: call.Site}):
+	case placeOf(object).DiffersFrom(protocol.Place{Account: op.account(object), Region: call.Region}):
 		w.violatef("certificate %d (%s) was deleted in a place that its object does not live in", call.CertID, call.Name)
 	case !object.DeletionTimestamp.IsZero():
 		if keepsCertificates(object) {
@@ -540,7 +540,7 @@ func keepsCertificates(object *v1alpha1.CloudCertificate) bool {
 // account is the account of an object as far as the operator could learn it. Where it
 // could not, deletions rest on the list alone.
 func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
-	cloud, err := op.r.Accounts.lastClient(context.Background(), object, op.r.site(object))
+	cloud, err := op.r.Accounts.lastClient(context.Background(), object, op.r.region(object))
 	if err != nil {
 		return ""
 	}
@@ -550,7 +550,7 @@ func (op *simOperator) account(object *v1alpha1.CloudCertificate) string {
 // lacks reports whether a certificate is not where a call deleted another, and every list
 // that may still be believed says so.
 func (w *simWorld) lacks(call emulator.Call, certID int64) bool {
-	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Site), func(c emulator.Certificate) bool { return c.CertID == certID })
+	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Region), func(c emulator.Certificate) bool { return c.CertID == certID })
 	return !there && time.Since(w.vanished[simID{calledFor(call).Place, certID}]) > protocol.AtHand+time.Minute
 }
 
@@ -620,21 +620,21 @@ func (l simLog) Error(err error, text string, kv ...any) {
 	l.op.world.checkText("the log", fmt.Sprint(append([]any{err, text}, kv...)...))
 }
 
-// simID tells certificates apart: each account and site counts for itself.
+// simID tells certificates apart: each account and region counts for itself.
 type simID struct {
 	protocol.Place
 	certID int64
 }
 
 func idOf(c emulator.Certificate) simID {
-	return simID{protocol.Place{Account: c.AccountID, Region: c.Site}, c.CertID}
+	return simID{protocol.Place{Account: c.AccountID, Region: c.Region}, c.CertID}
 }
 
 // all are the certificates in the cloud.
 func (w *simWorld) all() (all []emulator.Certificate) {
 	for _, account := range []string{simOwn, simOther} {
-		for _, site := range cas.Regions() {
-			all = append(all, w.cloud.Certificates(account, site)...)
+		for _, region := range cas.Regions() {
+			all = append(all, w.cloud.Certificates(account, region)...)
 		}
 	}
 	return all
@@ -653,7 +653,7 @@ func (w *simWorld) certificates() map[int64]emulator.Certificate {
 func (w *simWorld) named(status *v1alpha1.CloudCertificateStatus, certID int64) (emulator.Certificate, bool) {
 	all := w.all()
 	i := slices.IndexFunc(all, func(c emulator.Certificate) bool {
-		return c.CertID == certID && c.Site == status.Region && (status.AccountID == "" || status.AccountID == c.AccountID)
+		return c.CertID == certID && c.Region == status.Region && (status.AccountID == "" || status.AccountID == c.AccountID)
 	})
 	if i < 0 {
 		return emulator.Certificate{}, false
@@ -883,7 +883,7 @@ func (w *simWorld) wanted(object *v1alpha1.CloudCertificate) (reason, content st
 // checkAccounted says whether a certificate of ours is known to somebody.
 func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certificate) {
 	object := w.api.objects[key]
-	at := protocol.Place{Account: c.AccountID, Region: c.Site}
+	at := protocol.Place{Account: c.AccountID, Region: c.Region}
 	if object != nil && placeOf(object) == at {
 		named := object.Status.CertID == c.CertID || slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == c.CertID })
 		want, _ := w.wanted(object)

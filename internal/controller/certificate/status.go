@@ -48,7 +48,7 @@ func (r *Reconciler) departure(before, next *v1alpha1.CloudCertificate) string {
 	return ""
 }
 
-// settleIn makes the status speak of one place. An object whose account or site
+// settleIn makes the status speak of one place. An object whose account or region
 // changed starts anew there; what it had in the old place stays as it is.
 func settleIn(next *v1alpha1.CloudCertificate, p protocol.Place) {
 	status := &next.Status
@@ -94,8 +94,8 @@ func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCer
 		return
 	}
 	leftCertificates.WithLabelValues(v1alpha1.ReasonLeftBehind).Add(float64(countNamed(before)))
-	log.FromContext(ctx).Info("Certificates stay where the object was", "changed", why, "account", before.AccountID, "site", before.Region, "certificates", names)
-	note := fmt.Sprintf("certificates stay in account %q, site %s: %s", before.AccountID, before.Region, names)
+	log.FromContext(ctx).Info("Certificates stay where the object was", "changed", why, "account", before.AccountID, "region", before.Region, "certificates", names)
+	note := fmt.Sprintf("certificates stay in account %q, region %s: %s", before.AccountID, before.Region, names)
 	if why == departedIdentity {
 		note = "the status was another object's, by the identity in its name, and is not believed; the object starts anew, and " + note
 	}
