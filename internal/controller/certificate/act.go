@@ -154,7 +154,7 @@ func (p *pass) adopt(ctx context.Context, e protocol.Entry) error {
 	}
 	p.settle()
 	p.memory.adopted(p.next, bundle.LowerFields(e.Name))
-	p.setCurrent(p.next, inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
+	p.setCurrent(p.next, p.cloud.KnownAccount(), inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
 	p.came.Present = true
 	return nil
 }

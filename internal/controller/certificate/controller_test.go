@@ -234,7 +234,7 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	content := &bundle.Bundle{}
 	known := testInventory()
 	step := func(id int64, name string) {
-		r.setCurrent(object, inventory.Entry{CertID: id, ResourceID: "r", Name: name}, content)
+		r.setCurrent(object, testAccount, inventory.Entry{CertID: id, ResourceID: "r", Name: name}, content)
 		r.deriveHistory(object, known)
 	}
 	check := func(when string, total int32, want ...int64) {

@@ -594,3 +594,33 @@ func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {
 		}
 	})
 }
+
+// After a restart nobody knows that the credentials have changed. While STS is away the account
+// of what is uploaded then is unknown, and the status does not go on naming the one before.
+func TestACertificateInAnUnknownAccountIsNotSaidToBeInTheOneBefore(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+		w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte("LTAIown"), keyAccessKeySecret: []byte("own-secret")})
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
+		w.work(time.Minute)
+		w.operators[0].dead = true
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
+		w.putCredentials(simKey.Namespace)
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		status := w.api.objects[simKey].Status
+		if made := w.cloud.Certificates(simOther, cas.RegionChina); len(made) != 1 || status.CertID != made[0].CertID {
+			t.Fatalf("the status names certificate %d, and the other account holds %v", status.CertID, made)
+		}
+		if status.AccountID != "" {
+			t.Errorf("the certificate is said to be in account %s, which nobody knows", status.AccountID)
+		}
+		w.cloud.ClearFaults()
+		w.look()
+		w.work(time.Hour)
+		if got := w.api.objects[simKey].Status.AccountID; got != simOther {
+			t.Errorf("account %q once it can be learned, want %s", got, simOther)
+		}
+	})
+}

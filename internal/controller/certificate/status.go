@@ -102,9 +102,10 @@ func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCer
 	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(note))
 }
 
-// setCurrent makes a certificate in the cloud the current version, from now on. The
-// one before goes into history.
-func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e inventory.Entry, content *bundle.Bundle) {
+// setCurrent makes a certificate in an account the current version, from now on. The
+// one before goes into history. An account that could not be learned is empty: the one of
+// the version before may be another.
+func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, account string, e inventory.Entry, content *bundle.Bundle) {
 	status := &next.Status
 	status.ContentHash = content.Hash.String()
 	if status.CertID == e.CertID {
@@ -119,6 +120,7 @@ func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, e inventory.Ent
 		})
 		status.HistoryTotal++
 	}
+	status.AccountID = account
 	status.CertID, status.ResourceID, status.Name = e.CertID, e.ResourceID, e.Name
 	status.CertIdentifier = cas.CertIdentifier(e.CertID, status.Region)
 	status.LastUploadTime = metav1.NewTime(r.Clock.Now())

@@ -36,7 +36,7 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	before := next.Status
 	cloud.Inventory().Uploaded(uploaded.CertID, uploaded.ResourceID, name)
 	r.warn(next, content)
-	r.setCurrent(next, inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
+	r.setCurrent(next, cloud.KnownAccount(), inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
 	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
 		r.memory.recreated(next, r.Clock.Now())
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
