@@ -6,6 +6,7 @@ package apiserver
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -58,4 +59,54 @@ func TestAPIServerRestartsInABacklog(t *testing.T) {
 	renewed := w.issue("web-0.example.com")
 	w.putSecret("web-0", renewed)
 	w.checkCurrent(w.wait("web-0", "renewed", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.HistoryTotal == 1 }), renewed)
+}
+
+// etcd goes back to a snapshot while the operator runs, as after a disaster: what was renewed
+// since then goes up once, within seconds, and is adopted where it is there already.
+func TestEtcdIsRestoredUnderTheOperator(t *testing.T) {
+	t.Parallel()
+	own, err := testbed.StartControlPlane()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = own.Stop() }) // its API server is gone already
+	admin, err := client.New(own.Config, client.Options{Scheme: scheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorldOn(t, admin, own.Config, emulator.Options{})
+	first := w.issue("web.example.com")
+	for _, name := range []string{"renewed", "untouched"} {
+		w.putSecret(name, first)
+		w.create(name, nil)
+	}
+	w.start()
+	for _, name := range []string{"renewed", "untouched"} {
+		w.waitReason(name, v1alpha1.ReasonSynced)
+	}
+	snapshot := filepath.Join(t.TempDir(), "snapshot")
+	if err := own.SnapshotEtcd(snapshot); err != nil {
+		t.Fatal(err)
+	}
+	since := w.issue("web.example.com")
+	w.putSecret("renewed", since)
+	w.wait("renewed", "renewed", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.HistoryTotal == 1 })
+	within, cancel := context.WithTimeout(ctx, deadline)
+	defer cancel()
+	stop, err := own.RestoreEtcd(within, snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stop)
+	w.proxy.Cut() // what was under way when the API server went
+	after := w.issue("web.example.com")
+	for name, superseded := range map[string]int32{"renewed": 2, "untouched": 1} {
+		w.putSecret(name, after)
+		w.checkCurrent(w.wait(name, "renewed after the restore", func(cc *v1alpha1.CloudCertificate) bool {
+			return cc.Status.HistoryTotal == superseded
+		}), after)
+	}
+	if made := len(w.certificates()); made != 5 {
+		t.Errorf("%d certificates, want five: two, one that was renewed before the restore, and two after it", made)
+	}
 }

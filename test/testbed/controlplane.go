@@ -24,7 +24,8 @@ type ControlPlane struct {
 	// Kubeconfig is the same for files.
 	Kubeconfig []byte
 
-	env *envtest.Environment
+	env  *envtest.Environment
+	data string // the folder of etcd
 }
 
 // StartControlPlane starts etcd and kube-apiserver from the folder that
@@ -33,20 +34,25 @@ func StartControlPlane() (*ControlPlane, error) {
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		return nil, errors.New("KUBEBUILDER_ASSETS is not set: run `make test`, or export KUBEBUILDER_ASSETS=$(make -s assets-dir)")
 	}
+	data, err := os.MkdirTemp("", "cloudcert-etcd-")
+	if err != nil {
+		return nil, err
+	}
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
 	}
+	env.ControlPlane.Etcd = &envtest.Etcd{DataDir: data}
 	config, err := env.Start()
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("failed to start the control plane: %w", err), env.Stop())
+		return nil, errors.Join(fmt.Errorf("failed to start the control plane: %w", err), env.Stop(), os.RemoveAll(data))
 	}
 	config.QPS = -1
-	return &ControlPlane{Config: config, Kubeconfig: env.KubeConfig, env: env}, nil
+	return &ControlPlane{Config: config, Kubeconfig: env.KubeConfig, env: env, data: data}, nil
 }
 
 // Stop ends the control plane and removes its data.
-func (c *ControlPlane) Stop() error { return c.env.Stop() }
+func (c *ControlPlane) Stop() error { return errors.Join(c.env.Stop(), os.RemoveAll(c.data)) }
 
 // Root is the folder of the checkout.
 func Root() string {

@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,13 +25,60 @@ import (
 // RestartAPIServer kills the API server and starts it again on what etcd holds. The
 // process that it starts ends with stop.
 func (c *ControlPlane) RestartAPIServer(ctx context.Context) (stop func(), err error) {
-	pid, args, err := c.findAPIServer()
+	args, err := c.killAPIServer()
+	if err != nil {
+		return nil, err
+	}
+	return c.startAPIServer(ctx, args)
+}
+
+// SnapshotEtcd copies what etcd holds, as it is at this moment, into a folder.
+func (c *ControlPlane) SnapshotEtcd(folder string) error {
+	pid, _, err := findProcess("etcd", "--data-dir="+c.data)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // no write is under way while it stands still
+		return fmt.Errorf("failed to halt etcd: %w", err)
+	}
+	return errors.Join(os.CopyFS(folder, os.DirFS(c.data)), syscall.Kill(pid, syscall.SIGCONT))
+}
+
+// RestoreEtcd kills the API server, brings etcd back to a snapshot, and starts the API server
+// again, as an administrator would after a disaster. The revision is not raised: what is
+// written now gets resourceVersions that were given before. The API server ends with stop.
+func (c *ControlPlane) RestoreEtcd(ctx context.Context, snapshot string) (stop func(), err error) {
+	args, err := c.killAPIServer()
+	if err != nil {
+		return nil, err
+	}
+	etcd := c.env.ControlPlane.Etcd
+	if err := errors.Join(etcd.Stop(), os.RemoveAll(c.data), os.CopyFS(c.data, os.DirFS(snapshot))); err != nil {
+		return nil, fmt.Errorf("failed to replace what etcd holds: %w", err)
+	}
+	if err := etcd.Start(); err != nil {
+		return nil, fmt.Errorf("failed to start etcd on the snapshot: %w", err)
+	}
+	return c.startAPIServer(ctx, args)
+}
+
+// killAPIServer returns with what the API server was started.
+func (c *ControlPlane) killAPIServer() (args []string, err error) {
+	address, err := url.Parse(c.Config.Host)
+	if err != nil {
+		return nil, err
+	}
+	pid, args, err := findProcess("kube-apiserver", "--secure-port="+address.Port())
 	if err != nil {
 		return nil, err
 	}
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
 		return nil, fmt.Errorf("failed to kill the API server: %w", err)
 	}
+	return args, nil
+}
+
+func (c *ControlPlane) startAPIServer(ctx context.Context, args []string) (stop func(), err error) {
 	var said bytes.Buffer
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Stderr = &said
@@ -70,30 +119,24 @@ func (c *ControlPlane) waitPortFree(ctx context.Context) error {
 	}
 }
 
-// findAPIServer finds the process of this API server by its port.
-func (c *ControlPlane) findAPIServer() (pid int, args []string, err error) {
-	address, err := url.Parse(c.Config.Host)
-	if err != nil {
-		return 0, nil, err
-	}
+// findProcess finds a process by its name and an argument that no other one has.
+func findProcess(name, argument string) (pid int, args []string, err error) {
 	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil {
 		return 0, nil, err
 	}
-	port := []byte("--secure-port=" + address.Port())
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
-		fields := bytes.Split(bytes.TrimSuffix(raw, []byte{0}), []byte{0})
-		if err != nil || !bytes.HasSuffix(fields[0], []byte("kube-apiserver")) || !bytes.Contains(raw, append(port, 0)) {
-			continue
+		if err != nil {
+			continue // it has ended
 		}
-		for _, field := range fields {
-			args = append(args, string(field))
+		args := strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
+		if filepath.Base(args[0]) == name && slices.Contains(args, argument) {
+			pid, err = strconv.Atoi(filepath.Base(filepath.Dir(file)))
+			return pid, args, err
 		}
-		pid, err = strconv.Atoi(filepath.Base(filepath.Dir(file)))
-		return pid, args, err
 	}
-	return 0, nil, errors.New("no process of this API server was found")
+	return 0, nil, fmt.Errorf("no process %s %s was found", name, argument)
 }
 
 // waitReady waits until the API server says that it is.
