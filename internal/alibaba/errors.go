@@ -177,6 +177,14 @@ func MayHaveHappened(err error) bool {
 	return ok && e.MayHaveHappened
 }
 
+// ConcernsOne reports whether a call failed for a reason that need not hold for the next call of
+// its kind: the cloud answered, and neither to slow down nor that it does not take the
+// credentials.
+func ConcernsOne(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.HTTPStatus != 0 && e.Class != Throttled && e.Class != Unauthenticated
+}
+
 // Codes maps error codes of the cloud to classes.
 type Codes map[string]Class
 

@@ -18,7 +18,7 @@ func Decide(o Observed) Step {
 	case !o.ownsStatus(): // "A status speaks for the object only if its name carries its identity."
 		return startAnew(o)
 	case o.Object.Suspended: // "Suspend stops every call to the cloud."
-		return Wait{&SuspendedError{Moved: o.Status.NamesSecret && !o.Status.AnswersSecret}}
+		return Wait{Err: &SuspendedError{Moved: o.Status.NamesSecret && !o.Status.AnswersSecret}}
 	case o.Object.Held != o.wantsHold():
 		return Hold{Want: o.wantsHold()}
 	case o.Content == nil && o.isUpToDate():
@@ -26,7 +26,7 @@ func Decide(o Observed) Step {
 	case o.Content == nil:
 		return Read{Reserve: o.Status.SecretShown && (!o.Status.AnswersSecret || o.Tried.Missing), Urgency: o.urgency()}
 	case o.Pass.NoCloud != nil:
-		return Wait{o.Pass.NoCloud.Err}
+		return Wait{Err: o.Pass.NoCloud.Err}
 	case o.Status.Place.DiffersFrom(o.Place): // "When account or region change, the object starts anew there."
 		return startAnew(o)
 	}

@@ -120,9 +120,9 @@ func TestDecide(t *testing.T) {
 	}{
 		"an object that is up to date waits for its expiry": {synced(), Nothing{Until: now.Add(time.Hour + time.Second)}},
 		"a suspended object is left alone": {with(synced(), func(o *Observed) { o.Object.Suspended = true }),
-			Wait{&SuspendedError{}}},
+			Wait{Err: &SuspendedError{}}},
 		"a suspended object says that its Secret has moved on": {with(renewed(), func(o *Observed) { o.Object.Suspended = true }),
-			Wait{&SuspendedError{Moved: true}}},
+			Wait{Err: &SuspendedError{Moved: true}}},
 		"an expired certificate is judged again": {with(synced(), func(o *Observed) { o.Status.Current.NotAfter = ago(time.Second) }),
 			Read{}},
 		"a changed spec is answered": {with(synced(), func(o *Observed) { o.Object.Generation = 2 }), Read{}},
@@ -147,7 +147,7 @@ func TestDecide(t *testing.T) {
 		"who deletes its certificates is held once it has one": {with(synced(), func(o *Observed) { o.Object.DeletesCertificates = true }),
 			Hold{Want: true}},
 		"who retains them is not held":            {with(synced(), func(o *Observed) { o.Object.Held = true }), Hold{Want: false}},
-		"without credentials nothing is uploaded": {with(renewed(), func(o *Observed) { o.Pass.NoCloud = &Failure{Err: errCloud} }), Wait{errCloud}},
+		"without credentials nothing is uploaded": {with(renewed(), func(o *Observed) { o.Pass.NoCloud = &Failure{Err: errCloud} }), Wait{Err: errCloud}},
 		"another account is another place":        {with(renewed(), func(o *Observed) { o.Place.Account = "2" }), StartAnew{}},
 		"an unknown account is the same place": {with(renewed(), func(o *Observed) { o.Place.Account = "" }),
 			Upload{Name: newName}},
@@ -177,7 +177,7 @@ func TestDecide(t *testing.T) {
 			foreign := fresh
 			foreign.Digest = digestA
 			o.Cloud.Entries = append([]Entry{foreign}, o.Cloud.Entries...)
-		}), Wait{&NameConflictError{Name: newName, CertID: 11}}},
+		}), Wait{Err: &NameConflictError{Name: newName, CertID: 11}, Refuted: 11}},
 		"a name is kept in lower case under the prefix that it has": {with(renewed(), func(o *Observed) {
 			stale := fresh
 			stale.Seen, stale.Name = ago(time.Hour), strings.ToUpper(named("old", newField))
@@ -206,10 +206,10 @@ func TestDecide(t *testing.T) {
 		"what keeps vanishing is not uploaded for ever": {with(renewed(), func(o *Observed) {
 			o.Content.Hash, o.Tried.Missing = "sha256:old", true
 			o.Tried.Recreated = []time.Time{ago(40 * time.Minute), ago(20 * time.Minute), ago(time.Minute)}
-		}), Wait{&RecreationError{CertID: 10, Count: 3, Until: now.Add(20 * time.Minute)}}},
+		}), Wait{Err: &RecreationError{CertID: 10, Count: 3, Until: now.Add(20 * time.Minute)}}},
 		"too many versions wait": {with(renewed(), func(o *Observed) {
 			o.Settings.MaxVersionsPerHour, o.Status.Current.Became = 1, ago(10*time.Minute)
-		}), Wait{&VersionRateError{Limit: 1, Until: now.Add(50 * time.Minute)}}},
+		}), Wait{Err: &VersionRateError{Limit: 1, Until: now.Add(50 * time.Minute)}}},
 
 		"after a change of the prefix the content is looked for first": {with(renewed(), func(o *Observed) {
 			o.Object.Names, o.Cloud.Listed = []string{named("shop", newField)}, time.Time{}
@@ -229,26 +229,26 @@ func TestDecide(t *testing.T) {
 		"a list that is away is waited for": {with(renewed(), func(o *Observed) {
 			o.Object.Names = []string{named("shop", newField)}
 			o.Cloud.Listed, o.Pass.LookUp = time.Time{}, away
-		}), Wait{errCloud}},
+		}), Wait{Err: errCloud}},
 
 		"a name that is taken is looked up": {with(taken(0), func(o *Observed) { o.Pass.Looked = false }), LookUp{}},
 		"a name that was taken before is looked up first": {with(taken(time.Second), func(o *Observed) { o.Pass.Looked, o.Pass.Taken = false, false }),
 			LookUp{}},
 		"a taken name that is not listed yet is waited for": {taken(time.Second),
-			Wait{&NameTakenError{Name: newName, Since: ago(time.Second)}}},
+			Wait{Err: &NameTakenError{Name: newName, Since: ago(time.Second)}}},
 		"a taken name that look-ups do not find takes a complete list": {taken(2 * time.Minute), List{Since: ago(2 * time.Minute)}},
 		"a taken name that a complete list does not show is no certificate": {
 			with(taken(2*time.Minute), func(o *Observed) { o.Cloud.Listed = now }),
-			Wait{&NameTakenError{Name: newName, Since: ago(2 * time.Minute), Unlisted: true}}},
+			Wait{Err: &NameTakenError{Name: newName, Since: ago(2 * time.Minute), Unlisted: true}}},
 		"after the lag limit the list is read once more": {with(taken(11*time.Minute), func(o *Observed) { o.Cloud.Listed = ago(5 * time.Minute) }),
 			List{Since: ago(time.Minute)}},
 		"then the content goes up under another name": {with(taken(11*time.Minute), func(o *Observed) { o.Cloud.Listed = now }),
 			Upload{Name: second}},
 		"unless an entry of the list cannot be read": {with(taken(11*time.Minute), func(o *Observed) { o.Cloud.Listed, o.Cloud.Unreadable = now, 1 }),
-			Wait{&NameTakenError{Name: newName, Since: ago(11 * time.Minute), Unlisted: true, Unreadable: 1}}},
+			Wait{Err: &NameTakenError{Name: newName, Since: ago(11 * time.Minute), Unlisted: true, Unreadable: 1}}},
 		"or all names are held": {with(taken(11*time.Minute), func(o *Observed) {
 			o.Cloud.Listed, o.Object.Names = now, []string{newName}
-		}), Wait{&NameTakenError{Name: newName, Since: ago(11 * time.Minute), Unlisted: true, Exhausted: true}}},
+		}), Wait{Err: &NameTakenError{Name: newName, Since: ago(11 * time.Minute), Unlisted: true, Exhausted: true}}},
 		"a name that the status names is there while lists may lag": {with(taken(0), func(o *Observed) {
 			o.Status.Current.Name, o.Status.Current.Became = newName, ago(5*time.Minute)
 		}), Keep{}},
@@ -256,10 +256,10 @@ func TestDecide(t *testing.T) {
 			o.Status.Current.Name, o.Pass.Looked, o.Pass.LookUp = newName, false, denied
 		}), Keep{}},
 		"a taken name that may not be looked up says so": {with(taken(0), func(o *Observed) { o.Pass.Looked, o.Pass.LookUp = false, denied }),
-			Wait{errCloud}},
+			Wait{Err: errCloud}},
 		"a list that is busy is waited for": {with(taken(0), func(o *Observed) {
 			o.Status.Current.Name, o.Pass.Looked, o.Pass.LookUp = newName, false, throttled
-		}), Wait{errCloud}},
+		}), Wait{Err: errCloud}},
 
 		"superseded versions are kept for the delay": {with(dueToPrune(), func(o *Observed) { o.Status.Current.Became, o.Pass.Together = ago(time.Hour), nil }),
 			Nothing{Until: now.Add(time.Hour + time.Second)}},
@@ -281,7 +281,7 @@ func TestDecide(t *testing.T) {
 		"the annotation lets it go":            {with(deleted(), func(o *Observed) { o.Object.Orphan = true }), Release{Err: &UntouchedError{Why: "the annotation cloudcert.io/orphan asks for it"}}},
 		"a policy that retains lets it go":     {with(deleted(), func(o *Observed) { o.Object.DeletesCertificates = false }), Release{Err: &UntouchedError{Why: "spec.deletionPolicy is Retain"}}},
 		"uploads in flight are waited for": {with(deleted(), func(o *Observed) { o.Object.Deleted = ago(time.Second) }),
-			Wait{&SettlingError{Until: now.Add(29 * time.Second)}}},
+			Wait{Err: &SettlingError{Until: now.Add(29 * time.Second)}}},
 		"a list from before that proves nothing": {with(deleted(), func(o *Observed) { o.Cloud.Listed = ago(2 * time.Hour) }),
 			List{Since: ago(time.Hour).Add(30 * time.Second)}},
 		"everything goes, the current one last": {deleted(), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
@@ -299,24 +299,24 @@ func TestDecide(t *testing.T) {
 		"and is named": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current = o.Cloud.Entries[1:], Version{}
 			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
-		}), Wait{&RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
+		}), Wait{Err: &RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
 		"an entry that cannot be read holds the object": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current, o.Status.History, o.Cloud.Unreadable = nil, Version{}, nil, 2
-		}), Wait{&UnreadableError{Count: 2}}},
+		}), Wait{Err: &UnreadableError{Count: 2}}},
 		"when nothing is left it is released": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current, o.Status.History = nil, Version{}, nil
 		}), Release{}},
 		"a refusal that lasts releases": {with(deleted(), func(o *Observed) {
 			o.Object.Deleted, o.Pass.List = ago(25*time.Hour), denied
 		}), Release{Err: errCloud}},
-		"a refusal that does not is waited for": {with(deleted(), func(o *Observed) { o.Pass.List = denied }), Wait{errCloud}},
-		"an outage never releases":              {with(deleted(), func(o *Observed) { o.Object.Deleted, o.Pass.List = ago(25*time.Hour), away }), Wait{errCloud}},
+		"a refusal that does not is waited for": {with(deleted(), func(o *Observed) { o.Pass.List = denied }), Wait{Err: errCloud}},
+		"an outage never releases":              {with(deleted(), func(o *Observed) { o.Object.Deleted, o.Pass.List = ago(25*time.Hour), away }), Wait{Err: errCloud}},
 		"an account that is not known proves nothing": {with(deleted(), func(o *Observed) {
 			o.Place.Account = ""
 			o.Cloud.Entries = []Entry{{CertID: 12, Name: newName, Field: newField}}
 			o.Cloud.DeletedCurrent = true
 			o.Status.Current.CertID = 20
-		}), Wait{&RemainingError{Left: []Undeleted{{CertID: 12, Name: newName, Refusal: true, Err: &UnprovenError{
+		}), Wait{Err: &RemainingError{Left: []Undeleted{{CertID: 12, Name: newName, Refusal: true, Err: &UnprovenError{
 			Problem: "the account of the credentials cannot be learned, and its list shows nothing that the status names: it may be another account",
 		}}}}}},
 	} {

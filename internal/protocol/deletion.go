@@ -21,11 +21,11 @@ func decideDeletion(o Observed) Step {
 	case !o.ownsStatus(), o.Status.Place.DiffersFrom(o.Place):
 		return startAnew(o)
 	case o.Pass.Anew: // "The status is reset and published first, and nothing in the old place is touched."
-		return Wait{&SettlingError{Until: o.Now}}
+		return Wait{Err: &SettlingError{Until: o.Now}}
 	case o.Pass.NoCloud != nil:
 		return o.blocked(o.Pass.NoCloud, nil)
 	case o.Now.Before(o.quietSince()):
-		return Wait{&SettlingError{Until: o.quietSince()}}
+		return Wait{Err: &SettlingError{Until: o.quietSince()}}
 	case o.Pass.List != nil:
 		return o.blocked(o.Pass.List, nil)
 	case o.Cloud.Listed.Before(o.quietSince()):
@@ -62,7 +62,7 @@ func (o Observed) quietSince() time.Time {
 func decideCleanUp(o Observed) Step {
 	entries, alone, complete := o.mine()
 	if settled := o.Status.Current.Became.Add(o.Settings.OwnWriteAge); !complete && o.Now.Before(settled) {
-		return Wait{&SettlingError{Until: settled}} // the list may lag behind the upload of the current version
+		return Wait{Err: &SettlingError{Until: settled}} // the list may lag behind the upload of the current version
 	} else if !complete && o.Cloud.Listed.Before(settled) {
 		return List{Since: settled}
 	}
@@ -129,7 +129,7 @@ func (o Observed) blocked(failure *Failure, alone []Entry) Step {
 	if at, limited := o.OrphanAt(); failure.Refusal && limited && !o.Now.Before(at) {
 		return Release{Err: failure.Err, Alone: alone}
 	}
-	return Wait{failure.Err}
+	return Wait{Err: failure.Err}
 }
 
 // OrphanAt is when a deleted object is released although it was refused, if ever.

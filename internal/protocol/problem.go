@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // The reasons for which an object waits that are no answer of the cloud and no verdict on a
@@ -26,6 +27,11 @@ func (e *SuspendedError) Error() string {
 		return "suspended by spec.suspend; the Secret has changed since it was last handled"
 	}
 	return "suspended by spec.suspend"
+}
+
+// Verdict leaves Ready as it is: nothing is asked of the cloud, and nothing is known to be wrong.
+func (e *SuspendedError) Verdict(verdict.Subject) verdict.Verdict {
+	return verdict.Verdict{Ready: verdict.Unchanged, Reason: v1alpha1.ReasonSuspended, Message: e.Error()}
 }
 
 // NameTakenError says that a name of the object is taken, and that the list does not show by
@@ -58,6 +64,23 @@ func (e *NameTakenError) Error() string {
 	return fmt.Sprintf("name %q is taken in the cloud but not listed yet; waiting for the list since %s", e.Name, since)
 }
 
+// Verdict waits for the name to be listed or to become free: as long again as was waited before,
+// but not past the moment at which the name is given up, and up to an hour after that. The list
+// lags, and nothing tells us.
+func (e *NameTakenError) Verdict(s verdict.Subject) verdict.Verdict {
+	waited, longest := s.Now.Sub(e.Since), time.Hour
+	if waited < LagLimit {
+		longest = LagLimit - waited
+	}
+	return verdict.Verdict{
+		Ready: verdict.Progressing, Reason: v1alpha1.ReasonProgressing, Message: e.Error(), Void: true,
+		Again: verdict.Again{Pace: verdict.About, After: max(min(waited, longest), firstLookAgain)},
+	}
+}
+
+// firstLookAgain is when a taken name is looked up again that has just been taken.
+const firstLookAgain = 2 * time.Second
+
 // NameConflictError says that a name of the object is held by another certificate.
 type NameConflictError struct {
 	Name   string
@@ -67,6 +90,13 @@ type NameConflictError struct {
 func (e *NameConflictError) Error() string {
 	return fmt.Sprintf("name %q is held by certificate %d, which is not the certificate of the Secret; delete it in the console, or change the Secret",
 		e.Name, e.CertID)
+}
+
+// Verdict looks again hourly: nothing tells us when the other certificate goes.
+func (e *NameConflictError) Verdict(verdict.Subject) verdict.Verdict {
+	return verdict.Verdict{
+		Reason: v1alpha1.ReasonNameConflict, Stalled: true, Message: e.Error(), Void: true, Again: verdict.Again{Pace: verdict.In, After: time.Hour},
+	}
 }
 
 // VersionRateError says that the object uploaded too many versions in the last hour.
@@ -80,6 +110,15 @@ func (e *VersionRateError) Error() string {
 		"the next one waits until %s; look for what rewrites the Secret so often", e.Limit, stamp(e.Until))
 }
 
+// Verdict leaves what is served as it is.
+func (e *VersionRateError) Verdict(s verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{Reason: v1alpha1.ReasonThrottled, Message: e.Error(), Again: s.Until(e.Until, time.Second)}
+	if s.Served {
+		v.Ready = verdict.Unchanged
+	}
+	return v
+}
+
 // RecreationError says that a certificate vanishes from the cloud again and again.
 type RecreationError struct {
 	CertID int64
@@ -90,6 +129,11 @@ type RecreationError struct {
 func (e *RecreationError) Error() string {
 	return fmt.Sprintf("certificate %d is gone from the cloud, after %d were uploaded again within an hour; "+
 		"the next upload waits until %s; look for what deletes them", e.CertID, e.Count, stamp(e.Until))
+}
+
+// Verdict waits for the next upload.
+func (e *RecreationError) Verdict(s verdict.Subject) verdict.Verdict {
+	return verdict.Verdict{Reason: v1alpha1.ReasonUploadFailed, Message: e.Error(), Again: s.Until(e.Until, time.Second)}
 }
 
 // MovesError says that the object started anew too often.
@@ -111,6 +155,11 @@ func (e *SettlingError) Error() string {
 	return "being deleted; waiting for uploads in flight until " + stamp(e.Until)
 }
 
+// Verdict waits until they have ended.
+func (e *SettlingError) Verdict(s verdict.Subject) verdict.Verdict {
+	return verdict.Verdict{Reason: v1alpha1.ReasonProgressing, Message: e.Error(), Again: s.Until(e.Until, 10*time.Millisecond)}
+}
+
 // UntouchedError says why a deletion leaves certificates in the cloud.
 type UntouchedError struct{ Why string }
 
@@ -120,6 +169,9 @@ func (e *UntouchedError) Error() string { return e.Why }
 type UnprovenError struct{ Problem string }
 
 func (e *UnprovenError) Error() string { return e.Problem }
+
+// Verdict waits for a person, or for another list.
+func (e *UnprovenError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
 
 // CurrentMissingError says that a list does not show the current version: without it, no
 // superseded one is deleted.
@@ -133,12 +185,18 @@ func (e *CurrentMissingError) Error() string {
 		"the next look for drift uploads it again, and a new value of the annotation %s does so now", NameAndID(e.Name, e.CertID), v1alpha1.AnnotationResync)
 }
 
+// Verdict waits for a person, or for another list.
+func (e *CurrentMissingError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
+
 // UnreadableError says that a list holds entries of which it is unknown whose they are.
 type UnreadableError struct{ Count int }
 
 func (e *UnreadableError) Error() string {
 	return fmt.Sprintf("%d entries of the account's list cannot be read, and may be certificates of this object; look for them in the console", e.Count)
 }
+
+// Verdict waits for a person, or for another list.
+func (e *UnreadableError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
 
 // SharedError says that a newer version under the identity of the object was not uploaded by
 // this process.
@@ -158,6 +216,15 @@ func (e *SharedError) Error() string {
 		"or another cluster uses the same cluster id; nothing of this object is deleted until it is renewed the next time", NameAndID(e.Name, e.CertID))
 }
 
+// Verdict waits for a person, or for another list.
+func (e *SharedError) Verdict(verdict.Subject) verdict.Verdict {
+	v := undeleted(e)
+	if e.Appeared {
+		v.Reason = v1alpha1.ReasonIdentityShared
+	}
+	return v
+}
+
 // Undeleted is a certificate that could not be deleted, and why.
 type Undeleted struct {
 	CertID int64
@@ -175,7 +242,7 @@ func (e *RemainingError) Error() string {
 	var reasons []string
 	named := map[string][]string{}
 	for _, u := range e.Left {
-		reason := u.Err.Error()
+		reason := verdict.Text(u.Err)
 		if named[reason] == nil {
 			reasons = append(reasons, reason)
 		}
@@ -186,6 +253,27 @@ func (e *RemainingError) Error() string {
 		parts = append(parts, Few(named[reason], 0)+": "+reason)
 	}
 	return strings.Join(parts, "; ")
+}
+
+// Plain is the text as it is: it says of each certificate what stays the same.
+func (e *RemainingError) Plain() string { return e.Error() }
+
+// Verdict is that of the certificate which may be deleted first.
+func (e *RemainingError) Verdict(s verdict.Subject) verdict.Verdict {
+	v := undeleted(e)
+	for _, u := range e.Left {
+		v.Refusal = v.Refusal && u.Refusal
+		if verdict.Of(u.Err, s).Again.Pace != verdict.Slowly {
+			v.Again.Pace = verdict.Soon
+		}
+	}
+	return v
+}
+
+// undeleted is the verdict on certificates that stay until somebody looks at them, or at another
+// operator.
+func undeleted(err error) verdict.Verdict {
+	return verdict.Verdict{Reason: v1alpha1.ReasonDeletionBlocked, Message: err.Error(), Refusal: true, Again: verdict.Again{Pace: verdict.Slowly}}
 }
 
 // Unwrap returns why each of them stays.
@@ -214,12 +302,19 @@ func Few(names []string, more int) string {
 
 func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// IsLasting reports whether waiting may never help: somebody has to look at a certificate, or
-// at another operator.
-func IsLasting(err error) bool {
-	_, shared := errors.AsType[*SharedError](err)
+// Remaining is how many certificates could not be deleted although all others were; 0 where err
+// says nothing of it.
+func Remaining(err error) int {
+	if remaining, ok := errors.AsType[*RemainingError](err); ok {
+		return len(remaining.Left)
+	}
+	return 0
+}
+
+// DoubtsList reports whether a list was not good enough for a deletion: it may have been another
+// account's, or held entries that cannot be read.
+func DoubtsList(err error) bool {
 	_, unproven := errors.AsType[*UnprovenError](err)
-	_, missing := errors.AsType[*CurrentMissingError](err)
 	_, unreadable := errors.AsType[*UnreadableError](err)
-	return shared || unproven || missing || unreadable
+	return unproven || unreadable
 }

@@ -3,7 +3,10 @@
 
 package protocol
 
-import "time"
+import (
+	"errors"
+	"time"
+)
 
 // Step is the next thing to do for an object: one of the types below. Nothing, Keep, Wait,
 // Brake, Pruned and Release end the reconcile; after every other one Decide is asked again.
@@ -14,8 +17,12 @@ type (
 	Nothing struct{ Until time.Time }
 	// Keep publishes that the current version is the content of the Secret.
 	Keep struct{}
-	// Wait publishes why the object cannot go on.
-	Wait struct{ Err error }
+	// Wait publishes why the object cannot go on. Refuted is a certificate that a digest has
+	// shown not to be the object's; 0 for none.
+	Wait struct {
+		Err     error
+		Refuted int64
+	}
 	// Brake leaves the status as it is, and says why in an event.
 	Brake struct{ Err *MovesError }
 	// Hold puts the finalizer on where Want is true, else takes it off.
@@ -73,6 +80,12 @@ func (Upload) step()       {}
 func (Delete) step()       {}
 func (Pruned) step()       {}
 func (Release) step()      {}
+
+// Refused reports whether the object is let go because the cloud refused to delete what is its.
+func (r Release) Refused() bool {
+	_, untouched := errors.AsType[*UntouchedError](r.Err)
+	return r.Err != nil && !untouched
+}
 
 // Ends reports whether a step ends the reconcile.
 func Ends(step Step) bool {

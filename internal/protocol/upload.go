@@ -80,7 +80,7 @@ func (o Observed) isAtHand(e Entry) bool {
 // it is the proof; a digest can only refute it."
 func (o Observed) adopt(e Entry) Step {
 	if refutes(e.Digest, o.Content.Digests) {
-		return Wait{&NameConflictError{Name: e.Name, CertID: e.CertID}}
+		return Wait{Err: &NameConflictError{Name: e.Name, CertID: e.CertID}, Refuted: e.CertID}
 	}
 	return Adopt{e}
 }
@@ -97,7 +97,7 @@ func decideUpload(o Observed, same bool) Step {
 		}
 	}
 	if err := o.tooMany(same); err != nil {
-		return Wait{err}
+		return Wait{Err: err}
 	}
 	return Upload{Name: o.name(), Repair: same}
 }
@@ -115,7 +115,7 @@ func (o Observed) lookFirst(unsure, taken bool) Step {
 	case failure == nil || failure.Denied:
 		return nil
 	case failure.Throttled, unsure, taken && !o.isNamed(o.name()):
-		return Wait{failure.Err}
+		return Wait{Err: failure.Err}
 	}
 	return nil
 }
@@ -138,7 +138,7 @@ func (o Observed) missEverywhere() Step {
 	case o.Pass.List.Denied:
 		return nil
 	}
-	return Wait{o.Pass.List.Err}
+	return Wait{Err: o.Pass.List.Err}
 }
 
 // isNamed reports whether the status names a certificate by a name.
@@ -174,7 +174,7 @@ func decideTaken(o Observed) Step {
 	case named && o.Now.Sub(o.Status.Current.Became) < o.Settings.OwnWriteAge:
 		return Keep{} // it is there: the list lags behind
 	case !named && waited <= KeywordLimit:
-		return Wait{&NameTakenError{Name: o.Tried.Taken, Since: o.Tried.TakenSince}}
+		return Wait{Err: &NameTakenError{Name: o.Tried.Taken, Since: o.Tried.TakenSince}}
 	}
 	since := o.Tried.TakenSince
 	if waited >= LagLimit {
@@ -198,7 +198,7 @@ func (o Observed) withoutList(named bool, failure *Failure) Step {
 	if named && (failure.Denied || !o.Tried.Missing && !failure.Throttled) {
 		return Keep{}
 	}
-	return Wait{failure.Err}
+	return Wait{Err: failure.Err}
 }
 
 // decideUnlisted says what becomes of a name that is taken by nothing which a complete list
@@ -207,12 +207,12 @@ func (o Observed) withoutList(named bool, failure *Failure) Step {
 func decideUnlisted(o Observed, waited time.Duration) Step {
 	taken := &NameTakenError{Name: o.Tried.Taken, Since: o.Tried.TakenSince, Unlisted: true, Unreadable: o.Cloud.Unreadable}
 	if waited < LagLimit || taken.Unreadable > 0 {
-		return Wait{taken}
+		return Wait{Err: taken}
 	}
 	following := slices.IndexFunc(o.Object.Names, func(n string) bool { return strings.EqualFold(n, o.Tried.Taken) }) + 1
 	if following == len(o.Object.Names) {
 		taken.Exhausted = true
-		return Wait{taken}
+		return Wait{Err: taken}
 	}
 	return Upload{Name: o.Object.Names[following], Repair: o.holdsContent()}
 }

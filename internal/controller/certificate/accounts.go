@@ -5,7 +5,6 @@ package certificate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -82,7 +81,7 @@ func (a *Accounts) client(ctx context.Context, object *v1alpha1.CloudCertificate
 // credentials is gone already, with the last ones that it held.
 func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertificate, region string) (*cas.Client, error) {
 	cloud, err := a.client(ctx, object, region)
-	if _, missing := errors.AsType[*credentialsError](err); !missing || object.Spec.CredentialsSecretRef.Name == "" {
+	if err == nil || !isRefusal(err) || object.Spec.CredentialsSecretRef.Name == "" {
 		return cloud, err
 	}
 	a.mu.Lock()

@@ -193,8 +193,8 @@ func (p *pass) deleteAll(ctx context.Context, entries []protocol.Entry) error {
 		case err == nil:
 		case isStale(err):
 			return err
-		case concernsOne(err):
-			p.came.Left = append(p.came.Left, protocol.Undeleted{CertID: e.CertID, Name: e.Name, Err: plainError{err}, Refusal: isRefusal(err)})
+		case alibaba.ConcernsOne(err):
+			p.came.Left = append(p.came.Left, protocol.Undeleted{CertID: e.CertID, Name: e.Name, Err: err, Refusal: isRefusal(err)})
 		default:
 			p.came.Delete = failureOf(err)
 			return nil

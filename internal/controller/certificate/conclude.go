@@ -12,6 +12,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // conclude ends the reconcile by a step that Decide says is the last.
@@ -29,6 +30,9 @@ func (p *pass) conclude(ctx context.Context, step protocol.Step) (reconcile.Resu
 	case protocol.Brake:
 		return p.brake(ctx, p.before, step.Err)
 	case protocol.Wait:
+		if step.Refuted != 0 {
+			p.cloud.Inventory().Refute(step.Refuted) // it is never deleted
+		}
 		return p.fail(ctx, step.Err)
 	}
 	return p.fail(ctx, errors.New("the step does not end a reconcile"))
@@ -53,8 +57,9 @@ func (p *pass) keep(ctx context.Context) (reconcile.Result, error) {
 	p.next.Status.Certificate = facts(p.content)
 	p.next.Status.LastHandledResync = p.next.Annotations[v1alpha1.AnnotationResync]
 	p.deriveHistory(p.next, p.cloud.Inventory())
-	out := p.judge(p.next, nil)
-	if err := p.publish(ctx, p.before, p.next, out); err != nil {
+	p.memory.moved(p.next)
+	p.memory.succeeded(p.next)
+	if err := p.publish(ctx, p.before, p.next, p.synced(p.next)); err != nil {
 		return p.retryPublish(p.before, err)
 	}
 	wait := max(p.until(p.content.ValidUntil), time.Second)
@@ -87,12 +92,12 @@ func (p *pass) pruned(ctx context.Context, err error) (reconcile.Result, error) 
 func (p *pass) letGoOf(ctx context.Context, step protocol.Release) (reconcile.Result, error) {
 	end := ending{alone: step.Alone}
 	for _, e := range step.Alone {
-		if _, untouched := errors.AsType[*protocol.UntouchedError](step.Err); untouched || step.Err == nil {
+		if !step.Refused() {
 			dropCertificate(&p.next.Status, e.CertID) // it is named apart
 		}
 	}
 	if step.Err != nil {
-		end.why, end.named = plainly(step.Err), named(p.next, step.Err)
+		end.why, end.named = verdict.Text(step.Err), named(p.next, step.Err)
 	}
 	return p.release(ctx, p.next, end)
 }
@@ -105,53 +110,35 @@ func (p *pass) fail(ctx context.Context, err error) (reconcile.Result, error) {
 	if !p.before.DeletionTimestamp.IsZero() {
 		return p.failDeletion(ctx, err)
 	}
-	if conflict, ok := errors.AsType[*protocol.NameConflictError](err); ok {
-		p.cloud.Inventory().Refute(conflict.CertID) // it is never deleted
-	}
 	if p.content != nil {
 		p.letGo(ctx, p.next, p.held, err)
 	}
-	out := p.judge(p.next, err)
-	return p.conclusion(ctx, out)
+	return p.conclusion(ctx, err, p.judge(p.next, err))
 }
 
 // failDeletion publishes why a deletion cannot go on.
 func (p *pass) failDeletion(ctx context.Context, err error) (reconcile.Result, error) {
 	p.settle()
 	p.noteOtherFailure(p.before, err)
-	if p.came.List == nil && (isUnproven(err) || isUnreadable(err)) {
+	if p.came.List == nil && protocol.DoubtsList(err) {
 		p.memory.askAgain(p.next, p.Clock.Now()) // a list that was not good enough is read once more
 	}
-	out := p.judgeDeletion(err)
-	if asked := p.before.Annotations[v1alpha1.AnnotationResync]; asked != "" && !out.quiet {
+	v := p.judgeDeletion(err)
+	if asked := p.before.Annotations[v1alpha1.AnnotationResync]; asked != "" && !v.Quiet {
 		p.next.Status.LastHandledResync = asked
 	}
-	return p.conclusion(ctx, out)
+	return p.conclusion(ctx, err, v)
 }
 
-// conclusion publishes an outcome, unless there is nothing to say yet.
-func (p *pass) conclusion(ctx context.Context, out outcome) (reconcile.Result, error) {
-	if out.quiet {
-		return reconcile.Result{RequeueAfter: out.requeueAfter}, nil
+// conclusion publishes the verdict on what keeps the object from going on, unless there is
+// nothing to say yet.
+func (p *pass) conclusion(ctx context.Context, err error, v verdict.Verdict) (reconcile.Result, error) {
+	if !v.Quiet {
+		if err := p.publish(ctx, p.before, p.next, v); err != nil {
+			return p.retryPublish(p.before, err)
+		}
 	}
-	if err := p.publish(ctx, p.before, p.next, out); err != nil {
-		return p.retryPublish(p.before, err)
-	}
-	// A returned error is retried with backoff; everything else says itself when it wants to
-	// be checked again, if ever.
-	return reconcile.Result{RequeueAfter: out.requeueAfter}, out.err
-}
-
-// isUnproven reports whether a list may have been another account's.
-func isUnproven(err error) bool {
-	_, unproven := errors.AsType[*protocol.UnprovenError](err)
-	return unproven
-}
-
-// isUnreadable reports whether a list held entries that cannot be read.
-func isUnreadable(err error) bool {
-	_, unreadable := errors.AsType[*protocol.UnreadableError](err)
-	return unreadable
+	return p.requeue(p.next, err, v.Again)
 }
 
 // until is the time until a certificate has expired: at least a second while that lies

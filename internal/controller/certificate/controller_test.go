@@ -27,6 +27,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
@@ -322,9 +323,9 @@ func TestTooManyVersionsWait(t *testing.T) {
 	t.Parallel()
 	r := testReconciler()
 	object, _ := synced()
-	out := r.judge(object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
-	if out.requeueAfter != 10*time.Minute+time.Second || out.ready != "" || out.reason != v1alpha1.ReasonThrottled || out.quiet {
-		t.Errorf("outcome %+v", out)
+	v := r.judge(object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
+	if v.Again.After != 10*time.Minute+time.Second || v.Ready != verdict.Unchanged || v.Reason != v1alpha1.ReasonThrottled || v.Quiet {
+		t.Errorf("verdict %+v", v)
 	}
 }
 

@@ -5,24 +5,18 @@ package certificate
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"slices"
 	"strings"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/alibaba"
-	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // letGo takes the finalizer off an object again that this reconcile put on, if its upload
@@ -39,16 +33,7 @@ func (r *Reconciler) letGo(ctx context.Context, next *v1alpha1.CloudCertificate,
 
 // isWithoutEffect reports whether the cloud certainly took no upload: it refused it, or
 // another certificate has the name.
-func isWithoutEffect(err error) bool {
-	_, conflict := errors.AsType[*protocol.NameConflictError](err)
-	_, taken := errors.AsType[*protocol.NameTakenError](err)
-	if conflict || taken {
-		return true
-	}
-	refusal, ok := errors.AsType[*alibaba.Error](err)
-	refusals := []alibaba.Class{alibaba.Refused, alibaba.Denied, alibaba.Quota, alibaba.Unauthenticated, alibaba.Throttled}
-	return ok && !refusal.MayHaveHappened && slices.Contains(refusals, refusal.Class)
-}
+func isWithoutEffect(err error) bool { return verdict.Of(err, verdict.Subject{}).Void }
 
 // setFinalizer puts the finalizer on an object or takes it off, under the version
 // that the pass knows.
@@ -76,11 +61,7 @@ func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCerti
 // named counts the certificates that an object leaves in the cloud: those of its status,
 // or those that could not be deleted, and at least one where nobody knows.
 func named(object *v1alpha1.CloudCertificate, err error) int {
-	count := countNamed(&object.Status)
-	if remaining, ok := errors.AsType[*protocol.RemainingError](err); ok {
-		count = max(count, len(remaining.Left))
-	}
-	return max(count, 1)
+	return max(countNamed(&object.Status), protocol.Remaining(err), 1)
 }
 
 // ending is how a deletion ends.
@@ -146,79 +127,20 @@ func namesOf(entries []protocol.Entry) string {
 // noteOtherFailure notes when a deletion fails for another reason than a refusal: what
 // is refused after that has not lasted since the deletion began. To wait is no failure.
 func (r *Reconciler) noteOtherFailure(object *v1alpha1.CloudCertificate, err error) {
-	_, settling := errors.AsType[*protocol.SettlingError](err)
-	if err != nil && !settling && !isStale(err) && !alibaba.IsThrottled(err) && !isRefusal(err) {
+	v := verdict.Of(err, r.subject(object))
+	if v.Reason != v1alpha1.ReasonProgressing && v.Reason != v1alpha1.ReasonThrottled && !v.Refusal {
 		r.memory.otherwise(object, r.Clock.Now())
-	}
-}
-
-// judgeDeletion decides what a person is told of a deletion that goes on, and when it
-// does. A conflict about a name stays the reason: it is all that a restart knows of
-// certificates which are not ours.
-func (p *pass) judgeDeletion(err error) outcome {
-	out := p.judgeCleanUp(err)
-	if p.observe().InConflict() {
-		out.reason, out.stalled = v1alpha1.ReasonNameConflict, true
-	}
-	return out
-}
-
-func (p *pass) judgeCleanUp(err error) outcome {
-	r, next := p.Reconciler, p.next
-	refusal, _ := errors.AsType[*alibaba.Error](err)
-	if settling, ok := errors.AsType[*protocol.SettlingError](err); ok {
-		return outcome{
-			ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: err.Error(),
-			requeueAfter: max(settling.Until.Sub(r.Clock.Now()), 0) + 10*time.Millisecond,
-		}
-	}
-	if alibaba.IsThrottled(err) {
-		return waitingForLimit(next, refusal)
-	}
-	out := outcome{ready: metav1.ConditionFalse, reason: v1alpha1.ReasonDeletionBlocked, err: err}
-	if _, missing := errors.AsType[*credentialsError](err); missing || alibaba.IsUnauthenticated(err) {
-		out.reason = v1alpha1.ReasonCredentialsUnavailable
-	}
-	_, remaining := errors.AsType[*protocol.RemainingError](err)
-	switch {
-	case remaining, isRefusal(err), refusal != nil && refusal.UnknownCode:
-		out.err, out.requeueAfter = nil, r.retryDelay(err, r.memory.failed(next))
-	case refusal != nil && refusal.RetryAfter > 0:
-		out.err, out.requeueAfter = nil, refusal.RetryAfter // it is known for how long it is not tried again
-	}
-	end := `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
-	if at, limited := p.observe().OrphanAt(); limited && isRefusal(err) {
-		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
-		out.requeueAfter = min(out.requeueAfter, max(at.Sub(r.Clock.Now()), 0)+time.Second)
-	}
-	out.message = truncateTo(maxMessage-len(end), deletionProblem(next, err)) + end
-	return out
-}
-
-// waitingForLimit is the outcome of a deletion that has to wait for the list, or for its
-// turn.
-func waitingForLimit(next *v1alpha1.CloudCertificate, refusal *alibaba.Error) outcome {
-	message := "being deleted; waiting for the list of what is in the account"
-	if refusal.Action == cas.ActionDelete {
-		message = "being deleted; waiting for the account's rate limit"
-	}
-	said := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
-	blocked := []string{v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonNameConflict}
-	return outcome{
-		ready: metav1.ConditionFalse, reason: v1alpha1.ReasonProgressing, message: message,
-		quiet:        said != nil && slices.Contains(blocked, said.Reason),
-		requeueAfter: max(refusal.RetryAfter, 10*time.Millisecond),
 	}
 }
 
 // deletionProblem says which certificates stay, as far as that is known, and why.
 func deletionProblem(object *v1alpha1.CloudCertificate, err error) string {
-	if _, remaining := errors.AsType[*protocol.RemainingError](err); remaining {
-		return "certificates cannot be deleted from the cloud: " + plainly(err)
+	if protocol.Remaining(err) > 0 {
+		return "certificates cannot be deleted from the cloud: " + verdict.Text(err)
 	}
 	names := leftBehind(&object.Status)
 	if names != "" {
 		names += " "
 	}
-	return fmt.Sprintf("certificates %scannot be deleted from the cloud: %s", names, plainly(err))
+	return fmt.Sprintf("certificates %scannot be deleted from the cloud: %s", names, verdict.Text(err))
 }

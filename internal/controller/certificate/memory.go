@@ -25,12 +25,12 @@ type memory struct {
 	mu       sync.Mutex
 	objects  map[types.NamespacedName]*recollection
 	lastLost time.Time // when the last upload ended whose outcome is not known
+	retries  retries
 }
 
 // recollection is what is remembered of one object.
 type recollection struct {
 	uid            types.UID
-	failures       int // slow retries in a row
 	throttledSince time.Time
 	takenName      string
 	takenSince     time.Time
@@ -43,7 +43,6 @@ type recollection struct {
 	mismatch       string    // the version of the Secret whose key and certificate do not match
 	mismatchSince  time.Time // since when it is known
 	staleVersion   string    // the resourceVersion that the cache showed although it was behind
-	staleTimes     int       // how often
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 	expedited      string    // the resync request for which nothing waits any more
 	staleSince     time.Time // since when
@@ -59,14 +58,13 @@ type ownWrite struct {
 
 // lasting is what outlives a pass that found nothing to do.
 type lasting struct {
-	recreations   []time.Time // oldest first, of the last hour
-	moves         []time.Time // likewise
-	brakedUntil   time.Time   // until when it was said that the object has moved too often
-	pruneFailures int
-	pruneAfter    time.Time
-	pruneProblem  string
-	proving       time.Time // since when a list is wanted that proves what may be pruned
-	resync        string    // the request that was handled and that the API server did not store
+	recreations  []time.Time // oldest first, of the last hour
+	moves        []time.Time // likewise
+	brakedUntil  time.Time   // until when it was said that the object has moved too often
+	pruneAfter   time.Time
+	pruneProblem string
+	proving      time.Time // since when a list is wanted that proves what may be pruned
+	resync       string    // the request that was handled and that the API server did not store
 }
 
 // of returns what is remembered of an object, and makes room for it. The caller
@@ -79,6 +77,7 @@ func (m *memory) of(object client.Object) *recollection {
 	if m.objects == nil {
 		m.objects = map[types.NamespacedName]*recollection{}
 	}
+	m.drop(key)
 	fresh := &recollection{uid: object.GetUID()}
 	m.objects[key] = fresh
 	return fresh
@@ -106,7 +105,15 @@ func peek[T any](m *memory, object client.Object, do func(recollection) T) T {
 func (m *memory) forget(key types.NamespacedName) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	delete(m.objects, key)
+	m.drop(key)
+}
+
+// drop forgets what is remembered under a name. The caller holds the lock.
+func (m *memory) drop(key types.NamespacedName) {
+	if known := m.objects[key]; known != nil {
+		m.retries.succeeded(known.uid, toReconcile, toPrune, toCatchUp)
+		delete(m.objects, key)
+	}
 }
 
 // rest drops everything about an object that is at rest, but for what lasts.
@@ -121,18 +128,11 @@ func (m *memory) rest(object client.Object, now time.Time) {
 	known.recreations = since(known.recreations, now.Add(-time.Hour))
 	known.moves = since(known.moves, now.Add(-time.Hour))
 	if len(known.recreations) == 0 && len(known.moves) == 0 && known.pruneProblem == "" && known.resync == "" {
-		delete(m.objects, key)
+		m.drop(key)
 		return
 	}
+	m.retries.succeeded(known.uid, toReconcile, toCatchUp)
 	*known = recollection{uid: known.uid, lasting: known.lasting}
-}
-
-// failed counts one more slow retry and returns how many there were before it.
-func (m *memory) failed(object client.Object) int {
-	return with(m, object, func(known *recollection) int {
-		known.failures++
-		return known.failures - 1
-	})
 }
 
 // throttled returns since when the object has been waiting for a rate limit.
@@ -349,15 +349,14 @@ func digestOf(status *v1alpha1.CloudCertificateStatus) uint64 {
 	return hash.Sum64()
 }
 
-// stillBehind counts that the cache shows a version which is behind, and returns how
-// often it showed that one before.
-func (m *memory) stillBehind(object client.Object, now time.Time) int {
-	return with(m, object, func(known *recollection) int {
+// stillBehind notes that the cache shows a version which is behind.
+func (m *memory) stillBehind(object client.Object, now time.Time) {
+	with(m, object, func(known *recollection) any {
 		if known.staleVersion != object.GetResourceVersion() {
-			known.staleVersion, known.staleTimes, known.staleSince = object.GetResourceVersion(), 0, now
+			known.staleVersion, known.staleSince = object.GetResourceVersion(), now
+			m.retries.succeeded(object.GetUID(), toCatchUp)
 		}
-		known.staleTimes++
-		return known.staleTimes - 1
+		return nil
 	})
 }
 
@@ -378,6 +377,7 @@ func (m *memory) succeeded(object client.Object) {
 		*known = recollection{uid: known.uid, lastSent: known.lastSent, lastName: known.lastName, writes: known.writes, lasting: known.lasting}
 		return nil
 	})
+	m.retries.succeeded(object.GetUID(), toReconcile, toCatchUp)
 }
 
 // pruneProblem returns why the last prune failed, if it did.
@@ -388,21 +388,20 @@ func (m *memory) pruneProblem(object client.Object) string {
 // prunedWell ends what is remembered of prunes that failed.
 func (m *memory) prunedWell(object client.Object) {
 	with(m, object, func(known *recollection) any {
-		known.pruneFailures, known.pruneAfter, known.pruneProblem, known.proving = 0, time.Time{}, "", time.Time{}
+		known.pruneAfter, known.pruneProblem, known.proving = time.Time{}, "", time.Time{}
 		return nil
 	})
+	m.retries.succeeded(object.GetUID(), toPrune)
 }
 
-// prunedBadly counts a prune that failed, and returns how many there were before it
-// and whether the last one failed for the same reason.
-func (m *memory) prunedBadly(object client.Object, problem string) (failures int, again bool) {
-	with(m, object, func(known *recollection) any {
-		failures, again = known.pruneFailures, known.pruneProblem == problem
-		known.pruneFailures++
+// prunedBadly notes why a prune failed, and reports whether the last one failed for the same
+// reason.
+func (m *memory) prunedBadly(object client.Object, problem string) (again bool) {
+	return with(m, object, func(known *recollection) bool {
+		again := known.pruneProblem == problem
 		known.pruneProblem, known.proving = problem, time.Time{}
-		return nil
+		return again
 	})
-	return failures, again
 }
 
 // pruneNotBefore puts the next prune off.
@@ -427,8 +426,8 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 		if known.expedited == request {
 			return false
 		}
-		known.expedited, known.failures = request, 0
-		known.pruneFailures, known.pruneAfter = 0, time.Time{}
+		known.expedited, known.pruneAfter = request, time.Time{}
+		m.retries.succeeded(object.GetUID(), toReconcile, toPrune)
 		return true
 	})
 }

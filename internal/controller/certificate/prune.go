@@ -5,7 +5,6 @@ package certificate
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,8 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/alibaba"
-	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // expedite ends every wait for a slow retry when a new resync is asked for, also that
@@ -72,31 +70,27 @@ func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertif
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
 func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
-	if after, ok := alibaba.RetryAfter(err); ok && alibaba.IsThrottled(err) {
-		return after
-	}
 	if err == nil {
 		r.memory.prunedWell(next)
 		return 0
 	}
-	problem, reason := pruneProblem(err)
-	failures, again := r.memory.prunedBadly(next, problem)
+	v := verdict.Of(err, r.subject(next))
+	if v.Reason == v1alpha1.ReasonThrottled {
+		return v.Again.After
+	}
+	problem, reason := "superseded versions cannot be deleted: "+verdict.Text(err), v1alpha1.ReasonPruneFailed
+	if v.Reason == v1alpha1.ReasonIdentityShared {
+		problem, reason = v.Message, v.Reason
+	}
+	again := r.memory.prunedBadly(next, problem)
 	pruneFailures.WithLabelValues(reason).Inc()
 	if !again {
 		log.FromContext(ctx).Info("Superseded versions stay in the cloud", "reason", reason, "problem", problem)
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
 	}
-	delay := r.retryDelay(err, failures)
+	delay := r.Jitter(r.memory.retries.next(next, toPrune, v.Again.Pace))
 	r.memory.pruneNotBefore(next, r.Clock.Now().Add(delay))
 	return delay
-}
-
-// pruneProblem says why superseded versions stay, and the reason of the event.
-func pruneProblem(err error) (problem, reason string) {
-	if shared, ok := errors.AsType[*protocol.SharedError](err); ok && shared.Appeared {
-		return shared.Error(), v1alpha1.ReasonIdentityShared
-	}
-	return "superseded versions cannot be deleted: " + plainly(err), v1alpha1.ReasonPruneFailed
 }
 
 // soonest is the shorter of two delays, of which 0 is none.

@@ -23,12 +23,13 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // publish writes the status once, if it differs from what it was, under the
 // version that the pass began with: whoever wrote in between makes it a conflict.
-func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, out outcome) error {
-	out.apply(next)
+func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, v verdict.Verdict) error {
+	apply(v, next)
 	if equality.Semantic.DeepEqual(before.Status, next.Status) {
 		return nil
 	}

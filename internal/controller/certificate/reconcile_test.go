@@ -241,8 +241,8 @@ func TestAnswersOfTheCloudHaveTheirReason(t *testing.T) {
 			tc.fault.Kind, tc.fault.Action = emulator.FaultFail, string(cas.ActionUpload)
 			h.cloud.Inject(tc.fault)
 			object, result, err := h.pass()
-			if err != nil || result.RequeueAfter != slowRetry {
-				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, slowRetry)
+			if err != nil || result.RequeueAfter != firstSlowly {
+				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, firstSlowly)
 			}
 			h.check(object, tc.reason, metav1.ConditionFalse, false, tc.says)
 		})
@@ -265,8 +265,8 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.check(object, v1alpha1.ReasonAccessDenied, metav1.ConditionFalse, false, "yundun-cert:ListUserCertificateOrder")
-	if result.RequeueAfter != slowRetry {
-		t.Errorf("tried again after %s, want %s", result.RequeueAfter, slowRetry)
+	if result.RequeueAfter != firstSlowly {
+		t.Errorf("tried again after %s, want %s", result.RequeueAfter, firstSlowly)
 	}
 	h.cloud.ClearFaults()
 	object, _, err = h.pass()
@@ -348,7 +348,7 @@ func TestThrottlingIsSilentForAMinute(t *testing.T) {
 	if got := h.object(); got.ResourceVersion != before {
 		t.Errorf("a short wait wrote the status: %+v", got.Status)
 	}
-	h.clock.SetTime(h.clock.Now().Add(patience))
+	h.clock.SetTime(h.clock.Now().Add(alibaba.Patience))
 	if _, err := h.Reconcile(context.Background(), h.object()); err != nil {
 		t.Fatal(err)
 	}

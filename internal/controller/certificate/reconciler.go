@@ -26,6 +26,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // Options are the settings of the operator that decide how objects are reconciled.
@@ -147,7 +148,7 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 	})
 	if err != nil {
 		err = r.awaitPartner(next, secret, err)
-		if isLastingVerdict(err) {
+		if v := verdict.Of(err, r.subject(next)); v.Stalled && v.Again.Pace == verdict.Never { // time alone does not change it
 			recordVersion(next, secret)
 			next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
 		} else {
@@ -156,6 +157,23 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		return nil, nil, err
 	}
 	return secret, content, nil
+}
+
+// awaitPartner makes a mismatch of key and certificate a verdict of our own once this
+// version of the Secret has been known for partnerTime. Until then the error names the
+// end of that time: a change of the Secret is an event, so it is not read meanwhile.
+func (r *Reconciler) awaitPartner(next *v1alpha1.CloudCertificate, secret metav1.Object, err error) error {
+	mismatch, ok := errors.AsType[*bundle.Error](err)
+	if !ok || mismatch.Kind != bundle.KindMismatch {
+		return err
+	}
+	now := r.Clock.Now()
+	verdict := *mismatch
+	verdict.Deadline = r.memory.mismatched(next, string(secret.GetUID())+"/"+secret.GetResourceVersion(), now).Add(partnerTime)
+	if !now.Before(verdict.Deadline) {
+		verdict.Kind, verdict.Deadline = bundle.KindInvalid, time.Time{}
+	}
+	return &verdict
 }
 
 // account learns whose certificates these credentials reach. Where it cannot be
@@ -168,16 +186,13 @@ func account(ctx context.Context, cloud *cas.Client) string {
 	return id
 }
 
-const (
-	// firstCatchUp is the time that the cache is given to show a write. It doubles up
-	// to longestCatchUp while the cache shows the same version again: a watch may be
-	// stuck, and each pass reads from an API server that has enough to do.
-	firstCatchUp   = 50 * time.Millisecond
-	longestCatchUp = 5 * time.Second
-	// trustMemory is how long our own word that a version was replaced counts for more
-	// than the cache. Then the API server is asked.
-	trustMemory = 2 * time.Second
-)
+// partnerTime is how long a key and a certificate that do not match may be half of a
+// change: some tools write the two one after the other.
+const partnerTime = 10 * time.Second
+
+// trustMemory is how long our own word that a version was replaced counts for more
+// than the cache. Then the API server is asked.
+const trustMemory = 2 * time.Second
 
 // isBehind reports whether the cache shows a version of an object that our own write
 // replaced. The API server has the last word: what was restored from a snapshot of etcd
@@ -195,7 +210,8 @@ func (r *Reconciler) isBehind(ctx context.Context, object *v1alpha1.CloudCertifi
 
 // catchUp is when to look again at an object whose version in the cache is behind.
 func (r *Reconciler) catchUp(object client.Object) time.Duration {
-	return min(firstCatchUp<<min(r.memory.stillBehind(object, r.Clock.Now()), 10), longestCatchUp)
+	r.memory.stillBehind(object, r.Clock.Now())
+	return r.memory.retries.next(object, toCatchUp, verdict.Retry)
 }
 
 // retryPublish decides when a status that could not be written is computed again.

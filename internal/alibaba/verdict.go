@@ -1,0 +1,119 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
+)
+
+// The reasons of conditions that an answer of the cloud may lead to, whatever it was asked for.
+const (
+	ReasonThrottled              = "Throttled"
+	ReasonAccessDenied           = "AccessDenied"
+	ReasonQuotaExceeded          = "QuotaExceeded"
+	ReasonCredentialsUnavailable = "CredentialsUnavailable"
+)
+
+// Patience is how long an object waits for a rate limit before its conditions say so.
+const Patience = time.Minute
+
+// Verdict is what a person is told of a call that the cloud did not grant. None of it is
+// final: a renewal is never lost to a code that we did not know.
+func (e *Error) Verdict(s verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{Refusal: e.isRefusal(), Void: !e.MayHaveHappened, Again: verdict.Again{Pace: verdict.Slowly}}
+	switch e.Class {
+	case Throttled:
+		return e.throttled(s)
+	case Refused:
+		v.Reason, v.Message = s.Refused, e.refusal(s)
+	case Denied:
+		v.Reason, v.Message = ReasonAccessDenied, e.denial()
+	case Quota:
+		v.Reason, v.Message = ReasonQuotaExceeded, e.Summary()+"; delete certificates that are not needed, or have the quota raised"
+	case Unauthenticated:
+		v.Reason, v.Message = ReasonCredentialsUnavailable, e.rejection(s)
+	case DeleteProtected:
+		v.Reason, v.Message, v.Void = s.Failed, e.Plain(), false
+	default:
+		return e.failed(s)
+	}
+	return v
+}
+
+// isRefusal reports whether waiting may never help: the cloud answered that it does not grant
+// the call, or there are no credentials for it.
+func (e *Error) isRefusal() bool {
+	answered := e.HTTPStatus >= http.StatusBadRequest && e.HTTPStatus < http.StatusInternalServerError
+	return answered && e.Class != Throttled || e.Class == Unauthenticated
+}
+
+// Plain is the text that is the same on every try of the same failure.
+func (e *Error) Plain() string { return fmt.Sprintf("%s: %s", e.Action, e.Summary()) }
+
+// throttled waits for the limit's own hint, silently for the first minute.
+func (e *Error) throttled(s verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{
+		Reason:  ReasonThrottled,
+		Message: fmt.Sprintf("waiting for the account's rate limit of %s since %s", e.Action, s.ThrottledSince.UTC().Format(time.RFC3339)),
+		Void:    !e.MayHaveHappened,
+		Quiet:   s.Now.Sub(s.ThrottledSince) < Patience,
+		Again:   verdict.Again{Pace: verdict.In, After: max(e.RetryAfter, 10*time.Millisecond)},
+	}
+	if s.Served {
+		v.Ready = verdict.Unchanged
+	}
+	return v
+}
+
+// failed is for what may pass by itself. Of a code that is not known nobody can say whether it
+// passes within seconds, or never.
+func (e *Error) failed(s verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{
+		Reason: s.Failed, Message: e.Plain() + "; it is tried again", Refusal: e.isRefusal(), Again: verdict.Again{Pace: verdict.Retry},
+	}
+	if e.Code == "" && e.Message == "" {
+		v.Message = fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
+	}
+	switch {
+	case e.UnknownCode && e.HTTPStatus < http.StatusInternalServerError:
+		v.Again = verdict.Again{Pace: verdict.Soon}
+	case e.RetryAfter > 0: // it is known for how long it is not tried again
+		v.Again = verdict.Again{Pace: verdict.In, After: e.RetryAfter}
+	}
+	return v
+}
+
+// refusal says what the cloud does not take: the certificate, or what the spec adds to it.
+func (e *Error) refusal(s verdict.Subject) string {
+	if len(s.Extras) > 0 && strings.Contains(e.Code, "Parameter") {
+		return fmt.Sprintf("the cloud refuses the upload of Secret %q: %s; check %s, or have the certificate issued again",
+			s.Secret, e.Summary(), strings.Join(s.Extras, " and "))
+	}
+	return fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", s.Secret, e.Summary())
+}
+
+// denial says whom to give the permission that the summary names.
+func (e *Error) denial() string {
+	if e.Permission == "" {
+		return e.Summary()
+	}
+	return e.Summary() + "; grant it on resource * to the credentials in use, by a RAM policy"
+}
+
+// rejection says which credentials the cloud does not take.
+func (e *Error) rejection(s verdict.Subject) string {
+	switch {
+	case e.Code == "MissingSecurityToken":
+		return fmt.Sprintf("the cloud does not take temporary credentials without their token: %s; "+
+			"put it into securityToken of the credentials Secret, or into ALIBABA_CLOUD_SECURITY_TOKEN for the operator's own", e.Summary())
+	case s.CredentialsSecret != "":
+		return fmt.Sprintf("the cloud does not take the credentials of Secret %q: %s; put a valid access key into it", s.CredentialsSecret, e.Summary())
+	}
+	return fmt.Sprintf("the cloud does not take the operator's own credentials: %s; correct its access key or RRSA role", e.Summary())
+}

@@ -1,0 +1,125 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
+)
+
+// subject is what verdicts have to know of an object.
+func (r *Reconciler) subject(object *v1alpha1.CloudCertificate) verdict.Subject {
+	s := verdict.Subject{
+		Now: r.Clock.Now(), Secret: object.Spec.SecretRef.Name, CredentialsSecret: object.Spec.CredentialsSecretRef.Name,
+		Served: object.Status.CertID != 0, Refused: v1alpha1.ReasonInvalidCertificate, Failed: v1alpha1.ReasonUploadFailed,
+	}
+	if object.Spec.ResourceGroupID != "" {
+		s.Extras = append(s.Extras, "spec.resourceGroupId")
+	}
+	if len(object.Spec.Tags) > 0 {
+		s.Extras = append(s.Extras, "spec.tags")
+	}
+	return s
+}
+
+// judge is the verdict on an object that cannot go on.
+func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) verdict.Verdict {
+	s := r.subject(next)
+	if !alibaba.IsThrottled(err) {
+		r.memory.moved(next)
+		return verdict.Of(err, s)
+	}
+	s.ThrottledSince = r.memory.throttled(next, s.Now)
+	return verdict.Of(err, s)
+}
+
+// synced is the verdict on an object whose content is in the cloud. It is checked again when
+// the certificate expires.
+func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) verdict.Verdict {
+	message := fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID)
+	if problem := r.memory.pruneProblem(next); problem != "" {
+		message += "; " + problem
+	}
+	return verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: message}
+}
+
+// judgeDeletion is the verdict on a deletion that cannot go on. A conflict about a name stays
+// the reason: it is all that a restart knows of certificates which are not ours.
+func (p *pass) judgeDeletion(err error) verdict.Verdict {
+	v := verdict.Of(err, p.subject(p.next))
+	switch v.Reason {
+	case v1alpha1.ReasonProgressing:
+	case v1alpha1.ReasonThrottled:
+		v = p.awaitTurn(v)
+	default:
+		v = p.blocked(err, v)
+	}
+	if p.observe().InConflict() {
+		v.Reason, v.Stalled = v1alpha1.ReasonNameConflict, true
+	}
+	return v
+}
+
+// awaitTurn is the verdict on a deletion that waits for the list, or for its turn.
+func (p *pass) awaitTurn(v verdict.Verdict) verdict.Verdict {
+	said := meta.FindStatusCondition(p.next.Status.Conditions, v1alpha1.ConditionReady)
+	blocked := []string{v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonNameConflict}
+	waiting := verdict.Verdict{
+		Reason: v1alpha1.ReasonProgressing, Message: "being deleted; waiting for the list of what is in the account",
+		Quiet: said != nil && slices.Contains(blocked, said.Reason),
+		Again: v.Again,
+	}
+	if p.came.Delete != nil {
+		waiting.Message = "being deleted; waiting for the account's rate limit"
+	}
+	return waiting
+}
+
+// blocked is the verdict on a deletion that somebody has to help, and says how to let the object
+// go all the same.
+func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
+	v.Ready, v.Stalled = verdict.False, false
+	if v.Reason != v1alpha1.ReasonCredentialsUnavailable {
+		v.Reason = v1alpha1.ReasonDeletionBlocked
+	}
+	if v.Refusal && v.Again.Pace == verdict.Retry {
+		v.Again.Pace = verdict.Soon
+	}
+	end := `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
+	if at, limited := p.observe().OrphanAt(); limited && v.Refusal {
+		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
+		v.Again.AtMost = max(at.Sub(p.Clock.Now()), 0) + time.Second
+	}
+	v.Message = truncateTo(maxMessage-len(end), deletionProblem(p.next, err)) + end
+	return v
+}
+
+// requeue says when an object is reconciled again.
+func (r *Reconciler) requeue(object *v1alpha1.CloudCertificate, err error, again verdict.Again) (reconcile.Result, error) {
+	var after time.Duration
+	switch again.Pace {
+	case verdict.Never:
+		return reconcile.Result{}, nil
+	case verdict.Retry:
+		return reconcile.Result{}, err
+	case verdict.In:
+		after = again.After
+	case verdict.About:
+		after = r.Jitter(again.After)
+	case verdict.Soon, verdict.Slowly:
+		after = r.Jitter(r.memory.retries.next(object, toReconcile, again.Pace))
+	}
+	if again.AtMost > 0 {
+		after = min(after, again.AtMost)
+	}
+	return reconcile.Result{RequeueAfter: after}, nil
+}
