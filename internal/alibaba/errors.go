@@ -250,7 +250,7 @@ func classify(status int, code string, own Codes) (class Class, certain bool) {
 	switch status {
 	case http.StatusForbidden:
 		return Denied, true // whatever the policy that forbids it is called
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests:
 		return Throttled, false // a gateway in front of the cloud may throttle without a code of its own
 	}
 	return Transient, false

@@ -81,7 +81,7 @@ func (e *Error) failed(s verdict.Subject) verdict.Verdict {
 		v.Message = fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
 	}
 	switch {
-	case e.UnknownCode && e.HTTPStatus < http.StatusInternalServerError:
+	case e.UnknownCode:
 		v.Again = verdict.Again{Pace: verdict.Soon}
 	case e.RetryAfter > 0: // it is known for how long it is not tried again
 		v.Again = verdict.Again{Pace: verdict.In, After: e.RetryAfter}

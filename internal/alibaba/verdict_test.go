@@ -73,6 +73,10 @@ func TestVerdicts(t *testing.T) {
 			Error{Code: "Something.New", UnknownCode: true, HTTPStatus: 400, MayHaveHappened: true}, nil, "Failed", verdict.False, true, false,
 			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again"},
 		},
+		"a code that nobody knows, with a status of the server": {
+			Error{Code: "Something.New", UnknownCode: true, HTTPStatus: 500, MayHaveHappened: true}, nil, "Failed", verdict.False, false, false,
+			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again"},
+		},
 		"an error of the cloud": {
 			Error{Code: "InternalError", HTTPStatus: 500, MayHaveHappened: true}, nil, "Failed", verdict.False, false, false,
 			verdict.Again{Pace: verdict.Retry}, []string{"Upload: InternalError", "tried again"},

@@ -243,7 +243,7 @@ func TestUploadAnswersOfAnyShape(t *testing.T) {
 		"throttling of a kind yet to come":    {400, `{"Code":"Throttling.Site"}`, verdict{alibaba.Throttled, "Throttling.Site", false}},
 		"flow control":                        {400, `{"Code":"FlowControlError"}`, verdict{alibaba.Throttled, "FlowControlError", false}},
 		"no service":                          {503, `{"Code":"ServiceUnavailable"}`, verdict{alibaba.Transient, "ServiceUnavailable", true}},
-		"status 503 without a code":           {503, ``, verdict{alibaba.Throttled, "", true}},
+		"status 503 without a code":           {503, ``, verdict{alibaba.Transient, "", true}},
 		"an internal error with status 400":   {400, `{"Code":"InternalError"}`, verdict{alibaba.Transient, "InternalError", true}},
 		"an upgrade of the system":            {400, `{"Code":"OperationDenied.SystemUpgrading"}`, verdict{alibaba.Transient, "OperationDenied.SystemUpgrading", false}},
 		"a nonce that was used":               {400, `{"Code":"SignatureNonceUsed"}`, verdict{alibaba.Transient, "SignatureNonceUsed", true}},

@@ -76,20 +76,47 @@ func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 // A code that nobody knows may pass in seconds, or never.
 func TestAnUnknownCodeIsRetriedFromSecondsToAnHour(t *testing.T) {
 	t.Parallel()
+	for _, status := range []int{400, 500, 503} {
+		t.Run(fmt.Sprintf("with status %d", status), func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.given(func(*v1alpha1.CloudCertificate) {})
+				w.work(time.Minute)
+				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(cas.ActionUpload), Code: "Odd.Code", Status: status})
+				before, _ := w.calls(cas.ActionUpload)
+				w.putContent(simKey, 1)
+				w.work(20 * time.Second)
+				if now, _ := w.calls(cas.ActionUpload); now-before < 3 || now-before > 6 {
+					t.Errorf("%d tries in the first 20 seconds", now-before)
+				}
+				w.work(12 * time.Hour)
+				if now, _ := w.calls(cas.ActionUpload); now-before < 15 || now-before > 26 {
+					t.Errorf("%d tries in 12 hours", now-before)
+				}
+			})
+		})
+	}
+}
+
+// A page of a gateway with status 503 is an outage, and no rate limit that Ready waits out.
+func TestAGatewayThatIsAwayIsNoRateLimit(t *testing.T) {
+	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
-		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(cas.ActionUpload), Code: "Odd.Code", Status: 400})
-		before, _ := w.calls(cas.ActionUpload)
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHTML, Status: 503})
 		w.putContent(simKey, 1)
-		w.work(20 * time.Second)
-		if now, _ := w.calls(cas.ActionUpload); now-before < 3 || now-before > 6 {
-			t.Errorf("%d tries in the first 20 seconds", now-before)
+		before, _ := w.calls(cas.ActionUpload)
+		w.work(time.Hour)
+		if status, reason, message := w.ready(t); status != "False" || reason != v1alpha1.ReasonUploadFailed || !strings.Contains(message, "503") {
+			t.Errorf("Ready %s, %s: %s", status, reason, message)
 		}
-		w.work(12 * time.Hour)
-		if now, _ := w.calls(cas.ActionUpload); now-before < 15 || now-before > 26 {
-			t.Errorf("%d tries in 12 hours", now-before)
+		if now, _ := w.calls(cas.ActionUpload); now-before > 30 {
+			t.Errorf("%d tries in an hour", now-before)
 		}
+		w.cloud.ClearFaults()
+		w.work(10 * time.Minute)
+		w.checkRest()
 	})
 }
 
