@@ -39,7 +39,7 @@ func (e *Error) Verdict(s verdict.Subject) verdict.Verdict {
 	case Unauthenticated:
 		v.Reason, v.Message = ReasonCredentialsUnavailable, e.rejection(s)
 	case DeleteProtected:
-		v.Reason, v.Message, v.Void = s.Failed, e.Plain(), false
+		v.Reason, v.Message = s.Failed, e.Plain()
 	default:
 		return e.failed(s)
 	}
@@ -75,7 +75,8 @@ func (e *Error) throttled(s verdict.Subject) verdict.Verdict {
 // passes within seconds, or never.
 func (e *Error) failed(s verdict.Subject) verdict.Verdict {
 	v := verdict.Verdict{
-		Reason: s.Failed, Message: e.Plain() + "; it is tried again", Refusal: e.isRefusal(), Again: verdict.Again{Pace: verdict.Retry},
+		Reason: s.Failed, Message: e.Plain() + "; it is tried again", Refusal: e.isRefusal(), Void: !e.MayHaveHappened,
+		Again: verdict.Again{Pace: verdict.Retry},
 	}
 	if e.Code == "" && e.Message == "" {
 		v.Message = fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)

@@ -66,7 +66,7 @@ func TestVerdicts(t *testing.T) {
 			slowly, []string{"securityToken", "ALIBABA_CLOUD_SECURITY_TOKEN"},
 		},
 		"protection": {
-			Error{Class: DeleteProtected, Code: "InvalidStatus.DeleteProtection", HTTPStatus: 400}, nil, "Failed", verdict.False, true, false,
+			Error{Class: DeleteProtected, Code: "InvalidStatus.DeleteProtection", HTTPStatus: 400}, nil, "Failed", verdict.False, true, true,
 			slowly, []string{"InvalidStatus.DeleteProtection"},
 		},
 		"a code that nobody knows": {
@@ -86,7 +86,7 @@ func TestVerdicts(t *testing.T) {
 			verdict.Again{Pace: verdict.Retry}, []string{"Upload: no usable answer", "log has the cause"},
 		},
 		"a list that is not read again before its time": {
-			Error{Message: "away", RetryAfter: time.Minute}, nil, "Failed", verdict.False, false, false,
+			Error{Message: "away", RetryAfter: time.Minute}, nil, "Failed", verdict.False, false, true,
 			verdict.Again{Pace: verdict.In, After: time.Minute}, []string{"Upload: away"},
 		},
 	} {

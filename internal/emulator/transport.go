@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 )
 
 // errReset is what a client sees of a connection that the server cut.
@@ -29,10 +30,25 @@ func (t transport) RoundTrip(request *http.Request) (response *http.Response, er
 			panic(aborted)
 		}
 	}()
+	tell(httptrace.ContextClientTrace(request.Context()))
 	recorder := httptest.NewRecorder()
 	t.handler.ServeHTTP(recorder, request)
 	if err := request.Context().Err(); err != nil {
 		return nil, err
 	}
 	return recorder.Result(), nil
+}
+
+// tell tells a client that asks for it that its request is on its way, as net/http does: what
+// fails from now on may have had an effect.
+func tell(trace *httptrace.ClientTrace) {
+	if trace == nil {
+		return
+	}
+	if trace.GotConn != nil {
+		trace.GotConn(httptrace.GotConnInfo{})
+	}
+	if trace.WroteRequest != nil {
+		trace.WroteRequest(httptrace.WroteRequestInfo{})
+	}
 }

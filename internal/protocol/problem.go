@@ -73,7 +73,7 @@ func (e *NameTakenError) Verdict(s verdict.Subject) verdict.Verdict {
 		longest = LagLimit - waited
 	}
 	return verdict.Verdict{
-		Ready: verdict.Progressing, Reason: v1alpha1.ReasonProgressing, Message: e.Error(), Void: true,
+		Ready: verdict.Progressing, Reason: v1alpha1.ReasonProgressing, Message: e.Error(),
 		Again: verdict.Again{Pace: verdict.About, After: max(min(waited, longest), firstLookAgain)},
 	}
 }

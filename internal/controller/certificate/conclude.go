@@ -111,7 +111,7 @@ func (p *pass) fail(ctx context.Context, err error) (reconcile.Result, error) {
 		return p.failDeletion(ctx, err)
 	}
 	if p.content != nil {
-		p.letGo(ctx, p.next, p.held, err)
+		p.letGo(ctx, err)
 	}
 	return p.conclusion(ctx, err, p.judge(p.next, err))
 }

@@ -21,19 +21,18 @@ import (
 
 // letGo takes the finalizer off an object again that this reconcile put on, if its upload
 // certainly had no effect: a finalizer that is on means that something may be in the
-// cloud. Whoever wrote the object meanwhile makes it a conflict.
-func (r *Reconciler) letGo(ctx context.Context, next *v1alpha1.CloudCertificate, held bool, err error) {
-	if held || next.Status.CertID != 0 || len(next.Status.History) > 0 || !isWithoutEffect(err) {
+// cloud. A name that is taken may be taken by what an earlier upload left, unless a digest
+// shows that it is not. Whoever wrote the object meanwhile makes it a conflict.
+func (p *pass) letGo(ctx context.Context, err error) {
+	status, v := &p.next.Status, verdict.Of(err, verdict.Subject{})
+	mayBeOurs := p.came.Taken && v.Reason != v1alpha1.ReasonNameConflict
+	if p.held || status.CertID != 0 || len(status.History) > 0 || !v.Void || mayBeOurs {
 		return
 	}
-	if err := r.setFinalizer(ctx, next, false); err != nil {
+	if err := p.setFinalizer(ctx, p.next, false); err != nil {
 		log.FromContext(ctx).Info("The finalizer stays on until a deletion has looked for certificates", "problem", err.Error())
 	}
 }
-
-// isWithoutEffect reports whether the cloud certainly took no upload: it refused it, or
-// another certificate has the name.
-func isWithoutEffect(err error) bool { return verdict.Of(err, verdict.Subject{}).Void }
 
 // setFinalizer puts the finalizer on an object or takes it off, under the version
 // that the pass knows.

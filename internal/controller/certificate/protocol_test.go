@@ -330,7 +330,7 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 		"deletions are denied":   {emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)}, v1alpha1.ReasonDeletionBlocked, "yundun-cert:DeleteUserCertificate"},
 		"it is protected":        {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidStatus.DeleteProtection", Action: string(cas.ActionDelete)}, v1alpha1.ReasonDeletionBlocked, "DeleteProtection"},
 		"the key is not taken":   {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive", Action: string(cas.ActionList)}, v1alpha1.ReasonCredentialsUnavailable, "InvalidAccessKeyId.Inactive"},
-		"the cloud is not there": {emulator.Fault{Kind: emulator.FaultReset}, v1alpha1.ReasonDeletionBlocked, "cannot be reached"},
+		"the cloud is not there": {emulator.Fault{Kind: emulator.FaultReset}, v1alpha1.ReasonDeletionBlocked, "ended before its answer was complete"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

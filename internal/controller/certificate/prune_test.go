@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -29,6 +31,7 @@ import (
 // interposed answers some calls of a region itself, and changes the answers to others.
 type interposed struct {
 	http.RoundTripper
+	fail   func(form url.Values) error                     // nil lets a call through
 	refuse func(form url.Values) (status int, body string) // 0 lets a call through
 	edit   func(form url.Values, body []byte) []byte
 }
@@ -41,6 +44,11 @@ func (i interposed) RoundTrip(request *http.Request) (*http.Response, error) {
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
 		return nil, err
+	}
+	if i.fail != nil {
+		if err := i.fail(form); err != nil {
+			return nil, err
+		}
 	}
 	if i.refuse != nil {
 		if status, body := i.refuse(form); status != 0 {
@@ -429,6 +437,8 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 		"there is no quota":      {{Kind: emulator.FaultFail, Code: "InsufficientQuota"}},
 		"the key is not taken":   {{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"}},
 		"throttled, then denied": {{Kind: emulator.FaultThrottle, Count: 1}, {Kind: emulator.FaultDenied, Skip: 1}},
+		"the clock is off":       {{Kind: emulator.FaultFail, Code: "InvalidTimeStamp.Expired"}},
+		"the cloud is upgraded":  {{Kind: emulator.FaultFail, Code: "OperationDenied.SystemUpgrading"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -450,6 +460,18 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 			})
 		})
 	}
+	t.Run("the cloud was never reached", func(t *testing.T) {
+		t.Parallel()
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			end := w.interpose(interposed{fail: func(url.Values) error { return &net.OpError{Op: "dial", Err: errors.New("connection refused")} }})
+			defer end()
+			w.given(deleting)
+			w.work(2 * time.Hour)
+			if w.api.remove(simKey); w.api.objects[simKey] != nil {
+				t.Error("an object that never reached the cloud is held")
+			}
+		})
+	})
 	t.Run("a name that somebody else holds", func(t *testing.T) {
 		t.Parallel()
 		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
@@ -466,6 +488,7 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 				t.Fatalf("%s: %s", reason, message)
 			}
 			w.api.remove(simKey)
+			w.work(2 * time.Minute) // it may have been taken by an upload of its own, until the list has shown by what
 			if w.api.objects[simKey] != nil || !w.isThere(theirs.CertID) {
 				t.Error("the object is held, or what is not its own was deleted")
 			}
@@ -493,6 +516,37 @@ func TestWhatMayHaveBeenUploadedIsHeld(t *testing.T) {
 				w.work(time.Hour)
 				if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
 					t.Errorf("%d certificates are left", len(w.certificates()))
+				}
+			})
+		})
+	}
+}
+
+// A name that is taken may be taken by a certificate of an earlier object of this name, which
+// Delete removes: only the list can tell, so that a deletion waits for it.
+func TestANameThatIsTakenIsHeld(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]emulator.Fault{
+		"lists are denied": {Kind: emulator.FaultDenied, Action: string(cas.ActionList)},
+		"lists are away":   {Kind: emulator.FaultFail, Action: string(cas.ActionList)},
+		"the list lags":    {Kind: emulator.FaultHide, Action: string(cas.ActionList)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				w.given(func(*v1alpha1.CloudCertificate) {})
+				w.work(time.Minute)
+				w.api.remove(simKey)
+				w.work(time.Minute)
+				w.operators[0].dead = true
+				w.cloud.Inject(fault)
+				w.given(deleting)
+				w.work(time.Minute)
+				w.cloud.ClearFaults()
+				w.api.remove(simKey)
+				w.work(2 * time.Hour)
+				if left := len(w.certificates()); w.api.objects[simKey] != nil || left != 0 {
+					t.Errorf("the object is there: %t; %d certificates are left", w.api.objects[simKey] != nil, left)
 				}
 			})
 		})
