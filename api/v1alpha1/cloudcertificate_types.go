@@ -261,6 +261,13 @@ type CloudCertificateStatus struct {
 	// +optional
 	HistoryTotal int32 `json:"historyTotal,omitempty"`
 
+	// foreignCertIds are certificates that held a name of this object although, by their digest,
+	// they were others. They are never deleted, and stay here, the newest 50, also when they are gone.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=50
+	ForeignCertIDs []int64 `json:"foreignCertIds,omitempty"`
+
 	// conditions say how it stands: Ready is always there once the object was looked at, Stalled only while it is True.
 	// +optional
 	// +listType=map

@@ -150,6 +150,11 @@ func (in *CloudCertificateStatus) DeepCopyInto(out *CloudCertificateStatus) {
 			(*in)[i].DeepCopyInto(&(*out)[i])
 		}
 	}
+	if in.ForeignCertIDs != nil {
+		in, out := &in.ForeignCertIDs, &out.ForeignCertIDs
+		*out = make([]int64, len(*in))
+		copy(*out, *in)
+	}
 	if in.Conditions != nil {
 		in, out := &in.Conditions, &out.Conditions
 		*out = make([]v1.Condition, len(*in))

@@ -185,6 +185,12 @@ func ConcernsOne(err error) bool {
 	return ok && e.HTTPStatus != 0 && e.Class != Throttled && e.Class != Unauthenticated
 }
 
+// IsUnanswered reports whether a call was sent, or tried to be, and nothing came back.
+func IsUnanswered(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.HTTPStatus == 0 && e.Class == Transient
+}
+
 // Codes maps error codes of the cloud to classes.
 type Codes map[string]Class
 

@@ -285,6 +285,14 @@ func TestDecide(t *testing.T) {
 		"a list from before that proves nothing": {with(deleted(), func(o *Observed) { o.Cloud.Listed = ago(2 * time.Hour) }),
 			List{Since: ago(time.Hour).Add(30 * time.Second)}},
 		"everything goes, the current one last": {deleted(), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
+		"what was refuted before a restart is left alone": {with(deleted(), func(o *Observed) {
+			o.Status.Foreign = []int64{12}
+			o.Cloud.Entries = []Entry{{CertID: 12, Name: newName, Field: newField}}
+			o.Status.Current, o.Status.History = Version{}, nil
+		}), Release{Alone: []Entry{{CertID: 12, Name: newName, Field: newField}}}},
+		"one whose last deletion got no answer comes last": {with(deleted(), func(o *Observed) {
+			o.Tried.Unanswered = []int64{5}
+		}), Delete{[]Entry{entry(10, ""), entry(5, "")}}},
 		"what was refuted is left alone": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries = []Entry{{CertID: 12, Name: newName, Field: newField, Refuted: true}}
 			o.Status.Current, o.Status.History = Version{}, nil

@@ -133,6 +133,8 @@ type Status struct {
 	ContentHash string
 	// History are the superseded versions that are shown, the newest first.
 	History []Version
+	// Foreign are certificates that were seen to hold a name of the object and to be others.
+	Foreign []int64
 	// Reason, Ready and Stalled are its conditions.
 	Reason         string
 	Ready, Stalled bool
@@ -243,6 +245,8 @@ type Tried struct {
 	Proving time.Time
 	// ListAgain is when a list was found not to be good enough for a deletion.
 	ListAgain time.Time
+	// Unanswered are the certificates whose last deletion got no answer.
+	Unanswered []int64
 	// FailedOtherwise is when a deletion last failed for another reason than a refusal.
 	FailedOtherwise time.Time
 }

@@ -4,6 +4,7 @@
 package protocol
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -15,10 +16,10 @@ import (
 // both digests are known." Entries are those of the place and the identity; the rest is here.
 
 // isNotOurs reports whether a certificate holds a name of the object and is another one: its
-// digest has refuted it, or is not the one that the status has of a certificate which had this
+// digest has refuted it, now or before a restart, or is not the one that the status has of a certificate which had this
 // very name before.
 func (o Observed) isNotOurs(e Entry) bool {
-	return e.Refuted || slices.ContainsFunc(o.Status.versions(), func(v Version) bool {
+	return e.Refuted || slices.Contains(o.Status.Foreign, e.CertID) || slices.ContainsFunc(o.Status.versions(), func(v Version) bool {
 		return v.CertID != e.CertID && strings.EqualFold(v.Name, e.Name) && o.digestsDiffer(e, v.Digest)
 	})
 }
@@ -41,7 +42,8 @@ func (o Observed) doubt(e Entry) error {
 }
 
 // proven divides certificates into those that may be deleted and those that may not. Those
-// of which a deletion has failed already are in neither.
+// of which a deletion has failed already are in neither. Those of which the last deletion got no
+// answer come last, so that they hold up no other.
 func (o Observed) proven(entries []Entry) (proven []Entry, left []Undeleted) {
 	for _, e := range entries {
 		tried := slices.ContainsFunc(o.Pass.Left, func(u Undeleted) bool { return u.CertID == e.CertID })
@@ -53,7 +55,15 @@ func (o Observed) proven(entries []Entry) (proven []Entry, left []Undeleted) {
 			proven = append(proven, e)
 		}
 	}
+	slices.SortStableFunc(proven, func(a, b Entry) int { return cmp.Compare(o.silence(a), o.silence(b)) })
 	return proven, left
+}
+
+func (o Observed) silence(e Entry) int {
+	if slices.Contains(o.Tried.Unanswered, e.CertID) {
+		return 1
+	}
+	return 0
 }
 
 // InConflict reports whether the last word on the object was that another certificate holds a

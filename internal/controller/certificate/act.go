@@ -185,15 +185,24 @@ func (p *pass) send(ctx context.Context, step protocol.Upload) error {
 }
 
 // deleteAll deletes certificates, one after the other. One that cannot be deleted holds up no
-// other; what concerns all calls alike ends the round.
+// other; what concerns all calls alike ends the round. A call that gets no answer may concern its
+// certificate alone, or all: the second in a row ends the round.
 func (p *pass) deleteAll(ctx context.Context, entries []protocol.Entry) error {
+	silent := 0
 	for _, e := range entries {
 		err := p.deleteOne(ctx, e)
+		if isStale(err) {
+			return err
+		}
+		if !alibaba.IsUnanswered(err) {
+			silent = 0
+		} else {
+			silent++
+			p.memory.noAnswer(p.next, e.CertID)
+		}
 		switch {
 		case err == nil:
-		case isStale(err):
-			return err
-		case alibaba.ConcernsOne(err):
+		case silent == 1, alibaba.ConcernsOne(err):
 			p.came.Left = append(p.came.Left, protocol.Undeleted{CertID: e.CertID, Name: e.Name, Err: err, Refusal: isRefusal(err)})
 		default:
 			p.came.Delete = failureOf(err)

@@ -32,6 +32,7 @@ func (p *pass) conclude(ctx context.Context, step protocol.Step) (reconcile.Resu
 	case protocol.Wait:
 		if step.Refuted != 0 {
 			p.cloud.Inventory().Refute(step.Refuted) // it is never deleted
+			noteForeign(&p.next.Status, step.Refuted)
 		}
 		return p.fail(ctx, step.Err)
 	}

@@ -64,6 +64,7 @@ type lasting struct {
 	pruneAfter   time.Time
 	pruneProblem string
 	proving      time.Time // since when a list is wanted that proves what may be pruned
+	silent       []int64   // certificates whose last deletion got no answer
 	resync       string    // the request that was handled and that the API server did not store
 }
 
@@ -222,7 +223,7 @@ func (m *memory) missing(object *v1alpha1.CloudCertificate) bool {
 // recall returns what is remembered of an object, and makes no room for it.
 func (m *memory) recall(object client.Object) recollection {
 	return peek(m, object, func(known recollection) recollection {
-		known.recreations, known.moves = slices.Clone(known.recreations), slices.Clone(known.moves)
+		known.recreations, known.moves, known.silent = slices.Clone(known.recreations), slices.Clone(known.moves), slices.Clone(known.silent)
 		return known
 	})
 }
@@ -388,7 +389,7 @@ func (m *memory) pruneProblem(object client.Object) string {
 // prunedWell ends what is remembered of prunes that failed.
 func (m *memory) prunedWell(object client.Object) {
 	with(m, object, func(known *recollection) any {
-		known.pruneAfter, known.pruneProblem, known.proving = time.Time{}, "", time.Time{}
+		known.pruneAfter, known.pruneProblem, known.proving, known.silent = time.Time{}, "", time.Time{}, nil
 		return nil
 	})
 	m.retries.succeeded(object.GetUID(), toPrune)
@@ -401,6 +402,16 @@ func (m *memory) prunedBadly(object client.Object, problem string) (again bool) 
 		again := known.pruneProblem == problem
 		known.pruneProblem, known.proving = problem, time.Time{}
 		return again
+	})
+}
+
+// noAnswer notes that the deletion of a certificate got no answer.
+func (m *memory) noAnswer(object client.Object, certID int64) {
+	with(m, object, func(known *recollection) any {
+		if !slices.Contains(known.silent, certID) {
+			known.silent = append(known.silent, certID)
+		}
+		return nil
 	})
 }
 

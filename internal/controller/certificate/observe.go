@@ -129,6 +129,7 @@ func observeStatus(object *v1alpha1.CloudCertificate, seen *metav1.PartialObject
 		NamesSecret:   status.SecretUID != "" && seen != nil,
 		AnswersSecret: seen != nil && namesVersion(status, seen),
 		SecretShown:   seen != nil,
+		Foreign:       status.ForeignCertIDs,
 	}
 	for _, h := range status.History {
 		s.History = append(s.History, protocol.Version{
@@ -203,6 +204,6 @@ func (p *pass) observeTried() protocol.Tried {
 		Missing: p.memory.missing(p.next), Outdated: tried.refresh,
 		Elsewhere: p.elsewhere,
 		Recreated: tried.recreations, Moves: tried.moves,
-		PruneAfter: tried.pruneAfter, Proving: tried.proving, ListAgain: tried.asked, FailedOtherwise: tried.otherwise,
+		PruneAfter: tried.pruneAfter, Proving: tried.proving, ListAgain: tried.asked, FailedOtherwise: tried.otherwise, Unanswered: tried.silent,
 	}
 }

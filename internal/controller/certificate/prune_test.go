@@ -14,6 +14,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -284,21 +285,60 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 	}
 }
 
+// A call that never gets an answer may concern one certificate alone, or several.
+func TestWhoseDeletionIsNeverAnsweredHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *simWorld){
+		"pruning":    func(*simWorld) {},
+		"a deletion": func(w *simWorld) { w.api.remove(simKey) },
+	} {
+		for _, dead := range []int{1, 3} {
+			t.Run(fmt.Sprintf("%s, %d of them", name, dead), func(t *testing.T) {
+				t.Parallel()
+				inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+					ids := w.versions(keepNoneAndDelete, 0, 1, 2, 3, 4)
+					stop := w.interpose(interposed{fail: func(form url.Values) error {
+						id, _ := strconv.ParseInt(form.Get("CertId"), 10, 64)
+						if form.Get("Action") == string(cas.ActionDelete) && slices.Contains(ids[:dead], id) {
+							return errors.New("connection reset by peer")
+						}
+						return nil
+					}})
+					end(w)
+					w.work(simPruneDelay + time.Hour)
+					for _, id := range ids[dead:4] {
+						if w.isThere(id) {
+							t.Errorf("certificate %d is held up", id)
+						}
+					}
+					stop()
+					w.work(2 * time.Hour)
+					w.checkRest()
+				})
+			})
+		}
+	}
+}
+
 // What concerns all calls alike is not asked for once for each certificate.
 func TestWhatConcernsAllDeletionsEndsTheRound(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]emulator.Fault{
-		"the network": {Kind: emulator.FaultReset},
-		"the key":     {Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"},
+	for name, tc := range map[string]struct {
+		fault emulator.Fault
+		tries int
+	}{
+		"the network": {emulator.Fault{Kind: emulator.FaultReset}, 2}, // one may have been about its certificate
+		"the key":     {emulator.Fault{Kind: emulator.FaultFail, Code: "InvalidAccessKeyId.Inactive"}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 				w.versions(keepNone, 0, 1, 2, 3)
+				fault := tc.fault
 				fault.Action = string(cas.ActionDelete)
 				w.cloud.Inject(fault)
 				w.work(simPruneDelay - time.Minute + 4*time.Second)
-				if tries, _ := w.calls(cas.ActionDelete); tries != 1 {
+				if tries, _ := w.calls(cas.ActionDelete); tries != tc.tries {
 					t.Errorf("%d tries in the first round", tries)
 				}
 				w.cloud.ClearFaults()
@@ -347,6 +387,32 @@ func (w *simWorld) conflict(t *testing.T) (ours int64, theirs emulator.Certifica
 		t.Fatalf("%s: %s", reason, message)
 	}
 	return ours, theirs
+}
+
+func TestWhatADigestRefutedIsNotDeletedAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(w *simWorld){
+		"by pruning":    func(*simWorld) {},
+		"by a deletion": func(w *simWorld) { w.api.remove(simKey) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				_, theirs := w.conflict(t)
+				w.putContent(simKey, 2) // and the conflict is over
+				w.work(time.Minute)
+				w.operators[0].dead = true
+				w.work(time.Minute)
+				w.look()
+				w.work(time.Minute)
+				end(w)
+				w.work(simPruneDelay + 2*time.Hour)
+				if !w.isThere(theirs.CertID) {
+					t.Error("a certificate that was known to be somebody else's was deleted")
+				}
+			})
+		})
+	}
 }
 
 func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {

@@ -168,6 +168,17 @@ func hexDigest(sum [32]byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// noteForeign notes that a certificate holds a name of the object and is another one, so that a
+// restart does not forget it.
+func noteForeign(status *v1alpha1.CloudCertificateStatus, certID int64) {
+	if slices.Contains(status.ForeignCertIDs, certID) {
+		return
+	}
+	foreign := append(slices.Clone(status.ForeignCertIDs), certID)
+	slices.Sort(foreign)
+	status.ForeignCertIDs = foreign[max(0, len(foreign)-protocol.MaxHistory):]
+}
+
 // placeOf is the place that an object's status speaks of.
 func placeOf(object *v1alpha1.CloudCertificate) protocol.Place {
 	return protocol.Place{Account: object.Status.AccountID, Region: object.Status.Region}
