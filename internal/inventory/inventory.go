@@ -101,6 +101,7 @@ type Inventory struct {
 	swept      time.Time          // when the last complete sweep began
 	unreadable int                // entries that this sweep could not read
 	trusted    time.Time          // when the last sweep began that was found plausible
+	attempts   attempts           // uploads that have not come to a certificate
 	flight     *sweep             // nil: none is under way
 	failure    sweepFailure
 	spent      int // calls of look-ups since spentSince
@@ -232,6 +233,7 @@ func (v *Inventory) Uploaded(certID int64, resourceID, name string) {
 	}
 	now := v.clock.Now()
 	e := Entry{CertID: certID, ResourceID: resourceID, Name: name, Seen: now, Uploaded: now}
+	delete(v.attempts.open, identity)
 	v.forgetOldWrites()
 	v.written[certID] = write{at: now, identity: identity, entry: e}
 	v.insert(identity, e)
@@ -384,6 +386,7 @@ func (v *Inventory) Merge(from *Inventory) {
 		}
 		v.insert(w.identity, w.entry)
 	}
+	v.attempts.merge(&from.attempts)
 	for identity, entries := range from.entries {
 		for _, e := range entries {
 			v.mark(identity, e)

@@ -169,10 +169,16 @@ func TestDecide(t *testing.T) {
 		}), Upload{Name: newName}},
 		"our own upload whose status was lost is adopted": {with(renewed(), func(o *Observed) {
 			own := fresh
-			own.Fresh, own.Seen = true, ago(5*time.Minute)
+			own.Fresh, own.Seen, own.Uploaded = true, ago(5*time.Minute), ago(5*time.Minute)
 			o.Tried.Name = newName
 			o.Cloud.Entries = append([]Entry{own}, o.Cloud.Entries...)
-		}), Adopt{ofEntry(fresh, func(e *Entry) { e.Fresh, e.Seen = true, ago(5*time.Minute) })}},
+		}), Adopt{ofEntry(fresh, func(e *Entry) { e.Fresh, e.Seen, e.Uploaded = true, ago(5*time.Minute), ago(5*time.Minute) })}},
+		"our own upload from before the current version became it is asked for": {with(renewed(), func(o *Observed) {
+			own := fresh
+			own.Fresh, own.Seen, own.Uploaded = true, ago(5*time.Minute), ago(5*time.Minute)
+			o.Tried.Name, o.Status.Current.Became = newName, ago(4*time.Minute)
+			o.Cloud.Entries = append([]Entry{own}, o.Cloud.Entries...)
+		}), Upload{Name: newName}},
 		"another digest under our name is a conflict": {with(renewed(), func(o *Observed) {
 			foreign := fresh
 			foreign.Digest = digestA

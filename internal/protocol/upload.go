@@ -68,10 +68,11 @@ func (o Observed) hasUnknownAccount() bool {
 
 // isAtHand reports whether a certificate was there a moment ago: it was listed just now, or
 // is our own last upload, whose status the cache may not show yet. Of anything older the
-// cloud is asked, by an upload.
+// cloud is asked, by an upload: also of an upload from before the current version became it.
 func (o Observed) isAtHand(e Entry) bool {
 	if e.Fresh {
-		return e.Name == o.Tried.Name
+		became := o.Status.Current.Became.Add(time.Second) // a status knows whole seconds, cut off
+		return e.Name == o.Tried.Name && e.Uploaded.After(became)
 	}
 	return o.Now.Sub(e.Seen) <= AtHand
 }

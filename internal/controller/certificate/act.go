@@ -6,12 +6,12 @@ package certificate
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
-	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
@@ -115,7 +115,11 @@ func (p *pass) listTogether(ctx context.Context, step protocol.ListTogether) {
 	if p.cloud == nil || p.observe().Status.Place.DiffersFrom(p.observePlace()) {
 		return // Decide says what becomes of it
 	}
-	p.memory.proving(p.next, p.Clock.Now())
+	p.memory.pruning.Change(p.next, func(known *pruning) {
+		if known.proving.IsZero() {
+			known.proving = p.Clock.Now()
+		}
+	})
 	v, identity := p.cloud.Inventory(), p.identity(p.next)
 	listed := []protocol.Entry{}
 	if word := searchable(&p.next.Status.Certificate); word != "" && !v.Crowded() {
@@ -153,7 +157,7 @@ func (p *pass) adopt(ctx context.Context, e protocol.Entry) error {
 		}
 	}
 	p.settle()
-	p.memory.adopted(p.next, bundle.LowerFields(e.Name))
+	p.cloud.Inventory().Settled(p.identity(p.next))
 	p.setCurrent(p.next, p.cloud.KnownAccount(), inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
 	p.came.Present = true
 	return nil
@@ -176,7 +180,7 @@ func (p *pass) send(ctx context.Context, step protocol.Upload) error {
 	p.settle()
 	err := p.upload(ctx, p.next, p.cloud, p.slot, step.Name, p.content)
 	if alibaba.IsNameTaken(err) {
-		p.memory.nameTaken(p.next, step.Name, p.Clock.Now())
+		p.cloud.Inventory().Taken(p.identity(p.next), step.Name)
 		p.came.Taken = true
 		return nil
 	}
@@ -198,7 +202,7 @@ func (p *pass) deleteAll(ctx context.Context, entries []protocol.Entry) error {
 			silent = 0
 		} else {
 			silent++
-			p.memory.noAnswer(p.next, e.CertID)
+			p.noteSilence(e.CertID)
 		}
 		switch {
 		case err == nil:
@@ -210,6 +214,15 @@ func (p *pass) deleteAll(ctx context.Context, entries []protocol.Entry) error {
 		}
 	}
 	return nil
+}
+
+// noteSilence notes that the deletion of a certificate got no answer.
+func (p *pass) noteSilence(certID int64) {
+	p.memory.pruning.Change(p.next, func(known *pruning) {
+		if !slices.Contains(known.silent, certID) {
+			known.silent = append(slices.Clone(known.silent), certID)
+		}
+	})
 }
 
 // deleteOne deletes a certificate that Decide found to be proven, and takes it out of the

@@ -363,11 +363,11 @@ func TestOnlyRelevantUpdatesWake(t *testing.T) {
 	}
 	after := before.DeepCopy()
 	after.ResourceVersion, after.Status.CertID = "11", 8
-	r.memory.writing(after, "10")
+	r.memory.writes.Begin(after, "10", &after.Status)
 	if r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}) {
 		t.Error("our own status write is let through")
 	}
-	r.memory.notWritten(before, "10")
+	r.memory.writes.Undo(before, "10")
 	if !r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: after}) {
 		t.Error("a write that replaced the version we failed to replace is not let through")
 	}

@@ -64,6 +64,22 @@ type drift struct {
 	lost sync.Map // the places where the last look missed something: driftPlace to *cas.Client
 }
 
+// finding is what was found out about an object that its status does not show.
+type finding struct {
+	missing  int64 // the current version, which a complete list does not show
+	outdated bool  // other superseded versions, or other credentials
+}
+
+// isMissing reports whether the current version was found to be missing.
+func (f finding) isMissing(object *v1alpha1.CloudCertificate) bool {
+	return f.missing != 0 && f.missing == object.Status.CertID
+}
+
+// outdate notes that something has changed that the status does not show.
+func (r *Reconciler) outdate(object *v1alpha1.CloudCertificate) {
+	r.memory.findings.Change(object, func(f *finding) { f.outdated = true })
+}
+
 // NeedLeaderElection says that only the leader looks.
 func (d *drift) NeedLeaderElection() bool { return true }
 
@@ -201,7 +217,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 	cloud.Inventory().Trust()
 	for _, o := range d.claims(ctx, p) {
 		if d.isOutdated(o, cloud) {
-			d.memory.outdate(o)
+			d.outdate(o)
 			d.enqueue(ctx, client.ObjectKeyFromObject(o))
 		}
 	}
@@ -209,7 +225,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 		log.Info("Certificates are gone from the cloud; uploading them again", "missing", len(gone))
 	}
 	for _, o := range gone {
-		d.memory.miss(o)
+		d.memory.findings.Change(o, func(f *finding) { f.missing = o.Status.CertID })
 		d.enqueue(ctx, client.ObjectKeyFromObject(o))
 		if pace > 0 && !sleep(ctx, pace) {
 			return

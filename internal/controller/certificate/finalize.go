@@ -47,12 +47,12 @@ func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCerti
 		controllerutil.RemoveFinalizer(patched, v1alpha1.FinalizerCleanup)
 	}
 	lock := client.MergeFromWithOptions(next, client.MergeFromWithOptimisticLock{})
-	r.memory.writing(next, next.ResourceVersion)
+	r.memory.writes.Begin(next, next.ResourceVersion, &next.Status)
 	if err := r.Patch(ctx, patched, lock); err != nil {
-		r.memory.notWritten(next, next.ResourceVersion)
+		r.memory.writes.Undo(next, next.ResourceVersion)
 		return fmt.Errorf("failed to write the finalizer: %w", err)
 	}
-	r.memory.written(patched, next.ResourceVersion)
+	r.memory.writes.End(patched, next.ResourceVersion, &patched.Status)
 	next.ResourceVersion, next.Finalizers = patched.ResourceVersion, patched.Finalizers
 	return nil
 }

@@ -206,8 +206,8 @@ func TestAForeignStatusOnTopOfOurOwnWakes(t *testing.T) {
 			r := testReconciler()
 			for _, write := range []*v1alpha1.CloudCertificate{version("11", 8), version("12", 9)} {
 				from := map[string]string{"11": "10", "12": "11"}[write.ResourceVersion]
-				r.memory.writing(write, from)
-				r.memory.written(write, from)
+				r.memory.writes.Begin(write, from, &write.Status)
+				r.memory.writes.End(write, from, &write.Status)
 			}
 			if got := r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: tc.after}); got != tc.want {
 				t.Errorf("let through is %t, want %t", got, tc.want)

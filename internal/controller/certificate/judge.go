@@ -46,7 +46,7 @@ func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) verdict.V
 // the certificate expires.
 func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) verdict.Verdict {
 	message := fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID)
-	if problem := r.memory.pruneProblem(next); problem != "" {
+	if problem := r.memory.pruning.Of(next).problem; problem != "" {
 		message += "; " + problem
 	}
 	return verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: message}

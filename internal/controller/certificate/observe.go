@@ -5,7 +5,6 @@ package certificate
 
 import (
 	"context"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -197,13 +196,17 @@ func entryOf(e inventory.Entry, fresh bool) protocol.Entry {
 }
 
 func (p *pass) observeTried() protocol.Tried {
-	tried := p.memory.recall(p.next)
-	return protocol.Tried{
-		Name: tried.lastName, Sent: tried.lastSent, Lost: p.memory.lostSince(time.Time{}),
-		Taken: tried.takenName, TakenSince: tried.takenSince,
-		Missing: p.memory.missing(p.next), Outdated: tried.refresh,
+	found, waits, pruning := p.memory.findings.Of(p.next), p.memory.waits.Of(p.next), p.memory.pruning.Of(p.next)
+	tried := protocol.Tried{
+		Missing: found.isMissing(p.next), Outdated: found.outdated,
 		Elsewhere: p.elsewhere,
-		Recreated: tried.recreations, Moves: tried.moves,
-		PruneAfter: tried.pruneAfter, Proving: tried.proving, ListAgain: tried.asked, FailedOtherwise: tried.otherwise, Unanswered: tried.silent,
+		Recreated: waits.recreations, Moves: waits.moves, ListAgain: waits.asked, FailedOtherwise: waits.otherwise,
+		PruneAfter: pruning.notBefore, Proving: pruning.proving, Unanswered: pruning.silent,
 	}
+	if p.cloud != nil {
+		last := p.cloud.Inventory().LastAttempt(p.identity(p.next))
+		tried.Name, tried.Sent, tried.Taken, tried.TakenSince = last.Name, last.Sent, last.Taken, last.Since
+		tried.Lost = p.cloud.Inventory().LastLost()
+	}
+	return tried
 }

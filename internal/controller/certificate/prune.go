@@ -18,6 +18,14 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
+// pruning is what is remembered of attempts to delete superseded versions.
+type pruning struct {
+	notBefore time.Time
+	problem   string    // why the last one failed
+	proving   time.Time // since when a list is wanted that proves what may be deleted
+	silent    []int64   // certificates whose last deletion got no answer
+}
+
 // expedite ends every wait for a slow retry when a new resync is asked for, also that
 // for a list which could not be read.
 func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertificate) {
@@ -71,7 +79,8 @@ func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertif
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
 func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
 	if err == nil {
-		r.memory.prunedWell(next)
+		r.memory.pruning.Forget(client.ObjectKeyFromObject(next))
+		r.memory.retries.succeeded(next, toPrune)
 		return 0
 	}
 	v := verdict.Of(err, r.subject(next))
@@ -82,14 +91,16 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	if v.Reason == v1alpha1.ReasonIdentityShared {
 		problem, reason = v.Message, v.Reason
 	}
-	again := r.memory.prunedBadly(next, problem)
+	delay := r.Jitter(r.memory.retries.next(next, toPrune, v.Again.Pace))
+	again := r.memory.pruning.Of(next).problem == problem
+	r.memory.pruning.Change(next, func(p *pruning) {
+		p.notBefore, p.problem, p.proving = r.Clock.Now().Add(delay), problem, time.Time{}
+	})
 	pruneFailures.WithLabelValues(reason).Inc()
 	if !again {
 		log.FromContext(ctx).Info("Superseded versions stay in the cloud", "reason", reason, "problem", problem)
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
 	}
-	delay := r.Jitter(r.memory.retries.next(next, toPrune, v.Again.Pace))
-	r.memory.pruneNotBefore(next, r.Clock.Now().Add(delay))
 	return delay
 }
 

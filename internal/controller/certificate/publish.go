@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/ownwrites"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -40,13 +41,13 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 		return fmt.Errorf("failed to compute the new status: %w", err)
 	}
 	wanted := next.Status
-	r.memory.writing(next, base.ResourceVersion)
+	r.memory.writes.Begin(next, base.ResourceVersion, &next.Status)
 	err = r.store(ctx, next, patch)
 	switch {
 	case err != nil, next.ResourceVersion == base.ResourceVersion: // or it said nothing new after all
-		r.memory.notWritten(next, base.ResourceVersion)
+		r.memory.writes.Undo(next, base.ResourceVersion)
 	default:
-		r.memory.written(next, base.ResourceVersion)
+		r.memory.writes.End(next, base.ResourceVersion, &next.Status)
 	}
 	if err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
@@ -76,7 +77,7 @@ func (r *Reconciler) store(ctx context.Context, next *v1alpha1.CloudCertificate,
 
 // reportDropped says, once, that the API server does not store every field of a status.
 func (r *Reconciler) reportDropped(ctx context.Context, stored *v1alpha1.CloudCertificate, wanted *v1alpha1.CloudCertificateStatus) {
-	if digestOf(wanted) == digestOf(&stored.Status) {
+	if ownwrites.Digest(wanted) == ownwrites.Digest(&stored.Status) {
 		return
 	}
 	dropped := droppedFields("status", fieldsOf(wanted), fieldsOf(&stored.Status))

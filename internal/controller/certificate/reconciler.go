@@ -198,19 +198,21 @@ const trustMemory = 2 * time.Second
 // replaced. The API server has the last word: what was restored from a snapshot of etcd
 // carries versions that were replaced before.
 func (r *Reconciler) isBehind(ctx context.Context, object *v1alpha1.CloudCertificate) bool {
-	if !r.memory.behind(object) {
+	if !r.memory.writes.IsBehind(object) {
 		return false
 	}
-	if r.memory.staleFor(object, r.Clock.Now()) < trustMemory || r.unchanged(ctx, object) != nil {
+	if r.memory.writes.StaleFor(object, r.Clock.Now()) < trustMemory || r.unchanged(ctx, object) != nil {
 		return true
 	}
-	r.memory.notWritten(object, object.ResourceVersion)
+	r.memory.writes.Undo(object, object.ResourceVersion)
 	return false
 }
 
 // catchUp is when to look again at an object whose version in the cache is behind.
 func (r *Reconciler) catchUp(object client.Object) time.Duration {
-	r.memory.stillBehind(object, r.Clock.Now())
+	if r.memory.writes.Stale(object, r.Clock.Now()) {
+		r.memory.retries.succeeded(object, toCatchUp)
+	}
 	return r.memory.retries.next(object, toCatchUp, verdict.Retry)
 }
 

@@ -46,6 +46,9 @@ type attempt struct {
 type retries struct {
 	once                  sync.Once
 	soon, slowly, catchUp workqueue.TypedRateLimiter[attempt]
+
+	mu    sync.Mutex
+	known map[types.NamespacedName]types.UID // of which something failed
 }
 
 func (r *retries) init() {
@@ -53,13 +56,20 @@ func (r *retries) init() {
 		r.soon = workqueue.NewTypedItemExponentialFailureRateLimiter[attempt](firstSoon, longestRetry)
 		r.slowly = workqueue.NewTypedItemExponentialFailureRateLimiter[attempt](firstSlowly, longestRetry)
 		r.catchUp = workqueue.NewTypedItemExponentialFailureRateLimiter[attempt](firstCatchUp, longestCatchUp)
+		r.known = map[types.NamespacedName]types.UID{}
 	})
 }
 
 // next returns how long to wait after one more failure.
 func (r *retries) next(object client.Object, p purpose, pace verdict.Pace) time.Duration {
 	r.init()
-	item := attempt{object.GetUID(), p}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	key, item := client.ObjectKeyFromObject(object), attempt{object.GetUID(), p}
+	if before, ok := r.known[key]; ok && before != item.uid {
+		r.drop(before, toReconcile, toPrune, toCatchUp)
+	}
+	r.known[key] = item.uid
 	switch {
 	case p == toCatchUp:
 		return r.catchUp.When(item)
@@ -70,8 +80,21 @@ func (r *retries) next(object client.Object, p purpose, pace verdict.Pace) time.
 }
 
 // succeeded ends the failures of an object for some purposes.
-func (r *retries) succeeded(uid types.UID, purposes ...purpose) {
+func (r *retries) succeeded(object client.Object, purposes ...purpose) {
 	r.init()
+	r.drop(object.GetUID(), purposes...)
+}
+
+// forget drops what is known of an object that is gone.
+func (r *retries) forget(key types.NamespacedName) {
+	r.init()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drop(r.known[key], toReconcile, toPrune, toCatchUp)
+	delete(r.known, key)
+}
+
+func (r *retries) drop(uid types.UID, purposes ...purpose) {
 	for _, p := range purposes {
 		for _, limiter := range []workqueue.TypedRateLimiter[attempt]{r.soon, r.slowly, r.catchUp} {
 			limiter.Forget(attempt{uid, p})

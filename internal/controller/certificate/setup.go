@@ -187,7 +187,7 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, secret client.Objec
 	for _, request := range r.referrers(ctx, secret) {
 		object := &v1alpha1.CloudCertificate{}
 		if err := r.Get(ctx, request.NamespacedName, object); err == nil && object.Spec.CredentialsSecretRef.Name == secret.GetName() {
-			r.memory.outdate(object)
+			r.outdate(object)
 		}
 	}
 }
@@ -231,8 +231,8 @@ func (r *Reconciler) relevant() predicate.Predicate {
 // version before, the status that it left is what counts, also if the one after is equal
 // to the one before: it was put back.
 func (r *Reconciler) isForeign(before, after *v1alpha1.CloudCertificate) bool {
-	if r.memory.behind(before) {
-		return !r.memory.wrote(after)
+	if r.memory.writes.IsBehind(before) {
+		return !r.memory.writes.IsOwn(after, &after.Status)
 	}
 	return !equality.Semantic.DeepEqual(before.Status, after.Status)
 }

@@ -274,7 +274,7 @@ func (op *simOperator) begin() {
 	synctest.Wait()
 	send := op.drift.enqueue
 	op.drift.enqueue = func(ctx context.Context, key client.ObjectKey) {
-		if w.onMissing != nil && op.r.memory.missing(op.object(key)) {
+		if w.onMissing != nil && op.r.memory.findings.Of(op.object(key)).isMissing(op.object(key)) {
 			w.onMissing(op, key)
 			return
 		}

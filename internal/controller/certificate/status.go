@@ -220,5 +220,5 @@ func forgetVersion(object *v1alpha1.CloudCertificate) {
 // Its removal is no request.
 func (r *Reconciler) resyncAsked(object *v1alpha1.CloudCertificate) bool {
 	value := object.Annotations[v1alpha1.AnnotationResync]
-	return value != "" && value != object.Status.LastHandledResync && value != r.memory.handledResync(object)
+	return value != "" && value != object.Status.LastHandledResync && value != r.memory.waits.Of(object).resync
 }

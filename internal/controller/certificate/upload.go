@@ -21,20 +21,21 @@ import (
 
 // upload uploads content under its name and makes it the current version.
 func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, name string, content *bundle.Bundle) error {
-	r.memory.sending(next, name, r.Clock.Now())
+	v, identity := cloud.Inventory(), r.identity(next)
+	v.Sending(identity, name)
 	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
-	r.memory.sending(next, name, r.Clock.Now())
+	v.Sending(identity, name)
 	if alibaba.IsRefused(err) {
 		r.warn(next, content) // it may well be the reason
 	}
 	if alibaba.MayHaveHappened(err) {
-		r.memory.lost(r.Clock.Now())
+		v.Lost()
 	}
 	if err != nil {
 		return err
 	}
 	before := next.Status
-	cloud.Inventory().Uploaded(uploaded.CertID, uploaded.ResourceID, name)
+	v.Uploaded(uploaded.CertID, uploaded.ResourceID, name)
 	r.warn(next, content)
 	r.setCurrent(next, cloud.KnownAccount(), inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
 	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
@@ -63,7 +64,7 @@ func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundl
 func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*inventory.Entry, error) {
 	now := r.Clock.Now()
 	word := keyword(content)
-	if r.memory.takenFor(next, now) > protocol.KeywordLimit {
+	if last := cloud.Inventory().LastAttempt(r.identity(next)); last.Taken != "" && now.Sub(last.Since) > protocol.KeywordLimit {
 		word = "" // it is there, and not found by a name that may be no domain: look through the whole list
 	}
 	found, err := cloud.Look(ctx, r.identity(next), word, r.memory.asking(next, now), func(e inventory.Entry) bool {
