@@ -93,16 +93,22 @@ func (c *Caller) CloseIdleConnections() { c.http.CloseIdleConnections() }
 // newHTTPClient makes the one client of a Caller. Redirects are not followed:
 // they would carry keys elsewhere. http.ProxyFromEnvironment leaves loopback
 // addresses alone.
+//
+// It speaks HTTP/1.1 alone: with GODEBUG=http2debug=2 net/http prints the frames of HTTP/2,
+// and with them the private keys. A dead connection, which HTTP/2 would find by a ping, is
+// found by TCP's keep-alive within half a minute.
 func newHTTPClient(roots *x509.CertPool) *http.Client {
+	protocols := &http.Protocols{}
+	protocols.SetHTTP1(true)
+	alive := net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}
 	return &http.Client{
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 15 * time.Second}).DialContext,
+			DialContext:           (&net.Dialer{Timeout: 3 * time.Second, KeepAliveConfig: alive}).DialContext,
 			TLSClientConfig:       &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots},
 			TLSHandshakeTimeout:   3 * time.Second,
-			ForceAttemptHTTP2:     true,
-			HTTP2:                 &http.HTTP2Config{SendPingTimeout: 2 * time.Second, PingTimeout: 2 * time.Second},
+			Protocols:             protocols,
 			MaxIdleConns:          256,
 			MaxIdleConnsPerHost:   64,
 			IdleConnTimeout:       90 * time.Second,

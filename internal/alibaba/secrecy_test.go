@@ -5,9 +5,14 @@ package alibaba
 
 import (
 	"bytes"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -128,6 +133,52 @@ func TestSDKDebugPrintsNothing(t *testing.T) {
 	}
 	if got := len(server.forms()); got != 1 {
 		t.Fatalf("%d requests", got)
+	}
+	if lines := strings.Split(strings.TrimSpace(string(output)), "\n"); lines[0] != "PASS" || len(lines) > 2 {
+		t.Errorf("the process printed %d lines, the first of %d bytes", len(lines), len(lines[0]))
+	}
+}
+
+// TestHTTPDebugPrintsNothing makes a call in a process with the variable that makes net/http
+// print the frames of HTTP/2, headers and bodies, to a server that offers it.
+func TestHTTPDebugPrintsNothing(t *testing.T) {
+	const inner = "CLOUDCERT_TEST_HTTP2_CALL_TO"
+	if target, authority, ok := strings.Cut(os.Getenv(inner), " "); ok {
+		roots := x509.NewCertPool()
+		der, err := base64.StdEncoding.DecodeString(authority)
+		if err != nil {
+			t.Fatal(err)
+		}
+		certificate, err := x509.ParseCertificate(der)
+		if err != nil {
+			t.Fatal(err)
+		}
+		roots.AddCert(certificate)
+		client := newTestClient(t, target)
+		client.caller.http = newHTTPClient(roots)
+		t.Cleanup(client.caller.CloseIdleConnections)
+		if _, err := client.call(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	t.Parallel()
+	keys := make(chan string, 1)
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		keys <- r.PostFormValue("Key")
+		_, _ = io.WriteString(w, `{"Id":1,"RequestId":"R"}`)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	command := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestHTTPDebugPrintsNothing$", "-test.v=false")
+	command.Env = append(os.Environ(), "GODEBUG=http2debug=2", inner+"="+server.URL+" "+base64.StdEncoding.EncodeToString(server.Certificate().Raw))
+	output, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %d bytes of output", err, len(output))
+	}
+	if got := <-keys; got != testKey {
+		t.Fatal("the call did not carry the key")
 	}
 	if lines := strings.Split(strings.TrimSpace(string(output)), "\n"); lines[0] != "PASS" || len(lines) > 2 {
 		t.Errorf("the process printed %d lines, the first of %d bytes", len(lines), len(lines[0]))
