@@ -13,6 +13,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -74,6 +75,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	kube.QPS = -1 // the API server's priority and fairness limits us; a limit here would only slow a backlog down
 	kube.UserAgent = "cloudcert/" + version.Version()
+	if printsFrames(getenv("GODEBUG")) {
+		kube.NextProtos = []string{"http/1.1"}
+	}
 	clusterID, err := findClusterID(ctx, kube, s.clusterID)
 	if err != nil {
 		return err
@@ -112,6 +116,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	ctrl.Log.Info("Starting", "version", version.String(), "clusterId", clusterID, "region", s.region)
 	return mgr.Start(ctx)
 }
+
+// printsFrames reports whether a value of GODEBUG makes HTTP/2 print its frames, which hold
+// Secrets and the operator's token where they come from the API server. HTTP/2 is not spoken
+// then. The cloud's client never speaks it.
+func printsFrames(godebug string) bool { return strings.Contains(godebug, "http2debug") }
 
 // newManager makes the manager: caches, servers and leader election.
 func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
