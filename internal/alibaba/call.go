@@ -6,8 +6,8 @@ package alibaba
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptrace"
 	"net/url"
@@ -23,14 +23,9 @@ import (
 	"github.com/aliyun/alibaba-cloud-sdk-go/sdk/requests"
 )
 
-const (
-	// CallTimeout ends every call before the successor of a deposed leader can
-	// start, which is 5 s later.
-	CallTimeout = 4500 * time.Millisecond
-	// maxAnswer bounds the answers that hold a list, in bytes; 50 certificates
-	// with 100 names each are far below.
-	maxAnswer = 8 << 20
-)
+// CallTimeout ends every call before the successor of a deposed leader can
+// start, which is 5 s later.
+const CallTimeout = 4500 * time.Millisecond
 
 // Action is a call of the cloud, by the name that the cloud gives it.
 type Action string
@@ -61,6 +56,8 @@ type exchange struct {
 	form url.Values
 	// before is the summary of the last failure of the same call, where it is known.
 	before string
+	// list is the answer, if it is one with a list.
+	list Listing
 }
 
 // sign returns all parameters of a signed call as one form. The gateway
@@ -94,7 +91,8 @@ func sign(call Call, region string, c Credentials) (url.Values, *Error) {
 
 // Send signs and sends a call with credentials of the identity, and decodes its answer
 // into a T. Where *T has a method Validate, its error is the message of an answer that is
-// JSON but says nothing; it must not quote the answer.
+// JSON but says nothing; it must not quote the answer. An answer with a list has to be a
+// Listing; any other may have 64 KiB.
 func Send[T any](ctx context.Context, id *Identity, credentials Credentials, call Call) (*T, *Error) {
 	form, failure := sign(call, call.Region, credentials)
 	if failure != nil {
@@ -115,11 +113,16 @@ func send[T any](ctx context.Context, c *Caller, x exchange) (answer *T, failure
 	begin := c.clock.Now()
 	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
 
+	answer = new(T)
+	x.list, _ = any(answer).(Listing)
 	response, body, failure := c.post(ctx, x) //nolint:bodyclose // post has read and closed it
+	if failure == nil {
+		failure = decode(x, response, body, answer)
+	}
 	if failure != nil {
 		return nil, failure
 	}
-	return decode[T](x, response, body)
+	return answer, nil
 }
 
 // post sends the form and reads the answer, whatever its status.
@@ -146,12 +149,17 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 		return nil, nil, fail(err)
 	}
 	defer response.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer+1))
+	var body []byte
+	if x.list != nil && response.StatusCode == http.StatusOK {
+		body, err = readList(response.Body, x.list)
+	} else {
+		body, err = readAnswer(response.Body)
+	}
+	if errors.Is(err, errTooLong) {
+		return nil, nil, &Error{Action: x.Action, Message: errTooLong.Error(), HTTPStatus: response.StatusCode, MayHaveHappened: true}
+	}
 	if err != nil {
 		return nil, nil, fail(fmt.Errorf("failed to read the answer: %w", err))
-	}
-	if len(body) > maxAnswer {
-		return nil, nil, &Error{Action: x.Action, Message: "the answer is too long", HTTPStatus: response.StatusCode, MayHaveHappened: true}
 	}
 	return response, body, nil
 }
@@ -159,9 +167,9 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 // validated is an answer that can tell whether it is one.
 type validated interface{ Validate() error }
 
-// decode reads an answer of any shape. Only a status of 200 with a readable
+// decode reads into a pointer an answer of any shape. Only a status of 200 with a readable
 // answer and without an error code is a success.
-func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error) {
+func decode(x exchange, response *http.Response, body []byte, answer any) *Error {
 	var failed struct{ Code, Message, RequestID Text }
 	unreadable := json.Unmarshal(body, &failed)
 	if unreadable != nil {
@@ -177,24 +185,23 @@ func decode[T any](x exchange, response *http.Response, body []byte) (*T, *Error
 		if code == codeClock {
 			err.asClockError(response.Header)
 		}
-		return nil, err
+		return err
 	}
-	answer := new(T)
 	problem := ""
 	if unreadable != nil || json.Unmarshal(body, answer) != nil {
 		problem = "the answer is not the expected JSON" // errors of the decoder may quote it
-	} else if v, ok := any(answer).(validated); ok {
+	} else if v, ok := answer.(validated); ok {
 		if err := v.Validate(); err != nil {
 			problem = err.Error()
 		}
 	}
 	if problem != "" {
-		return nil, &Error{
+		return &Error{
 			Action: x.Action, HTTPStatus: response.StatusCode, Message: problem,
 			RequestID: requestID, MayHaveHappened: true,
 		}
 	}
-	return answer, nil
+	return nil
 }
 
 var timeLeftField = regexp.MustCompile(`TimeLeft:\s*(\d+)\b`)

@@ -113,7 +113,9 @@ func newHTTPClient(roots *x509.CertPool) *http.Client {
 			MaxIdleConnsPerHost:   64,
 			IdleConnTimeout:       90 * time.Second,
 			ResponseHeaderTimeout: CallTimeout,
-			DisableCompression:    true,
+			// net/http would take 10 MiB.
+			MaxResponseHeaderBytes: maxAnswer,
+			DisableCompression:     true,
 		},
 	}
 }

@@ -70,9 +70,24 @@ func (a *deleteAnswer) Validate() error {
 	return nil
 }
 
+// listAnswer is a page of certificates.
 type listAnswer struct {
-	TotalCount           *alibaba.Text
-	CertificateOrderList []certificateAnswer
+	TotalCount *alibaba.Text
+	page       inventory.Page
+}
+
+// List names the field that holds the certificates.
+func (a *listAnswer) List() string { return "CertificateOrderList" }
+
+// Take adds a certificate to the page. What is no entry has no id, and is counted as
+// unreadable.
+func (a *listAnswer) Take(entry []byte) {
+	var answer certificateAnswer
+	if json.Unmarshal(entry, &answer) != nil || answer.CertificateID.Int64() <= 0 {
+		a.page.Unreadable++
+		return
+	}
+	a.page.Certificates = append(a.page.Certificates, answer.certificate())
 }
 
 // Validate refuses an answer without a total: an empty list must be told from
@@ -81,9 +96,11 @@ func (a *listAnswer) Validate() error {
 	if a.TotalCount == nil {
 		return errors.New("the answer carries no TotalCount")
 	}
-	if n, err := strconv.ParseInt(string(*a.TotalCount), 10, 64); err != nil || n < 0 {
+	total, err := strconv.ParseInt(string(*a.TotalCount), 10, 64)
+	if err != nil || total < 0 {
 		return errors.New("the answer's TotalCount is no count")
 	}
+	a.page.Total = total
 	return nil
 }
 
@@ -95,20 +112,22 @@ type certificateAnswer struct {
 	EndDate       alibaba.Text
 }
 
-// UnmarshalJSON never fails: what is no entry has no id, and is counted as unreadable.
-func (a *certificateAnswer) UnmarshalJSON(raw []byte) error {
-	type plain certificateAnswer
-	if json.Unmarshal(raw, (*plain)(a)) != nil {
-		*a = certificateAnswer{}
+// maxField bounds what is kept of a field, in bytes. What is longer is no name or id of ours:
+// a name has at most 63.
+const maxField = 256
+
+func bounded(t alibaba.Text) string {
+	if len(t) > maxField {
+		return ""
 	}
-	return nil
+	return string(t)
 }
 
 func (a certificateAnswer) certificate() inventory.Certificate {
 	return inventory.Certificate{
 		CertID:     a.CertificateID.Int64(),
-		ResourceID: string(a.InstanceID),
-		Name:       string(a.Name),
+		ResourceID: bounded(a.InstanceID),
+		Name:       bounded(a.Name),
 		SHA256:     parseDigest(a.Sha2),
 		NotAfter:   parseTime(a.EndDate),
 	}

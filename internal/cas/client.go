@@ -157,7 +157,7 @@ func (c *Client) Upload(ctx context.Context, slot *Slot, r UploadRequest) (Uploa
 	if err != nil {
 		return Uploaded{}, err
 	}
-	return Uploaded{CertID: answer.CertID.Int64(), ResourceID: string(answer.ResourceID)}, nil
+	return Uploaded{CertID: answer.CertID.Int64(), ResourceID: bounded(answer.ResourceID)}, nil
 }
 
 // Delete deletes a certificate, whoever it belongs to: that it is ours is for

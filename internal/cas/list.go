@@ -62,14 +62,5 @@ func (c *Client) ListPage(ctx context.Context, q inventory.Query) (inventory.Pag
 	if err != nil {
 		return inventory.Page{}, err
 	}
-	page := inventory.Page{Total: answer.TotalCount.Int64()}
-	for _, entry := range answer.CertificateOrderList {
-		certificate := entry.certificate()
-		if certificate.CertID <= 0 {
-			page.Unreadable++
-			continue
-		}
-		page.Certificates = append(page.Certificates, certificate)
-	}
-	return page, nil
+	return answer.page, nil
 }

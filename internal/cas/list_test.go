@@ -45,6 +45,22 @@ func TestListPage(t *testing.T) {
 	}
 }
 
+// Nobody of us has such names; the cloud may show any.
+func TestFieldsOfAListAreBounded(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a", 100_000)
+	server := newCloudServer(t, reply(200, `{"TotalCount":1,"CertificateOrderList":[{"CertificateId":7,"Name":"`+long+`","InstanceId":"`+long+`","Sha2":"`+long+`","EndDate":"`+long+`"}]}`))
+	client, _ := newTestClient(t, server.URL)
+	got, err := client.ListPage(t.Context(), inventory.Query{Page: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := inventory.Page{Total: 1, Certificates: []inventory.Certificate{{CertID: 7}}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestListWithoutATotalIsNoList(t *testing.T) {
 	t.Parallel()
 	for name, body := range map[string]string{
