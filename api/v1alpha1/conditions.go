@@ -34,6 +34,9 @@ const (
 	// ReasonCredentialsUnavailable: there are no working credentials for the
 	// cloud.
 	ReasonCredentialsUnavailable = "CredentialsUnavailable"
+	// ReasonAccountNotAllowed: the account of the credentials is not on the list of
+	// those to which the operator may upload, or could not be learned yet.
+	ReasonAccountNotAllowed = "AccountNotAllowed"
 	// ReasonAccessDenied: the credentials lack a permission that is needed; the
 	// message names the RAM action.
 	ReasonAccessDenied = "AccessDenied"

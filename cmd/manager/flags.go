@@ -31,6 +31,7 @@ type settings struct {
 	clusterID                    string
 	watchNamespaces              []string
 	defaultCredentialsNamespaces []string
+	allowedAccounts              []string
 	uploadQPS                    float64
 	listQPS                      float64
 	maxVersionsPerHour           int
@@ -62,6 +63,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.clusterID, "cluster-id", "", "`id` of this cluster in every certificate's name, 1 to 63 letters, digits, '.' and '-' (default: the UID of namespace kube-system)")
 	fs.Var((*list)(&s.watchNamespaces), "watch-namespaces", "`namespaces` to watch, separated by commas (default: all)")
 	fs.Var((*list)(&s.defaultCredentialsNamespaces), "default-credentials-namespaces", "`namespaces` whose objects may use the operator's own credentials, separated by commas; others must bring spec.credentialsSecretRef (default: all)")
+	fs.Var((*list)(&s.allowedAccounts), "allowed-account-ids", "`ids` of the accounts to which certificates may be uploaded, separated by commas; nothing is uploaded to another one, or to one that could not be learned (default: all)")
 	fs.Float64Var(&s.uploadQPS, "upload-qps", 95, "uploads a second for each account and region; the account's limit is 100")
 	fs.Float64Var(&s.listQPS, "list-qps", 9, "list calls a second for each account and region; the account's limit is 10")
 	fs.IntVar(&s.maxVersionsPerHour, "max-versions-per-hour", 30, "versions that one object may upload in an hour; 0 means no limit")
@@ -91,7 +93,10 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	return s, s.check(endpoints, caFile)
 }
 
-var clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
+var (
+	clusterIDPattern = regexp.MustCompile(`^[A-Za-z0-9.-]{1,63}$`)
+	accountIDPattern = regexp.MustCompile(`^[0-9]{1,64}$`)
+)
 
 // check completes the settings, and names the flag that is wrong.
 func (s *settings) check(endpoints []string, caFile string) error {
@@ -113,6 +118,11 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	}
 	if s.clusterID != "" && !clusterIDPattern.MatchString(s.clusterID) {
 		return fmt.Errorf("--cluster-id: %q is not 1 to 63 letters, digits, '.' and '-'", s.clusterID)
+	}
+	for _, id := range s.allowedAccounts {
+		if !accountIDPattern.MatchString(id) {
+			return fmt.Errorf("--allowed-account-ids: %q is not the id of an account, which is a number such as 1234567890123456", id)
+		}
 	}
 	if s.uploadQPS <= 0 || s.listQPS <= 0 {
 		return errors.New("--upload-qps and --list-qps must be greater than 0")

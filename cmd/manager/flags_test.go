@@ -42,6 +42,8 @@ func TestFlagsAreChecked(t *testing.T) {
 		"a negative number of versions":     {[]string{"--max-versions-per-hour=-1"}, "--max-versions-per-hour"},
 		"namespaces that are none":          {[]string{"--default-credentials-namespaces="}, "-default-credentials-namespaces"},
 		"namespaces that are only a comma":  {[]string{"--watch-namespaces= ,"}, "-watch-namespaces"},
+		"accounts that are none":            {[]string{"--allowed-account-ids="}, "-allowed-account-ids"},
+		"an account that is a user's name":  {[]string{"--allowed-account-ids=1234567890123456,ops@example.com"}, `--allowed-account-ids: "ops@example.com"`},
 		"a negative time to keep":           {[]string{"--prune-delay=-1h"}, "--prune-delay"},
 		"a look at everything all the time": {[]string{"--drift-interval=1s"}, "--drift-interval"},
 		"no workers":                        {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
@@ -89,7 +91,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	}
 	if s.region != "cn-hangzhou" || s.uploadQPS != 95 || s.listQPS != 9 || s.maxVersionsPerHour != 30 ||
 		s.maxConcurrentReconciles != 60 || s.driftInterval != 6*time.Hour || s.pruneDelay != 24*time.Hour ||
-		s.settleDelay != 30*time.Second || s.orphanAfter != 24*time.Hour || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil {
+		s.settleDelay != 30*time.Second || s.orphanAfter != 24*time.Hour || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil || s.allowedAccounts != nil {
 		t.Errorf("defaults are %+v", s)
 	}
 	var help bytes.Buffer
@@ -98,7 +100,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	}
 	for _, name := range []string{
 		"region", "cas-endpoint", "sts-endpoint", "cas-ca-file", "cluster-id", "watch-namespaces", "default-credentials-namespaces",
-		"upload-qps", "list-qps", "drift-interval", "prune-delay", "settle-delay", "orphan-after", "max-versions-per-hour",
+		"allowed-account-ids", "upload-qps", "list-qps", "drift-interval", "prune-delay", "settle-delay", "orphan-after", "max-versions-per-hour",
 		"max-concurrent-reconciles", "leader-elect", "metrics-bind-address", "health-probe-bind-address", "kubeconfig", "zap-log-level",
 	} {
 		if !strings.Contains(help.String(), "-"+name+" ") && !strings.Contains(help.String(), "-"+name+"\n") {
@@ -107,7 +109,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	}
 	s, err = parseFlags([]string{
 		"--region=ap-southeast-1", "--cas-endpoint=https://a.example.com", "--cas-endpoint=cn-hangzhou=http://127.0.0.1:1",
-		"--watch-namespaces=a, b", "--watch-namespaces=c", "--drift-interval=6h",
+		"--watch-namespaces=a, b", "--watch-namespaces=c", "--drift-interval=6h", "--allowed-account-ids=1234567890123456, 2",
 	}, &bytes.Buffer{})
 	if err != nil {
 		t.Fatal(err)
@@ -122,6 +124,9 @@ func TestFlagsOfTheContract(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a", "b", "c"}, s.watchNamespaces); diff != "" {
 		t.Errorf("namespaces: %s", diff)
+	}
+	if diff := cmp.Diff([]string{"1234567890123456", "2"}, s.allowedAccounts); diff != "" {
+		t.Errorf("accounts: %s", diff)
 	}
 }
 

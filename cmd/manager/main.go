@@ -105,6 +105,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 			OrphanAfter:             s.orphanAfter,
 			DriftInterval:           s.driftInterval,
 			MaxConcurrentReconciles: s.maxConcurrentReconciles,
+			AllowedAccounts:         s.allowedAccounts,
 		},
 		Clock:  clock.RealClock{},
 		Jitter: func(d time.Duration) time.Duration { return wait.Jitter(d, 0.2) },

@@ -23,6 +23,10 @@ func Decide(o Observed) Step {
 		return Hold{Want: o.wantsHold()}
 	case o.Content == nil && o.isUpToDate():
 		return decidePruning(o)
+	case len(o.Settings.AllowedAccounts) > 0 && !o.Pass.Asked: // before any key is read
+		return Learn{}
+	case o.Pass.NoCloud == nil && !o.Settings.allows(o.Place.Account): // "Nothing is uploaded to an account that is not on the list."
+		return Wait{Err: o.notAllowed()}
 	case o.Content == nil:
 		return Read{Reserve: o.Status.SecretShown && (!o.Status.AnswersSecret || o.Tried.Missing), Urgency: o.urgency()}
 	case o.Pass.NoCloud != nil:
@@ -43,12 +47,22 @@ func (o Observed) isUpToDate() bool {
 		return false
 	case s.Current.CertID != 0 && s.Place.Region != o.Place.Region, o.Tried.Elsewhere:
 		return false
+	case s.Current.CertID != 0 && !o.Settings.allows(s.Place.Account): // the list has changed, or is new
+		return false
 	case o.Tried.Missing, o.Tried.Outdated:
 		return false
 	case s.Reason == v1alpha1.ReasonSynced:
 		return s.Ready && s.Current.CertID != 0 && !o.Now.After(s.Current.NotAfter)
 	}
 	return s.Reason == v1alpha1.ReasonInvalidCertificate && s.Stalled
+}
+
+func (o Observed) notAllowed() error {
+	e := &AccountError{Account: o.Place.Account}
+	if o.Pass.NoAccount != nil {
+		e.Why = o.Pass.NoAccount.Err
+	}
+	return e
 }
 
 // wantsHold reports whether the finalizer has to be on the object: "A finalizer is held

@@ -151,6 +151,36 @@ func TestDecide(t *testing.T) {
 		"another account is another place":        {with(renewed(), func(o *Observed) { o.Place.Account = "2" }), StartAnew{}},
 		"an unknown account is the same place": {with(renewed(), func(o *Observed) { o.Place.Account = "" }),
 			Upload{Name: newName}},
+		"an account on the list is uploaded to": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Pass.Asked = []string{"1", "2"}, true
+		}), Upload{Name: newName}},
+		"with a list the account is learned before any key is read": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Content = []string{"1"}, nil
+		}), Learn{}},
+		"an account that is not on the list gets nothing": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Pass.Asked, o.Content = []string{"2"}, true, nil
+		}), Wait{Err: &AccountError{Account: "1"}}},
+		"nor does one that turns out to be another while a key is in memory": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Pass.Asked, o.Place.Account = []string{"1"}, true, "2"
+		}), Wait{Err: &AccountError{Account: "2"}}},
+		"an account that is not known is on no list": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Pass.Asked, o.Place.Account, o.Pass.NoAccount = []string{"1"}, true, "", away
+		}), Wait{Err: &AccountError{Why: errCloud}}},
+		"a certificate in an account that is on the list needs no call": {with(synced(), func(o *Observed) {
+			o.Settings.AllowedAccounts = []string{"1"}
+		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
+		"one in an account that is no longer on it is looked at": {with(synced(), func(o *Observed) {
+			o.Settings.AllowedAccounts = []string{"2"}
+		}), Learn{}},
+		"as is one of which the account is unknown": {with(synced(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Status.Place.Account = []string{"1"}, ""
+		}), Learn{}},
+		"missing credentials are said to be missing": {with(renewed(), func(o *Observed) {
+			o.Settings.AllowedAccounts, o.Pass.Asked, o.Pass.NoCloud, o.Place.Account = []string{"1"}, true, away, ""
+		}), Wait{Err: errCloud}},
+		"what is in an account that is not on the list may still be deleted": {with(deleted(), func(o *Observed) {
+			o.Settings.AllowedAccounts = []string{"2"}
+		}), Delete{[]Entry{entry(5, oldest), entry(10, oldField)}}},
 		"another object's status is not believed": {with(synced(), func(o *Observed) {
 			o.Status.Current.Name = bundle.Name("web", bundle.Identity("other", "shop", "web"), oldField)
 		}), StartAnew{}},

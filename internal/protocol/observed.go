@@ -54,6 +54,14 @@ type Settings struct {
 	OrphanAfter time.Duration
 	// OwnWriteAge is how long what this process wrote outweighs a list.
 	OwnWriteAge time.Duration
+	// AllowedAccounts are those to which certificates may be uploaded; empty is all.
+	AllowedAccounts []string
+}
+
+// allows reports whether certificates may be uploaded to an account. Where there is a list,
+// one that could not be learned is not on it.
+func (s *Settings) allows(account string) bool {
+	return len(s.AllowedAccounts) == 0 || slices.Contains(s.AllowedAccounts, account)
 }
 
 // Object is a CloudCertificate without its status.
@@ -259,8 +267,13 @@ type Pass struct {
 	// Present reports whether the content was found or put in the cloud, as the current
 	// version.
 	Present bool
+	// Asked reports whether credentials were looked for, and their account.
+	Asked bool
 	// NoCloud says why there are no credentials; nil where there are, or nobody asked.
 	NoCloud *Failure
+	// NoAccount says why their account could not be learned; nil where it is known, or nobody
+	// asked.
+	NoAccount *Failure
 	// Found is the certificate of the content that a look-up found.
 	Found *Entry
 	// Looked reports whether a look-up ended, and LookUp why it could not be made.

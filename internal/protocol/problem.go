@@ -34,6 +34,36 @@ func (e *SuspendedError) Verdict(verdict.Subject) verdict.Verdict {
 	return verdict.Verdict{Ready: verdict.Unchanged, Reason: v1alpha1.ReasonSuspended, Message: e.Error()}
 }
 
+// AccountError says that nothing may be uploaded to the account of the credentials.
+type AccountError struct {
+	// Account is empty where it could not be learned.
+	Account string
+	// Why says why it could not be learned.
+	Why error
+}
+
+func (e *AccountError) Error() string {
+	if e.Account != "" {
+		return fmt.Sprintf("account %q is not one of --allowed-account-ids, and nothing is uploaded to it; "+
+			"use credentials of another account, or have this one added to the operator's list", e.Account)
+	}
+	text := "the account of the credentials could not be learned"
+	if e.Why != nil {
+		text += ": " + verdict.Text(e.Why)
+	}
+	return text + "; the operator uploads to the accounts of --allowed-account-ids alone, and asks again"
+}
+
+// Verdict waits for other credentials or another spec. An account that could not be learned is
+// asked for again, because nothing tells us when STS answers.
+func (e *AccountError) Verdict(verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{Reason: v1alpha1.ReasonAccountNotAllowed, Stalled: true, Message: e.Error(), Void: true}
+	if e.Account == "" {
+		v.Again.Pace = verdict.Slowly
+	}
+	return v
+}
+
 // NameTakenError says that a name of the object is taken, and that the list does not show by
 // what.
 type NameTakenError struct {

@@ -38,6 +38,12 @@ func TestVerdicts(t *testing.T) {
 		"suspended, and the Secret has changed": {
 			&SuspendedError{Moved: true}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{}, "the Secret", "spec.suspend",
 		},
+		"an account that may not be used": {
+			&AccountError{Account: "1234567890"}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, verdict.Again{}, `account "1234567890"`, "added to the operator's list",
+		},
+		"an account that nobody can tell": {
+			&AccountError{Why: errors.New("GetCallerIdentity: no answer")}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, slowly, "GetCallerIdentity", "asks again",
+		},
 		"a name that is taken and not listed yet": {
 			&NameTakenError{Name: "a_b_c", Since: at.Add(-time.Minute)}, v1alpha1.ReasonProgressing, verdict.Progressing, false,
 			verdict.Again{Pace: verdict.About, After: time.Minute}, `"a_b_c"`, "waiting for the list",

@@ -36,7 +36,7 @@ func anyObserved(random *rand.Rand) Observed {
 	}
 	o := Observed{
 		Now:      now,
-		Settings: Settings{Started: when(), MaxVersionsPerHour: random.IntN(3), PruneDelay: 24 * time.Hour, SettleDelay: 30 * time.Second, OrphanAfter: draw(random, 0, 24*time.Hour), OwnWriteAge: 10 * time.Minute},
+		Settings: Settings{AllowedAccounts: draw(random, nil, nil, []string{"1"}, []string{"1", "2"}, []string{"3"}), Started: when(), MaxVersionsPerHour: random.IntN(3), PruneDelay: 24 * time.Hour, SettleDelay: 30 * time.Second, OrphanAfter: draw(random, 0, 24*time.Hour), OwnWriteAge: 10 * time.Minute},
 		Object: Object{
 			Identity: identity, Prefixed: flip(), Generation: int64(1 + random.IntN(2)), Created: when(), Held: flip(), DeletesCertificates: flip(),
 			Keep: random.IntN(3) - 1, Suspended: random.IntN(8) == 0, SM: flip(), Orphan: random.IntN(8) == 0, Resync: flip(),
@@ -76,7 +76,7 @@ func anyObserved(random *rand.Rand) Observed {
 		o.Status.Foreign, o.Tried.Unanswered = []int64{1 + random.Int64N(6)}, []int64{1 + random.Int64N(6)}
 	}
 	if random.IntN(8) == 0 {
-		o.Pass.NoCloud = &Failure{Err: errCloud, Refusal: true}
+		o.Pass.Asked, o.Pass.NoCloud = true, &Failure{Err: errCloud, Refusal: true}
 	}
 	return o
 }
@@ -87,6 +87,8 @@ func world(o Observed, step Step) Observed {
 	switch step := step.(type) {
 	case Hold:
 		o.Object.Held = step.Want
+	case Learn:
+		o.Pass.Asked = true
 	case Read:
 		o.Content = &Content{Hash: "sha256:new", Field: newField, Digests: []string{digestB}}
 		o.Object.Names = []string{named("web", newField), named("web_2", newField)}
@@ -135,6 +137,7 @@ func TestEveryObservationHasAnEnd(t *testing.T) {
 				t.Fatalf("observation %d: no step for %+v", n, o)
 			}
 			checkDelete(t, o, step)
+			checkUpload(t, o, step)
 			if Ends(step) {
 				if _, kept := step.(Keep); o.Pass.Present && !kept {
 					t.Errorf("a new current version is not published: %T after %+v", step, taken)
@@ -153,6 +156,18 @@ func TestEveryObservationHasAnEnd(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("observation %d: %+v", n, first)
 		}
+	}
+}
+
+// checkUpload holds an upload to what the design page says of the accounts that are allowed:
+// one that is not on the list, or not known, gets nothing.
+func checkUpload(t *testing.T, o Observed, step Step) {
+	t.Helper()
+	if _, ok := step.(Upload); !ok || o.Settings.AllowedAccounts == nil {
+		return
+	}
+	if o.Pass.NoCloud != nil || o.Place.Account == "" || !slices.Contains(o.Settings.AllowedAccounts, o.Place.Account) {
+		t.Errorf("an upload to account %q, of %q: %+v", o.Place.Account, o.Settings.AllowedAccounts, step)
 	}
 }
 

@@ -27,6 +27,8 @@ type (
 	Brake struct{ Err *MovesError }
 	// Hold puts the finalizer on where Want is true, else takes it off.
 	Hold struct{ Want bool }
+	// Learn learns whose account the credentials are of.
+	Learn struct{}
 	// Read reads the Secret. Where Reserve is true it takes a slot of the account's limit
 	// first, so that no private key waits in memory for its turn.
 	Read struct {
@@ -70,6 +72,7 @@ func (Keep) step()         {}
 func (Wait) step()         {}
 func (Brake) step()        {}
 func (Hold) step()         {}
+func (Learn) step()        {}
 func (Read) step()         {}
 func (StartAnew) step()    {}
 func (Adopt) step()        {}

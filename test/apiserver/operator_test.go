@@ -15,6 +15,7 @@ import (
 
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -674,4 +675,40 @@ func TestKillInABacklogDuplicatesNothing(t *testing.T) {
 		}
 	}
 	t.Logf("%d uploads met a certificate whose making had not been seen", adopted)
+}
+
+// TestCertificatesGoToAllowedAccountsAlone gives the operator a list of accounts: an object
+// with credentials of another one, and one whose account nobody can tell, get nothing.
+func TestCertificatesGoToAllowedAccountsAlone(t *testing.T) {
+	t.Parallel()
+	thief := testAccount()
+	thief.ID, thief.AccessKeyID, thief.AccessKeySecret = "9999999999999999", "LTAIthiefAccessKey", "thief-access-key-secret-987654321"
+	w := newWorld(t, emulator.Options{Accounts: []emulator.Account{testAccount(), thief}}, "--allowed-account-ids="+account)
+	w.start()
+	w.putSecret("web", w.issue("www.example.com"))
+	w.putData("ak", corev1.SecretTypeOpaque, map[string][]byte{
+		"accessKeyId": []byte(thief.AccessKeyID), "accessKeySecret": []byte(thief.AccessKeySecret),
+	})
+	w.create("web", func(cc *v1alpha1.CloudCertificate) { cc.Spec.CredentialsSecretRef.Name = "ak" })
+	got := w.waitReason("web", v1alpha1.ReasonAccountNotAllowed)
+	if !meta.IsStatusConditionTrue(got.Status.Conditions, v1alpha1.ConditionStalled) || !strings.Contains(readyOf(got).Message, thief.ID) {
+		t.Errorf("conditions are %+v", got.Status.Conditions)
+	}
+	for _, call := range w.cloud.Journal() {
+		if call.Action != "GetCallerIdentity" {
+			t.Errorf("call %d is %s", call.Number, call.Action)
+		}
+	}
+
+	// The Secret now holds credentials that may be used.
+	w.putData("ak", corev1.SecretTypeOpaque, map[string][]byte{
+		"accessKeyId": []byte(accessKeyID), "accessKeySecret": []byte(accessKey),
+	})
+	synced := w.waitReason("web", v1alpha1.ReasonSynced)
+	if synced.Status.AccountID != account || meta.FindStatusCondition(synced.Status.Conditions, v1alpha1.ConditionStalled) != nil {
+		t.Errorf("account %s, conditions %+v", synced.Status.AccountID, synced.Status.Conditions)
+	}
+	if n := len(w.cloud.Certificates(thief.ID, region)); n != 0 {
+		t.Errorf("%d certificates in the account that is not allowed", n)
+	}
 }

@@ -25,6 +25,8 @@ func (p *pass) act(ctx context.Context, step protocol.Step) error {
 	switch step := step.(type) {
 	case protocol.Hold:
 		return p.setFinalizer(ctx, p.next, step.Want)
+	case protocol.Learn:
+		p.connect(ctx)
 	case protocol.Read:
 		return p.read(ctx, step)
 	case protocol.StartAnew:

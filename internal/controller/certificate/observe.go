@@ -56,9 +56,10 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 // connect finds the client for the object, and learns whose account it reaches. What keeps
 // it from that is for Decide to judge.
 func (p *pass) connect(ctx context.Context) {
-	if p.cloud != nil || p.came.NoCloud != nil {
+	if p.came.Asked {
 		return
 	}
+	p.came.Asked = true
 	find := p.Accounts.client
 	if !p.next.DeletionTimestamp.IsZero() {
 		find = p.Accounts.lastClient
@@ -68,7 +69,9 @@ func (p *pass) connect(ctx context.Context) {
 		p.came.NoCloud = failureOf(err)
 		return
 	}
-	account(ctx, cloud)
+	if _, err := cloud.Account(ctx); err != nil {
+		p.came.NoAccount = failureOf(err) // an upload does not need it, unless accounts are restricted
+	}
 	p.cloud = cloud
 }
 
@@ -80,6 +83,7 @@ func (p *pass) observe() protocol.Observed {
 		Settings: protocol.Settings{
 			Started: p.began(), MaxVersionsPerHour: p.Options.MaxVersionsPerHour, PruneDelay: p.Options.PruneDelay,
 			SettleDelay: p.Options.SettleDelay, OrphanAfter: p.Options.OrphanAfter, OwnWriteAge: inventory.DefaultOwnWriteAge,
+			AllowedAccounts: p.Options.AllowedAccounts,
 		},
 		Object:  p.observeObject(),
 		Status:  observeStatus(p.next, p.seen),

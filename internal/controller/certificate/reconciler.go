@@ -51,6 +51,9 @@ type Options struct {
 	// DriftInterval is the time between two looks at the whole list of an account
 	// and region; 0 means never.
 	DriftInterval time.Duration
+	// AllowedAccounts are the ids of the accounts to which certificates may be uploaded;
+	// empty means all.
+	AllowedAccounts []string
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time.
 	MaxConcurrentReconciles int
 }

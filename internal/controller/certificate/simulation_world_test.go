@@ -85,6 +85,7 @@ type simWorld struct {
 	vanished   map[simID]time.Time // deleted in the console
 	replaced   map[simID]time.Time // when a status last ceased to name it as the current one
 	used       int                 // certificates that were made undeletable
+	allowed    []string            // --allowed-account-ids of operators that start
 	snapshots  []simSnapshot
 	uploaded   map[simID]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
@@ -244,7 +245,7 @@ func (w *simWorld) start() *simOperator {
 		Options: Options{
 			ClusterID: simCluster, Region: cas.RegionChina, MaxVersionsPerHour: 30,
 			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
-			MaxConcurrentReconciles: simWorkers,
+			MaxConcurrentReconciles: simWorkers, AllowedAccounts: w.allowed,
 		},
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}

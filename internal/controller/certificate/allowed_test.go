@@ -1,0 +1,141 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// checkNotAllowed expects an object that waits for another account, and says which one it
+// may not use.
+func (w *simWorld) checkNotAllowed(t *testing.T, says string) {
+	t.Helper()
+	status, reason, message := w.ready(t)
+	stalled := meta.IsStatusConditionTrue(w.api.objects[simKey].Status.Conditions, v1alpha1.ConditionStalled)
+	if status != "False" || reason != v1alpha1.ReasonAccountNotAllowed || !stalled || !strings.Contains(message, says) {
+		t.Errorf("Ready is %s, stalled %t, %s: %s", status, stalled, reason, message)
+	}
+}
+
+func (w *simWorld) checkCertificates(t *testing.T, account string, want int) {
+	t.Helper()
+	if got := len(w.cloud.Certificates(account, cas.RegionChina)); got != want {
+		t.Errorf("account %s has %d certificates, want %d", account, got, want)
+	}
+}
+
+func TestNothingIsUploadedToAnAccountThatIsNotAllowed(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.allowed = []string{simOwn}
+		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
+		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "creds" })
+		w.work(time.Minute)
+		w.checkNotAllowed(t, simOther)
+		w.checkCertificates(t, simOther, 0)
+
+		w.useCredentials(simKey.Namespace, "LTAIown", "own-secret")
+		w.work(time.Minute)
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
+			t.Errorf("credentials of an allowed account: %s: %s", reason, message)
+		}
+
+		before := w.api.objects[simKey].Status
+		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		w.checkNotAllowed(t, simOther)
+		w.checkCertificates(t, simOther, 0)
+		if now := w.api.objects[simKey].Status; now.CertID != before.CertID || now.AccountID != simOwn || w.said("event LeftBehind") != 0 {
+			t.Errorf("the status names certificate %d in account %s, want %d in %s", now.CertID, now.AccountID, before.CertID, simOwn)
+		}
+
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "" })
+		w.work(time.Minute)
+		w.checkRest()
+		w.checkCertificates(t, simOwn, 2)
+	})
+}
+
+func TestNothingIsUploadedToAnAccountThatIsNotKnownYet(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.allowed = []string{simOwn}
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(20 * time.Minute)
+		w.checkNotAllowed(t, "GetCallerIdentity")
+		w.checkCertificates(t, simOwn, 0)
+		if all, _ := w.calls("GetCallerIdentity"); all < 2 || all > 10 {
+			t.Errorf("asked %d times in 20 minutes", all)
+		}
+
+		w.cloud.ClearFaults()
+		w.work(time.Hour) // nothing tells when STS answers again
+		w.checkRest()
+		w.checkCertificates(t, simOwn, 1)
+	})
+}
+
+// The list says where keys may go. What is in an account that was taken off the list stays
+// there, and is still removed with its object: that is no less than what whoever took it off
+// may want.
+func TestAnAccountTakenOffTheList(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			o.Spec.CredentialsSecretRef.Name, o.Spec.DeletionPolicy = "creds", v1alpha1.DeletionPolicyDelete
+		})
+		w.work(time.Minute)
+		w.allowed = []string{simOwn}
+		w.operators[0].dead = true
+		w.work(time.Minute)
+		w.checkNotAllowed(t, simOther)
+
+		w.putContent(simKey, 1)
+		w.work(7 * time.Hour) // a look for drift is among them
+		w.checkCertificates(t, simOther, 1)
+
+		w.allowed = nil
+		w.operators[len(w.operators)-1].dead = true
+		w.work(time.Minute)
+		w.checkRest()
+		w.checkCertificates(t, simOther, 2)
+
+		w.allowed = []string{simOwn}
+		w.operators[len(w.operators)-1].dead = true
+		w.work(time.Minute)
+		w.checkNotAllowed(t, simOther)
+		w.api.remove(simKey)
+		w.work(10 * time.Minute)
+		w.checkCertificates(t, simOther, 0)
+		if w.api.objects[simKey] != nil {
+			t.Error("the object is held")
+		}
+	})
+}
+
+func TestARestartWithAllowedAccountsMakesNoCall(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.allowed = []string{simOwn}
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Minute)
+		w.operators[0].dead = true
+		calls := len(w.cloud.Journal())
+		w.work(time.Minute)
+		if got := len(w.cloud.Journal()) - calls; got != 0 {
+			t.Errorf("%d calls", got)
+		}
+	})
+}
