@@ -28,6 +28,8 @@ func TestSchemaRefuses(t *testing.T) {
 		"an endpoint with a path":           {"endpoints: {cn-hangzhou: https://cas.example.com/api}", "endpoints"},
 		"an endpoint with a user":           {"stsEndpoint: https://me:secret@sts.example.com", "stsEndpoint"},
 		"a tag for a digest":                {"image: {digest: v1.2.3}", "digest"},
+		"an account as a number":            {"allowedAccountIds: [1234567890123456]", "allowedAccountIds"},
+		"an account that is a name":         {"allowedAccountIds: [ops]", "allowedAccountIds"},
 		"a cluster id with a slash":         {"clusterId: a/b", "clusterId"},
 		"no cluster id and no way to it":    {"rbac: {readClusterId: false}", "clusterId"},
 		"a role without its name":           {"rrsa: {enabled: true}", "roleName"},
