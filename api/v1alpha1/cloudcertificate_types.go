@@ -243,7 +243,8 @@ type CloudCertificateStatus struct {
 	// +optional
 	LastUploadTime metav1.Time `json:"lastUploadTime,omitzero"`
 
-	// lastHandledResync is the value of the annotation cloudcert.io/resync that was last handled.
+	// lastHandledResync is the value of the annotation cloudcert.io/resync that was last handled,
+	// or the SHA-256 in hex of a value that is longer than 64 bytes.
 	// +optional
 	LastHandledResync string `json:"lastHandledResync,omitempty"`
 

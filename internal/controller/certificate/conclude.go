@@ -10,7 +10,6 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
-	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -56,7 +55,7 @@ func (p *pass) keep(ctx context.Context) (reconcile.Result, error) {
 	}
 	p.settle()
 	p.next.Status.Certificate = facts(p.content)
-	p.next.Status.LastHandledResync = p.next.Annotations[v1alpha1.AnnotationResync]
+	p.next.Status.LastHandledResync = resyncRequest(p.next)
 	p.deriveHistory(p.next, p.cloud.Inventory())
 	p.memory.moved(p.next)
 	p.memory.succeeded(p.next)
@@ -125,7 +124,7 @@ func (p *pass) failDeletion(ctx context.Context, err error) (reconcile.Result, e
 		p.memory.askAgain(p.next, p.Clock.Now()) // a list that was not good enough is read once more
 	}
 	v := p.judgeDeletion(err)
-	if asked := p.before.Annotations[v1alpha1.AnnotationResync]; asked != "" && !v.Quiet {
+	if asked := resyncRequest(p.before); asked != "" && !v.Quiet {
 		p.next.Status.LastHandledResync = asked
 	}
 	return p.conclusion(ctx, err, v)

@@ -29,7 +29,7 @@ type pruning struct {
 // expedite ends every wait for a slow retry when a new resync is asked for, also that
 // for a list which could not be read.
 func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertificate) {
-	if !r.resyncAsked(object) || object.Spec.Suspend || !r.memory.expedite(object, object.Annotations[v1alpha1.AnnotationResync]) {
+	if !r.resyncAsked(object) || object.Spec.Suspend || !r.memory.expedite(object, resyncRequest(object)) {
 		return
 	}
 	if cloud, err := r.Accounts.lastClient(ctx, object, r.region(object)); err == nil { // else the pass says what is wrong

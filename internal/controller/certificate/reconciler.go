@@ -153,7 +153,7 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		err = r.awaitPartner(next, secret, err)
 		if v := verdict.Of(err, r.subject(next)); v.Stalled && v.Again.Pace == verdict.Never { // time alone does not change it
 			recordVersion(next, secret)
-			next.Status.LastHandledResync = next.Annotations[v1alpha1.AnnotationResync]
+			next.Status.LastHandledResync = resyncRequest(next)
 		} else {
 			forgetVersion(next) // an older verdict on the same Secret, by other keys, does not hold any more
 		}

@@ -219,6 +219,6 @@ func forgetVersion(object *v1alpha1.CloudCertificate) {
 // resyncAsked reports whether the resync annotation has a value that was not handled yet.
 // Its removal is no request.
 func (r *Reconciler) resyncAsked(object *v1alpha1.CloudCertificate) bool {
-	value := object.Annotations[v1alpha1.AnnotationResync]
+	value := resyncRequest(object)
 	return value != "" && value != object.Status.LastHandledResync && value != r.memory.waits.Of(object).resync
 }
