@@ -40,13 +40,23 @@ func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCerti
 	if isHeld(next) == want {
 		return nil
 	}
-	patched := next.DeepCopy()
+	live, err := r.current(ctx, next)
+	if err != nil {
+		return err
+	}
+	return r.writeFinalizer(ctx, next, live, want)
+}
+
+// writeFinalizer writes the finalizers of the object as the API server has it: the cache does
+// not show those of others, and a merge patch replaces them all.
+func (r *Reconciler) writeFinalizer(ctx context.Context, next, live *v1alpha1.CloudCertificate, want bool) error {
+	patched := live.DeepCopy()
 	if want {
 		controllerutil.AddFinalizer(patched, v1alpha1.FinalizerCleanup)
 	} else {
 		controllerutil.RemoveFinalizer(patched, v1alpha1.FinalizerCleanup)
 	}
-	lock := client.MergeFromWithOptions(next, client.MergeFromWithOptimisticLock{})
+	lock := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
 	r.memory.writes.Begin(next, next.ResourceVersion, &next.Status)
 	if err := r.Patch(ctx, patched, lock); err != nil {
 		r.memory.writes.Undo(next, next.ResourceVersion)
@@ -78,7 +88,11 @@ func isHeld(object *v1alpha1.CloudCertificate) bool {
 // release takes the finalizer off. What is known to stay in the cloud is named, also
 // where the answer to the write was lost: the object may be gone by then.
 func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, end ending) (reconcile.Result, error) {
-	err := r.setFinalizer(ctx, object, false)
+	live, err := r.current(ctx, object)
+	if err != nil {
+		return r.retryPublish(object, err)
+	}
+	err = r.writeFinalizer(ctx, object, live, false)
 	if isStale(err) {
 		return r.retryPublish(object, err)
 	}

@@ -66,14 +66,21 @@ func searchable(certificate *v1alpha1.CertificateFacts) string {
 // unchanged reads the object live: it is the one that the pass knows, to the letter.
 // A cache may be far behind; what is irrevocable is not decided from it alone.
 func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertificate) error {
+	_, err := r.current(ctx, object)
+	return err
+}
+
+// current reads the whole object live, of which the cache keeps a part; its error is stale if
+// it is not the one that the pass knows.
+func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertificate) (*v1alpha1.CloudCertificate, error) {
 	live := &v1alpha1.CloudCertificate{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
-		return fmt.Errorf("failed to read the object again: %w", err)
+		return nil, fmt.Errorf("failed to read the object again: %w", err)
 	}
 	if live.UID != object.UID || live.ResourceVersion != object.ResourceVersion {
-		return errStale
+		return nil, errStale
 	}
-	return nil
+	return live, nil
 }
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.

@@ -221,7 +221,7 @@ func (r *Reconciler) catchUp(object client.Object) time.Duration {
 
 // retryPublish decides when a status that could not be written is computed again.
 func (r *Reconciler) retryPublish(object client.Object, err error) (reconcile.Result, error) {
-	if apierrors.IsConflict(err) {
+	if apierrors.IsConflict(err) || errors.Is(err, errStale) {
 		// Someone else wrote the object meanwhile, or our cache is a step behind our
 		// own last write. The event of that write may be filtered, so ask again.
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil
