@@ -87,8 +87,6 @@ const (
 
 // Annotations and the finalizer that the operator reads on a CloudCertificate.
 const (
-	// AnnotationPrefix is the prefix of every annotation that the operator reads.
-	AnnotationPrefix = "cloudcert.io/"
 	// AnnotationResync asks for a check of the cloud now, by any new value. Its
 	// removal is no request.
 	AnnotationResync = "cloudcert.io/resync"

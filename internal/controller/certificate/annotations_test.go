@@ -4,11 +4,17 @@
 package certificate
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
@@ -46,5 +52,81 @@ func TestALongResyncRequestIsAnsweredOnceAndBriefly(t *testing.T) {
 			}
 		}
 		w.checkRest()
+	})
+}
+
+// foreign gives an object what others may write, and the operator does not read.
+func foreign(o *v1alpha1.CloudCertificate, filler string) {
+	o.Labels = map[string]string{"app": filler}
+	o.Annotations = map[string]string{
+		"example.com/note": filler, "cloudcert.io/made-up": filler, v1alpha1.AnnotationResync: filler, v1alpha1.AnnotationOrphan: filler,
+		corev1.LastAppliedConfigAnnotation: filler,
+	}
+	o.Finalizers = []string{"example.com/one", v1alpha1.FinalizerCleanup, "example.com/" + filler}
+	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: filler, UID: "owner"}}
+	o.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: filler}}
+	o.GenerateName, o.SelfLink = filler, filler
+}
+
+func TestTheCacheKeepsWhatIsRead(t *testing.T) {
+	t.Parallel()
+	object, _ := synced()
+	object.UID, object.ResourceVersion = "uid", "7"
+	object.CreationTimestamp, object.DeletionTimestamp = metav1.NewTime(now), new(metav1.NewTime(now.Add(time.Hour)))
+	want := object.DeepCopy()
+	foreign(object, strings.Repeat("x", 100<<10))
+	request := resyncRequest(object)
+	got, err := stripCloudCertificate(object)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want.Annotations, want.Finalizers = map[string]string{v1alpha1.AnnotationResync: request}, []string{v1alpha1.FinalizerCleanup}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	again, err := stripCloudCertificate(want.DeepCopy())
+	if diff := cmp.Diff(want, again); err != nil || diff != "" {
+		t.Errorf("the second time: %v %s", err, diff)
+	}
+}
+
+// What the cache does not show stays as it is, whatever the operator writes.
+func TestForeignMetadataOutlivesOurWrites(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		w.given(func(o *v1alpha1.CloudCertificate) {
+			foreign(o, "filler")
+			o.Finalizers = []string{"example.com/one", "example.com/two"}
+			o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete
+		})
+		w.work(time.Minute)
+		check := func(want ...string) {
+			t.Helper()
+			o := w.api.objects[simKey]
+			slices.Sort(o.Finalizers)
+			if !slices.Equal(o.Finalizers, want) || o.Labels["app"] != "filler" || o.Annotations["example.com/note"] != "filler" || len(o.Annotations) != 5 || len(o.OwnerReferences) != 1 {
+				t.Errorf("the object has %+v", o.ObjectMeta)
+			}
+		}
+		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
+			t.Fatalf("%s: %s", reason, message)
+		}
+		check(v1alpha1.FinalizerCleanup, "example.com/one", "example.com/two")
+		w.putContent(simKey, 1)
+		w.work(time.Minute)
+		check(v1alpha1.FinalizerCleanup, "example.com/one", "example.com/two")
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain })
+		w.work(time.Minute)
+		check("example.com/one", "example.com/two")
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
+		w.work(time.Minute)
+		w.api.remove(simKey)
+		w.work(time.Minute)
+		check("example.com/one", "example.com/two")
+		if n := len(w.cloud.Certificates(simOwn, cas.RegionChina)); n != 0 {
+			t.Errorf("%d certificates are left", n)
+		}
+		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Finalizers = nil })
+		w.work(time.Minute)
 	})
 }

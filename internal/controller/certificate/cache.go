@@ -83,34 +83,34 @@ func stripSecret(in any) (any, error) {
 	}, nil
 }
 
-// stripCloudCertificate drops what nobody here reads, and shares what many objects
-// have in common.
+// stripCloudCertificate keeps what is read here, and shares what many objects have in common.
+// Foreign labels, annotations, owners and finalizers may have a megabyte, whoever writes
+// them. Who writes metadata therefore begins with the object as the API server has it.
 func stripCloudCertificate(in any) (any, error) {
-	object, err := meta.Accessor(in)
-	if err != nil {
-		return in, nil //nolint:nilerr // a tombstone, as above
+	cc, ok := in.(*v1alpha1.CloudCertificate)
+	if !ok {
+		return in, nil // a tombstone, as above
 	}
-	object.SetManagedFields(nil)
-	if annotations := object.GetAnnotations(); annotations[corev1.LastAppliedConfigAnnotation] != "" {
-		delete(annotations, corev1.LastAppliedConfigAnnotation)
-		object.SetAnnotations(annotations)
+	cc.ObjectMeta = metav1.ObjectMeta{
+		Name: cc.Name, Namespace: cc.Namespace, UID: cc.UID,
+		ResourceVersion: cc.ResourceVersion, Generation: cc.Generation,
+		CreationTimestamp: cc.CreationTimestamp, DeletionTimestamp: cc.DeletionTimestamp,
+		Annotations: ownAnnotations(cc), Finalizers: ownFinalizers(cc),
 	}
-	if cc, ok := in.(*v1alpha1.CloudCertificate); ok {
-		share(&cc.Kind)
-		share(&cc.APIVersion)
-		share(&cc.Namespace)
-		share(&cc.Spec.Type)
-		share(&cc.Spec.Region)
-		share(&cc.Status.AccountID)
-		share(&cc.Status.Region)
-		share(&cc.Status.Certificate.Issuer)
-		for i := range cc.Status.Conditions {
-			condition := &cc.Status.Conditions[i]
-			share(&condition.Type)
-			share(&condition.Status)
-			share(&condition.Reason)
-			share(&condition.Message)
-		}
+	share(&cc.Kind)
+	share(&cc.APIVersion)
+	share(&cc.Namespace)
+	share(&cc.Spec.Type)
+	share(&cc.Spec.Region)
+	share(&cc.Status.AccountID)
+	share(&cc.Status.Region)
+	share(&cc.Status.Certificate.Issuer)
+	for i := range cc.Status.Conditions {
+		condition := &cc.Status.Conditions[i]
+		share(&condition.Type)
+		share(&condition.Status)
+		share(&condition.Reason)
+		share(&condition.Message)
 	}
 	return in, nil
 }

@@ -9,7 +9,6 @@ import (
 	"hash/fnv"
 	"maps"
 	"strconv"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -235,15 +234,4 @@ func (r *Reconciler) isForeign(before, after *v1alpha1.CloudCertificate) bool {
 		return !r.memory.writes.IsOwn(after, &after.Status)
 	}
 	return !equality.Semantic.DeepEqual(before.Status, after.Status)
-}
-
-// ownAnnotations are the annotations that the operator reads.
-func ownAnnotations(object client.Object) map[string]string {
-	own := map[string]string{}
-	for key, value := range object.GetAnnotations() {
-		if strings.HasPrefix(key, v1alpha1.AnnotationPrefix) {
-			own[key] = value
-		}
-	}
-	return own
 }

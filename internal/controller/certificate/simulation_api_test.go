@@ -51,6 +51,7 @@ type simEvent struct {
 
 // enter notes what became of an object.
 func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
+	object = cached(object)
 	l.events = append(l.events, simEvent{key: key, object: object})
 	if object == nil {
 		delete(l.present, key)
@@ -59,11 +60,24 @@ func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
 	l.present[key] = object
 }
 
+// cached is what the operator's cache keeps of an object.
+func cached(object client.Object) client.Object {
+	whole, ok := object.(*v1alpha1.CloudCertificate)
+	if !ok {
+		return object
+	}
+	stripped, err := stripCloudCertificate(whole.DeepCopy())
+	if err != nil {
+		panic(err)
+	}
+	return stripped.(client.Object)
+}
+
 // restart takes over what is there, of which no watch knows the way.
 func restart[T client.Object](l *simLogbook, present map[types.NamespacedName]T) {
 	clear(l.present)
 	for key, object := range present {
-		l.present[key] = object
+		l.present[key] = cached(object)
 	}
 	l.events = append(l.events, simEvent{}) // which nobody is shown
 	l.restored = len(l.events)
