@@ -6,7 +6,6 @@ package alibaba
 import (
 	"context"
 	"errors"
-	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,8 +17,9 @@ const (
 	accountTimeout = 2 * time.Second
 	// accountRetry is how long a failure to learn the account is remembered.
 	accountRetry = time.Minute
-	// IdleAfter is how long what is kept per credential or account outlives its
-	// last use. Temporary credentials change for ever; what they leave must go.
+	// IdleAfter is how long what is kept per credential or account outlives its last use;
+	// credentials may stay twice as long. Temporary ones change for ever; what they leave
+	// must go.
 	IdleAfter = time.Hour
 )
 
@@ -40,7 +40,6 @@ type Identity struct {
 	caller   *Caller
 	provider Provider
 	account  atomic.Pointer[string] // set once
-	used     time.Time              // under Caller.mu
 
 	mu     sync.Mutex
 	flight chan struct{} // closed when the running attempt ends; nil: none runs
@@ -49,19 +48,29 @@ type Identity struct {
 }
 
 // Identity returns what is known about a provider's credential, and reports whether that
-// was nothing until now. It is forgotten an hour after the last time that it was asked for.
+// was nothing until now. It is forgotten when others come and it was not asked for in an hour
+// or two, or when too many others were.
 func (c *Caller) Identity(p Provider) (id *Identity, isNew bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	id, ok := c.identities[p.ID()]
-	if !ok {
-		past := c.clock.Now().Add(-IdleAfter)
-		maps.DeleteFunc(c.identities, func(_ string, id *Identity) bool { return id.used.Before(past) })
-		id = &Identity{caller: c, provider: p}
-		c.identities[p.ID()] = id
+	now := c.clock.Now()
+	if id, ok := c.known.Get(p.ID(), now); ok {
+		return id, false
 	}
-	id.used = c.clock.Now()
-	return id, !ok
+	if id, ok := c.strangers.Get(p.ID(), now); ok {
+		return id, false
+	}
+	id = &Identity{caller: c, provider: p}
+	c.strangers.Put(p.ID(), id, now)
+	return id, true
+}
+
+// introduce keeps an identity whose account was learned apart from those that are made up.
+func (c *Caller) introduce(id *Identity) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.strangers.Delete(id.Credential())
+	c.known.Put(id.Credential(), id, c.clock.Now())
 }
 
 // Credential tells this credential from others; see Provider.ID.
@@ -124,6 +133,7 @@ func (id *Identity) startLearning() (chan struct{}, error) {
 		account, err := id.callerIdentity(ctx, before)
 		if err == nil {
 			id.account.Store(&account)
+			id.caller.introduce(id)
 		}
 		id.mu.Lock()
 		id.flight, id.err, id.failed = nil, err, id.caller.clock.Now()

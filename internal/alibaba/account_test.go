@@ -173,7 +173,44 @@ func TestRotatedCredentialsAreForgotten(t *testing.T) {
 		}
 		clock.advance(6 * time.Minute)
 	}
-	if len(c.identities) > 12 {
-		t.Errorf("%d identities are left of an hour", len(c.identities))
+	if left := c.strangers.Len() + c.known.Len(); left > 20 {
+		t.Errorf("%d identities are left of two hours", left)
 	}
+}
+
+// Whoever may write a Secret of credentials can make up as many as they like.
+func TestMadeUpCredentialsDriveOutNone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := map[string]int{}
+		client := newBubbleClient(t, func(r *http.Request) (*http.Response, error) {
+			_ = r.ParseForm()
+			id := r.PostForm.Get("AccessKeyId")
+			asked[id]++
+			if id != testID {
+				answer := answerWith(`{"Code":"InvalidAccessKeyId.NotFound"}`)
+				answer.StatusCode = 404
+				return answer, nil
+			}
+			return answerWith(`{"AccountId":"1234567890"}`), nil
+		})
+		for i := range 2000 {
+			made, err := Static(Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, _ := client.caller.Identity(made)
+			_, _ = id.Account(t.Context())
+			own, _ := client.caller.Identity(client.identity.provider)
+			if account, err := own.Account(t.Context()); account != "1234567890" {
+				t.Fatalf("account %q, %v", account, err)
+			}
+		}
+		if asked[testID] != 1 {
+			t.Errorf("asked %d times whose the credentials are", asked[testID])
+		}
+		if kept := client.caller.strangers.Len() + client.caller.known.Len(); kept > 2*maxStrangers+1 {
+			t.Errorf("%d identities are kept", kept)
+		}
+	})
 }

@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/recent"
 )
 
 // Clock tells the time; a test brings its own.
@@ -50,9 +52,18 @@ type Caller struct {
 	onCall      func(CallInfo)
 	http        *http.Client
 
-	mu         sync.Mutex
-	identities map[string]*Identity // by the provider's id
+	mu        sync.Mutex
+	known     *recent.Map[string, *Identity] // by the provider's id, those whose account is known
+	strangers *recent.Map[string, *Identity] // the others, which anybody can make up
 }
+
+// How many identities are kept at least, of which each takes some hundred bytes. Whoever may
+// write a Secret of credentials can make up as many as they like; those whose account is known
+// do not give way to them.
+const (
+	maxKnown     = 2048
+	maxStrangers = 256
+)
 
 // New checks the configuration and makes a Caller. Nothing is called.
 func New(config Config) (*Caller, error) {
@@ -62,7 +73,8 @@ func New(config Config) (*Caller, error) {
 		clock:       realClock{},
 		onCall:      config.Observe,
 		http:        newHTTPClient(config.RootCAs),
-		identities:  map[string]*Identity{},
+		known:       recent.New[string, *Identity](maxKnown, IdleAfter),
+		strangers:   recent.New[string, *Identity](maxStrangers, IdleAfter),
 	}
 	if config.Transport != nil {
 		c.http.Transport = config.Transport

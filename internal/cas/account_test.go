@@ -170,7 +170,7 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 	})
 }
 
-func TestWhatRotatedCredentialsLeaveIsForgotten(t *testing.T) {
+func TestWhatRotatedCredentialsLeaveIsBounded(t *testing.T) {
 	t.Parallel()
 	clock := newFreeClock()
 	c := newTestCloud(t, alibaba.Config{Clock: clock}, Config{})
@@ -187,8 +187,8 @@ func TestWhatRotatedCredentialsLeaveIsForgotten(t *testing.T) {
 		slot.Release()
 		clock.advance(6 * time.Minute)
 	}
-	if len(c.limiters) > 12 {
-		t.Errorf("%d limiters are left of an hour", len(c.limiters))
+	if left := len(c.limiters.accounts) + c.limiters.strangers.Len(); left > 2*maxStrangers {
+		t.Errorf("%d limiters are left", left)
 	}
 }
 

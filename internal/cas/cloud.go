@@ -53,8 +53,8 @@ type Cloud struct {
 
 	mu          sync.Mutex
 	began       time.Time // see Begin; zero before
-	limiters    map[budget]limiters
-	inventories map[budget]*inventory.Inventory
+	limiters    kept[limiters]
+	inventories kept[*inventory.Inventory]
 }
 
 // New checks the configuration and makes a Cloud that calls by the caller. Nothing is
@@ -69,8 +69,8 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 		parseName:   config.ParseName,
 		ownWriteAge: config.OwnWriteAge,
 		background:  config.Background,
-		limiters:    map[budget]limiters{},
-		inventories: map[budget]*inventory.Inventory{},
+		limiters:    newKept[limiters](),
+		inventories: newKept[*inventory.Inventory](),
 	}
 	if err := c.setEndpoints(config.Endpoints); err != nil {
 		return nil, err

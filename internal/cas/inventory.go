@@ -29,13 +29,7 @@ func (c *Cloud) newInventory() *inventory.Inventory {
 func (c *Cloud) inventoryFor(id *alibaba.Identity, region string) *inventory.Inventory {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := c.budgetOf(id, region)
-	v, ok := c.inventories[key]
-	if !ok {
-		v = c.newInventory()
-		c.inventories[key] = v
-	}
-	return v
+	return c.inventories.get(c.budgetOf(id, region), c.clock.Now(), c.newInventory)
 }
 
 // Inventory returns what is known of the certificates that this client reaches:

@@ -63,13 +63,7 @@ func (c *Cloud) budgetOf(id *alibaba.Identity, region string) budget {
 func (c *Cloud) limiterFor(id *alibaba.Identity, region string, action alibaba.Action) *ratelimit.Limiter {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	key := c.budgetOf(id, region)
-	group, ok := c.limiters[key]
-	if !ok {
-		group = c.newLimiters()
-		c.limiters[key] = group
-	}
-	return group[action]
+	return c.limiters.get(c.budgetOf(id, region), c.clock.Now(), c.newLimiters)[action]
 }
 
 // accountKnown moves what was kept for a credential to its account, so that the account's
@@ -83,38 +77,24 @@ func (c *Cloud) accountKnown(id *alibaba.Identity) {
 // moveToAccount moves the limiters and the inventories of a credential to its account,
 // where they meet those of other credentials of the same one. c.mu is held.
 func (c *Cloud) moveToAccount(credential, account string) {
+	now := c.clock.Now()
 	for _, region := range Regions() {
 		before, after := budget{credential: credential, region: region}, budget{account: account, region: region}
-		move(c.limiters, before, after, func(from, to limiters) {
+		c.limiters.move(before, after, now, func(from, to limiters) {
 			for action, l := range from {
 				l.MergeInto(to[action])
 			}
 		})
-		move(c.inventories, before, after, func(from, to *inventory.Inventory) { to.Merge(from) })
+		c.inventories.move(before, after, now, func(from, to *inventory.Inventory) { to.Merge(from) })
 	}
 }
 
-// move takes what a map holds from one key to another; what is there already meets
-// it in merge.
-func move[V any](m map[budget]V, before, after budget, merge func(from, to V)) {
-	from, ok := m[before]
-	if !ok {
-		return
-	}
-	delete(m, before)
-	if to, ok := m[after]; ok {
-		merge(from, to)
-		return
-	}
-	m[after] = from
-}
-
-// dropIdle forgets limiters and inventories that nobody has used for an hour.
+// dropIdle forgets limiters and inventories of accounts that nobody has used for an hour.
 func (c *Cloud) dropIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	past := c.clock.Now().Add(-alibaba.IdleAfter)
-	maps.DeleteFunc(c.limiters, func(_ budget, group limiters) bool {
+	maps.DeleteFunc(c.limiters.accounts, func(_ budget, group limiters) bool {
 		for _, l := range group {
 			if !l.IdleSince().Before(past) {
 				return false
@@ -122,8 +102,8 @@ func (c *Cloud) dropIdle() {
 		}
 		return true
 	})
-	maps.DeleteFunc(c.inventories, func(key budget, _ *inventory.Inventory) bool {
-		_, used := c.limiters[key]
+	maps.DeleteFunc(c.inventories.accounts, func(key budget, _ *inventory.Inventory) bool {
+		_, used := c.limiters.accounts[key]
 		return !used
 	})
 }

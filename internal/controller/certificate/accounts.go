@@ -6,7 +6,6 @@ package certificate
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -21,6 +20,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/recent"
 )
 
 // Keys of a credentials Secret.
@@ -46,19 +46,20 @@ type Accounts struct {
 	Metadata, Live client.Reader
 
 	mu       sync.Mutex
-	resolved map[types.NamespacedName]resolvedCredentials
-	departed map[types.NamespacedName]departedCredentials
+	resolved *recent.Map[types.NamespacedName, resolvedCredentials] // made by the first
+	last     map[types.NamespacedName]lastCredentials
 }
 
-// departedCredentials are the last ones of a Secret that is gone: a namespace is
-// deleted in no order, and objects in it may still have to be cleaned up.
-type departedCredentials struct {
+// maxResolved is how many Secrets of credentials at least are not read again while they do not
+// change.
+const maxResolved = 1024
+
+// lastCredentials are the last ones of an object that has to be cleaned up, which it may need
+// when their Secret is gone: a namespace is deleted in no order.
+type lastCredentials struct {
+	uid      types.UID
 	provider alibaba.Provider
-	at       time.Time
 }
-
-// departedFor is how long credentials outlive their Secret in memory.
-const departedFor = 24 * time.Hour
 
 // resolvedCredentials is a provider made of one version of a credentials Secret.
 type resolvedCredentials struct {
@@ -78,19 +79,48 @@ func (a *Accounts) client(ctx context.Context, object *v1alpha1.CloudCertificate
 }
 
 // lastClient is client for an object that is being deleted: if the Secret of its
-// credentials is gone already, with the last ones that it held.
+// credentials is gone already, with the last ones that worked for it.
 func (a *Accounts) lastClient(ctx context.Context, object *v1alpha1.CloudCertificate, region string) (*cas.Client, error) {
 	cloud, err := a.client(ctx, object, region)
 	if err == nil || !isRefusal(err) || object.Spec.CredentialsSecretRef.Name == "" {
 		return cloud, err
 	}
 	a.mu.Lock()
-	last, ok := a.departed[credentialsKey(object)]
+	last := a.last[client.ObjectKeyFromObject(object)]
 	a.mu.Unlock()
-	if !ok {
+	if last.provider == nil || last.uid != object.UID {
 		return nil, err
 	}
 	return a.Cloud.Client(region, last.provider)
+}
+
+// hold keeps the present credentials of an object that the finalizer is on. Credentials that
+// are not known to work do not replace those that are kept.
+func (a *Accounts) hold(object *v1alpha1.CloudCertificate, work bool) {
+	if object.Spec.CredentialsSecretRef.Name == "" || !isHeld(object) {
+		return
+	}
+	present, ok := a.known(credentialsKey(object))
+	if !ok {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := client.ObjectKeyFromObject(object)
+	if !work && a.last[key].uid == object.UID {
+		return
+	}
+	if a.last == nil {
+		a.last = map[types.NamespacedName]lastCredentials{}
+	}
+	a.last[key] = lastCredentials{uid: object.UID, provider: present.provider}
+}
+
+// forget drops the last credentials of an object that does not need them any more.
+func (a *Accounts) forget(key types.NamespacedName) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.last, key)
 }
 
 // provider finds the credentials of an object.
@@ -140,15 +170,16 @@ func (a *Accounts) secretProvider(ctx context.Context, key types.NamespacedName)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.resolved == nil {
-		a.resolved = map[types.NamespacedName]resolvedCredentials{}
+		a.resolved = recent.New[types.NamespacedName, resolvedCredentials](maxResolved, 0)
 	}
-	a.resolved[key] = resolvedCredentials{uid: secret.UID, resourceVersion: secret.ResourceVersion, provider: provider}
+	a.resolved.Put(key, resolvedCredentials{uid: secret.UID, resourceVersion: secret.ResourceVersion, provider: provider}, time.Time{})
 	return provider, nil
 }
 
 // elsewhere says that the credentials of an object are known to be of another
 // account than its status speaks of, or have changed so that this has to be
-// looked at. After a restart nothing is known, and nothing is read to find out.
+// looked at. After a restart nothing is known, and nothing is read to find out; the same goes
+// for credentials that were not used as lately as many others.
 func (a *Accounts) elsewhere(object *v1alpha1.CloudCertificate, region string) bool {
 	provider := a.Own
 	if object.Spec.CredentialsSecretRef.Name != "" {
@@ -177,26 +208,19 @@ func (a *Accounts) elsewhere(object *v1alpha1.CloudCertificate, region string) b
 func (a *Accounts) known(key types.NamespacedName) (resolvedCredentials, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	known, ok := a.resolved[key]
-	return known, ok
+	if a.resolved == nil {
+		return resolvedCredentials{}, false
+	}
+	return a.resolved.Get(key, time.Time{})
 }
 
-// drop forgets the credentials of a Secret that is gone, but for those who are being
-// deleted.
+// drop forgets the credentials of a Secret that is gone.
 func (a *Accounts) drop(key types.NamespacedName) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	now := time.Now()
-	maps.DeleteFunc(a.departed, func(_ types.NamespacedName, d departedCredentials) bool { return now.Sub(d.at) > departedFor })
-	known, ok := a.resolved[key]
-	if !ok {
-		return
+	if a.resolved != nil {
+		a.resolved.Delete(key)
 	}
-	delete(a.resolved, key)
-	if a.departed == nil {
-		a.departed = map[types.NamespacedName]departedCredentials{}
-	}
-	a.departed[key] = departedCredentials{provider: known.provider, at: now}
 }
 
 // parseCredentials reads the keys of a credentials Secret. White space around a

@@ -159,6 +159,7 @@ func (p *pass) adopt(ctx context.Context, e protocol.Entry) error {
 		}
 	}
 	p.settle()
+	p.Accounts.hold(p.next, true) // they have listed it
 	p.cloud.Inventory().Settled(p.identity(p.next))
 	p.setCurrent(p.next, p.cloud.KnownAccount(), inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
 	p.came.Present = true
@@ -180,6 +181,7 @@ func (p *pass) send(ctx context.Context, step protocol.Upload) error {
 		log.FromContext(ctx).Info("The name is held by nothing that the list shows; uploading under another", "name", step.Name)
 	}
 	p.settle()
+	p.Accounts.hold(p.next, p.cloud.KnownAccount() != "")
 	err := p.upload(ctx, p.next, p.cloud, p.slot, step.Name, p.content)
 	if alibaba.IsNameTaken(err) {
 		p.cloud.Inventory().Taken(p.identity(p.next), step.Name)

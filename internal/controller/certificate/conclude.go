@@ -49,6 +49,7 @@ func (p *pass) untilCheck(at time.Time) time.Duration {
 
 // keep publishes that the content of the Secret is in the cloud.
 func (p *pass) keep(ctx context.Context) (reconcile.Result, error) {
+	p.Accounts.hold(p.next, p.came.Present)
 	recordVersion(p.next, p.secret)
 	if p.content.ValidUntil.Before(p.content.Facts.NotAfter) {
 		forgetVersion(p.next) // the status does not know when the other certificate of the pair expires: judge it again

@@ -64,6 +64,9 @@ func (r *Reconciler) writeFinalizer(ctx context.Context, next, live *v1alpha1.Cl
 	}
 	r.memory.writes.End(patched, next.ResourceVersion, &patched.Status)
 	next.ResourceVersion, next.Finalizers = patched.ResourceVersion, patched.Finalizers
+	if !want {
+		r.Accounts.forget(client.ObjectKeyFromObject(next))
+	}
 	return nil
 }
 

@@ -72,6 +72,7 @@ func (p *pass) connect(ctx context.Context) {
 	if _, err := cloud.Account(ctx); err != nil {
 		p.came.NoAccount = failureOf(err) // an upload does not need it, unless accounts are restricted
 	}
+	p.Accounts.hold(p.next, cloud.KnownAccount() != "")
 	p.cloud = cloud
 }
 
