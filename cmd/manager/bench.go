@@ -7,8 +7,6 @@ package main
 
 import (
 	"context"
-	"net/http"
-	_ "net/http/pprof" //nolint:gosec // in no build that is shipped
 	"os"
 
 	corev1 "k8s.io/api/core/v1"
@@ -17,12 +15,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 )
 
-// adjust makes of the operator what test/bench measures beside it, by variables of
+// adjust makes of the operator what test/bench measures beside it, by a variable of
 // the environment.
 func adjust(options *ctrl.Options) {
-	if address := os.Getenv("CLOUDCERT_BENCH_PPROF"); address != "" {
-		go func() { _ = http.ListenAndServe(address, nil) }() //nolint:gosec // as above
-	}
 	if os.Getenv("CLOUDCERT_BENCH_CACHE_SECRETS") != "" {
 		options.NewCache = cacheSecrets
 	}

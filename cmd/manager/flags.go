@@ -44,6 +44,7 @@ type settings struct {
 	leaderElectionNamespace      string
 	metricsAddress               string
 	healthAddress                string
+	pprofAddress                 string
 	version                      bool
 	zap                          zap.Options
 }
@@ -72,6 +73,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the leader's lease (default: the operator's own, which is known inside a cluster only)")
 	fs.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "`address` of the metrics: HTTPS for authenticated clients, plain HTTP on loopback; 0 for none")
 	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
+	fs.StringVar(&s.pprofAddress, "pprof-bind-address", "0", "`address` of net/http/pprof's profiles, without a password and therefore on loopback alone; 0 for none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
 	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and region; what is gone is uploaded again; 0 means never")
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
@@ -115,6 +117,9 @@ func (s *settings) check(endpoints []string, caFile string) error {
 			return fmt.Errorf("--cas-endpoint: region %s is given twice", region)
 		}
 		s.endpoints[region] = url
+	}
+	if s.pprofAddress != "0" && !isLoopback(s.pprofAddress) {
+		return fmt.Errorf("--pprof-bind-address: %q is not on loopback: use 127.0.0.1 and a port, and reach it by kubectl port-forward", s.pprofAddress)
 	}
 	if s.clusterID != "" && !clusterIDPattern.MatchString(s.clusterID) {
 		return fmt.Errorf("--cluster-id: %q is not 1 to 63 letters, digits, '.' and '-'", s.clusterID)

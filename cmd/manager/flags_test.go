@@ -44,6 +44,10 @@ func TestFlagsAreChecked(t *testing.T) {
 		"namespaces that are only a comma":  {[]string{"--watch-namespaces= ,"}, "-watch-namespaces"},
 		"accounts that are none":            {[]string{"--allowed-account-ids="}, "-allowed-account-ids"},
 		"an account that is a user's name":  {[]string{"--allowed-account-ids=1234567890123456,ops@example.com"}, `--allowed-account-ids: "ops@example.com"`},
+		"profiles for everybody":            {[]string{"--pprof-bind-address=:6060"}, "--pprof-bind-address"},
+		"profiles for the cluster":          {[]string{"--pprof-bind-address=10.0.0.1:6060"}, "--pprof-bind-address"},
+		"profiles at a name":                {[]string{"--pprof-bind-address=cloudcert:6060"}, "--pprof-bind-address"},
+		"profiles without a port":           {[]string{"--pprof-bind-address=127.0.0.1"}, "--pprof-bind-address"},
 		"a negative time to keep":           {[]string{"--prune-delay=-1h"}, "--prune-delay"},
 		"a look at everything all the time": {[]string{"--drift-interval=1s"}, "--drift-interval"},
 		"no workers":                        {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
@@ -91,7 +95,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	}
 	if s.region != "cn-hangzhou" || s.uploadQPS != 95 || s.listQPS != 9 || s.maxVersionsPerHour != 30 ||
 		s.maxConcurrentReconciles != 60 || s.driftInterval != 6*time.Hour || s.pruneDelay != 24*time.Hour ||
-		s.settleDelay != 30*time.Second || s.orphanAfter != 24*time.Hour || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil || s.allowedAccounts != nil {
+		s.settleDelay != 30*time.Second || s.orphanAfter != 24*time.Hour || s.leaderElect || s.watchNamespaces != nil || s.defaultCredentialsNamespaces != nil || s.allowedAccounts != nil || s.pprofAddress != "0" {
 		t.Errorf("defaults are %+v", s)
 	}
 	var help bytes.Buffer
@@ -101,7 +105,7 @@ func TestFlagsOfTheContract(t *testing.T) {
 	for _, name := range []string{
 		"region", "cas-endpoint", "sts-endpoint", "cas-ca-file", "cluster-id", "watch-namespaces", "default-credentials-namespaces",
 		"allowed-account-ids", "upload-qps", "list-qps", "drift-interval", "prune-delay", "settle-delay", "orphan-after", "max-versions-per-hour",
-		"max-concurrent-reconciles", "leader-elect", "metrics-bind-address", "health-probe-bind-address", "kubeconfig", "zap-log-level",
+		"max-concurrent-reconciles", "leader-elect", "metrics-bind-address", "health-probe-bind-address", "pprof-bind-address", "kubeconfig", "zap-log-level",
 	} {
 		if !strings.Contains(help.String(), "-"+name+" ") && !strings.Contains(help.String(), "-"+name+"\n") {
 			t.Errorf("--help does not explain --%s", name)

@@ -135,6 +135,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
 		Metrics:                metricsserver.Options{BindAddress: "0"}, // addServers
 		HealthProbeBindAddress: "0",
+		PprofBindAddress:       s.pprofAddress,
 	}
 	if s.leaderElect {
 		lock, err := newLease(kube, s.leaderElectionNamespace)

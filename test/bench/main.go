@@ -63,7 +63,7 @@ func parseFlags(args []string) (settings, error) {
 	fs.IntVar(&s.lanes, "lanes", 1, "scenarios at the same time: more than one spoils times, not counts")
 	fs.StringVar(&s.json, "json", "", "write the results to this `file`")
 	fs.StringVar(&s.plots, "plots", "", "write the plots of growth into this `folder`")
-	fs.StringVar(&s.profiles, "profiles", "", "write profiles of the operator into this `folder`; the operator is then a build of its own with net/http/pprof in it")
+	fs.StringVar(&s.profiles, "profiles", "", "write profiles of the operator into this `folder`")
 	fs.StringVar(&s.commit, "commit", "unknown", "`commit` to name in the results")
 	if err := fs.Parse(args); err != nil {
 		return s, err
@@ -154,10 +154,7 @@ func (b *bench) prepare(ctx context.Context) error {
 			return fmt.Errorf("run make build first: %w", err)
 		}
 	}
-	if b.profiles != "" {
-		b.operator.binary, err = b.buildVariant(ctx)
-	}
-	return err
+	return nil
 }
 
 // order puts the longest lane, the last, first where several run at the same time.

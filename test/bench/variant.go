@@ -13,11 +13,8 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// What cmd/manager/bench.go reads in the environment.
-const (
-	pprofVariable        = "CLOUDCERT_BENCH_PPROF"
-	cacheSecretsVariable = "CLOUDCERT_BENCH_CACHE_SECRETS"
-)
+// cacheSecretsVariable is what cmd/manager/bench.go reads in the environment.
+const cacheSecretsVariable = "CLOUDCERT_BENCH_CACHE_SECRETS"
 
 // variant is a build of the operator, and what it needs in its environment.
 type variant struct {

@@ -176,7 +176,7 @@ type operator struct {
 	*testbed.Process
 	began   time.Time
 	metrics string // address
-	pprof   string // address; empty for a build without it
+	pprof   string // address; empty without profiles
 	ending  sync.Once
 }
 
@@ -196,10 +196,6 @@ func (w *world) start(ctx context.Context, v variant, args ...string) (*operator
 	}
 	env := append([]string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret}, v.env...)
 	o := &operator{metrics: addresses[0], began: time.Now()}
-	if w.profiles != "" {
-		o.pprof = addresses[2]
-		env = append(env, pprofVariable+"="+o.pprof)
-	}
 	all := append([]string{
 		"--kubeconfig=" + w.kubeconfig,
 		// Every region leads to the emulator: nothing can reach the real cloud.
@@ -207,6 +203,10 @@ func (w *world) start(ctx context.Context, v variant, args ...string) (*operator
 		"--sts-endpoint=" + w.cloud.url(region),
 		"--metrics-bind-address=" + addresses[0], "--health-probe-bind-address=" + addresses[1], "--zap-devel=false",
 	}, args...)
+	if w.profiles != "" {
+		o.pprof = addresses[2]
+		all = append(all, "--pprof-bind-address="+o.pprof)
+	}
 	var err error
 	if o.Process, err = testbed.Start(ctx, v.binary, env, all...); err != nil {
 		return nil, err
