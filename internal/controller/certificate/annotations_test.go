@@ -65,7 +65,7 @@ func foreign(o *v1alpha1.CloudCertificate, filler string) {
 	o.Finalizers = []string{"example.com/one", v1alpha1.FinalizerCleanup, "example.com/" + filler}
 	o.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "ConfigMap", Name: filler, UID: "owner"}}
 	o.ManagedFields = []metav1.ManagedFieldsEntry{{Manager: filler}}
-	o.GenerateName, o.SelfLink = filler, filler
+	o.GenerateName = filler
 }
 
 func TestTheCacheKeepsWhatIsRead(t *testing.T) {
