@@ -36,7 +36,7 @@ func roleOptions() Options {
 func (c *client) assume(change map[string]string) result {
 	c.t.Helper()
 	p := map[string]string{
-		"Action": "AssumeRoleWithOIDC", "Format": "JSON", "Version": stsVersion,
+		"Action": "AssumeRoleWithOIDC", "Format": "JSON", "Version": sts.version,
 		"Timestamp": c.clock.Now().Format(timestampLayout), "DurationSeconds": "900",
 		"OIDCProviderArn": providerARN, "OIDCToken": podToken, "RoleArn": roleARN, "RoleSessionName": "pod-1",
 	}

@@ -39,14 +39,17 @@ type reply struct {
 const jsonType = "application/json;charset=utf-8"
 
 // serve is one exchange, from request to journal.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, region string) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	w.Header().Set("Cache-Control", "no-store")
-	i := &invocation{region: region, method: r.Method}
+	i := &invocation{region: d.region, method: r.Method}
 	parameters, inURL, failed := readParameters(w, r)
 	i.parameters, i.action = parameters, parameters["Action"]
-	i.entry = s.begin(region)
+	if a, ok := d.actions[i.action]; ok {
+		i.spec = &a
+	}
+	i.entry = s.begin(d.region)
 	s.note(i.entry, func(c *Call) {
-		c.Action, c.SecretInURL = knownAction(i.action), inURL
+		c.Action, c.SecretInURL = i.knownAction(), inURL
 		if i.action == "UploadUserCertificate" {
 			c.Name = validName(parameters["Name"])
 		}
@@ -75,11 +78,11 @@ func validName(name string) string {
 	return name
 }
 
-func knownAction(name string) string {
-	if _, ok := actions[name]; !ok {
+func (i *invocation) knownAction() string {
+	if i.spec == nil {
 		return "(unknown)"
 	}
-	return name
+	return i.action
 }
 
 // secretParameters must not stand in a URL, which logs and errors show.
@@ -178,12 +181,9 @@ type accessDenied struct {
 // session (F72).
 func accessDeniedFor(i *invocation) *accessDenied {
 	d := &accessDenied{
-		AuthAction: "yundun-cert:" + knownAction(i.action), AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,
+		AuthAction: i.product().permission + ":" + i.knownAction(), AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,
 		EncodedDiagnosticMessage: "AQEAAAAAZBgxr0U1MjA1NTM1LUM4BBktMzE5RS1CODgxLUU1QTI0RDNFQTM1",
 		NoPermissionType:         "ImplicitDeny", PolicyType: "AccountLevelIdentityBasedPolicy",
-	}
-	if actions[i.action].version == stsVersion {
-		d.AuthAction = "sts:" + knownAction(i.action)
 	}
 	key := i.principal.key
 	if key == nil {
@@ -196,23 +196,13 @@ func accessDeniedFor(i *invocation) *accessDenied {
 	return d
 }
 
-func hostAndProduct(i *invocation) (host, product string) {
-	switch {
-	case actions[i.action].version == stsVersion:
-		return "sts.aliyuncs.com", "Sts"
-	case i.region == RegionInternational:
-		return "cas.ap-southeast-1.aliyuncs.com", "cas"
-	}
-	return "cas.aliyuncs.com", "cas"
-}
-
 func errorFor(i *invocation, f *failure) errorBody {
-	host, product := hostAndProduct(i)
+	product := i.product()
 	body := errorBody{
 		RequestID: i.requestID,
 		Message:   f.message,
-		Recommend: "https://api.aliyun.com/troubleshoot?q=" + url.QueryEscape(f.code) + "&product=" + product + "&requestId=" + i.requestID,
-		HostID:    host,
+		Recommend: "https://api.aliyun.com/troubleshoot?q=" + url.QueryEscape(f.code) + "&product=" + product.code + "&requestId=" + i.requestID,
+		HostID:    product.host(i.region),
 		Code:      f.code,
 	}
 	if f.status == http.StatusForbidden {
@@ -248,7 +238,7 @@ func (s *Server) finish(i *invocation, r reply) {
 	if !r.cut {
 		c.Status = r.status
 	}
-	if a, ok := actions[i.action]; ok && (i.principal.account != nil || a.unsigned) {
+	if i.spec != nil && (i.principal.account != nil || i.spec.unsigned) {
 		s.gauge(i).outcomes[outcome(r)]++
 	}
 	if s.options.Log == nil {

@@ -323,7 +323,7 @@ func (s *Server) failureOf(f Fault, i *invocation) *failure {
 	if f.Kind == FaultDenied {
 		result.status = cmp.Or(f.Status, http.StatusForbidden)
 	}
-	result.timeLeft, result.userTimeLeft, result.limit = f.TimeLeft, f.UserTimeLeft, actions[i.action].limit(s.options)
+	result.timeLeft, result.userTimeLeft, result.limit = f.TimeLeft, f.UserTimeLeft, i.spec.limit(s.options)
 	return result
 }
 

@@ -123,12 +123,39 @@ func (s *Server) Handler(region string) http.Handler {
 	if !slices.Contains(Regions, region) {
 		panic("emulator: no such region: " + region)
 	}
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, region) })
+	return s.handler(door{region: region, actions: actions})
 }
+
+func (s *Server) handler(d door) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, d) })
+}
+
+// door is what one endpoint serves.
+type door struct {
+	region  string
+	actions map[string]action
+}
+
+// product is what an action belongs to.
+type product struct {
+	// code is what the gateway calls it, and permission what RAM does.
+	code, permission string
+	version          string
+	host             func(region string) string
+}
+
+var cas = &product{code: "cas", permission: "yundun-cert", version: "2020-04-07", host: func(region string) string {
+	if region == RegionInternational {
+		return "cas.ap-southeast-1.aliyuncs.com"
+	}
+	return "cas.aliyuncs.com"
+}}
+
+var sts = &product{code: "Sts", permission: "sts", version: "2015-04-01", host: func(string) string { return "sts.aliyuncs.com" }}
 
 // action is one call of the interface.
 type action struct {
-	version string
+	product *product
 	// unsigned calls carry a token in place of a signature.
 	unsigned bool
 	limit    func(Options) int
@@ -150,11 +177,6 @@ func (a action) knows(parameter string) bool {
 		strings.HasPrefix(parameter, "Tags.") && slices.Contains(a.parameters, "Tags")
 }
 
-const (
-	casVersion = "2020-04-07"
-	stsVersion = "2015-04-01"
-)
-
 func limit(configured, documented int) int {
 	if configured == 0 {
 		return documented
@@ -169,7 +191,7 @@ func detailLimit(o Options) int { return limit(o.DetailLimit, 100) }
 // That of GetCertificateDetail is a guess.
 var actions = map[string]action{
 	"UploadUserCertificate": {
-		version: casVersion, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload,
+		product: cas, limit: func(o Options) int { return limit(o.UploadLimit, 100) }, run: (*Server).upload,
 		// ClientToken makes nothing idempotent (F6), so it is taken and ignored.
 		parameters: []string{
 			"Name", "Cert", "Key", "EncryptCert", "EncryptPrivateKey", "SignCert", "SignPrivateKey",
@@ -177,24 +199,24 @@ var actions = map[string]action{
 		},
 	},
 	"ListUserCertificateOrder": {
-		version: casVersion, limit: func(o Options) int { return limit(o.ListLimit, 10) }, run: (*Server).list,
+		product: cas, limit: func(o Options) int { return limit(o.ListLimit, 10) }, run: (*Server).list,
 		parameters: []string{"OrderType", "Status", "Keyword", "CurrentPage", "ShowSize", "ResourceGroupId"},
 	},
 	"DeleteUserCertificate": {
-		version: casVersion, limit: func(o Options) int { return limit(o.DeleteLimit, 100) }, run: (*Server).delete,
+		product: cas, limit: func(o Options) int { return limit(o.DeleteLimit, 100) }, run: (*Server).delete,
 		parameters: []string{"CertId"},
 	},
 	"GetUserCertificateDetail": {
-		version: casVersion, limit: detailLimit, run: (*Server).userCertificateDetail,
+		product: cas, limit: detailLimit, run: (*Server).userCertificateDetail,
 		parameters: []string{"CertId", "CertFilter"},
 	},
 	"GetCertificateDetail": {
-		version: casVersion, limit: detailLimit, run: (*Server).certificateDetail,
+		product: cas, limit: detailLimit, run: (*Server).certificateDetail,
 		parameters: []string{"CertificateId"},
 	},
-	"GetCallerIdentity": {version: stsVersion, limit: noLimit, run: (*Server).callerIdentity},
+	"GetCallerIdentity": {product: sts, limit: noLimit, run: (*Server).callerIdentity},
 	"AssumeRoleWithOIDC": {
-		version: stsVersion, limit: noLimit, unsigned: true, run: (*Server).assumeRoleWithOIDC,
+		product: sts, limit: noLimit, unsigned: true, run: (*Server).assumeRoleWithOIDC,
 		parameters: []string{"DurationSeconds", "OIDCProviderArn", "OIDCToken", "Policy", "RoleArn", "RoleSessionName"},
 	},
 }
@@ -202,11 +224,21 @@ var actions = map[string]action{
 // invocation is one call on its way.
 type invocation struct {
 	region, method, action string
-	parameters             map[string]string
-	principal              principal
-	requestID              string
-	faults                 []Fault
-	entry                  *Call
+	// spec describes the action; nil for one that does not exist.
+	spec       *action
+	parameters map[string]string
+	principal  principal
+	requestID  string
+	faults     []Fault
+	entry      *Call
+}
+
+// product returns what the call is of: a call that does not exist is one of CAS.
+func (i *invocation) product() *product {
+	if i.spec == nil {
+		return cas
+	}
+	return i.spec.product
 }
 
 // account returns the account whose key signed the call.
@@ -218,9 +250,9 @@ func (i *invocation) shelf() *shelf { return i.account().shelves[i.region] }
 // answer carries out one call up to its answer.
 func (s *Server) answer(ctx context.Context, i *invocation) reply {
 	s.pause(s.options.LatencyBefore)
-	a, failed := s.accept(i)
+	failed := s.accept(i)
 	if failed == nil {
-		failed = s.admit(i, a)
+		failed = s.admit(i)
 	}
 	if failed != nil {
 		return s.refuse(i, failed)
@@ -228,7 +260,7 @@ func (s *Server) answer(ctx context.Context, i *invocation) reply {
 	if r, done := s.failBefore(ctx, i); done {
 		return r
 	}
-	value, failed := a.run(s, i)
+	value, failed := i.spec.run(s, i)
 	r := s.refuseOr(i, value, failed)
 	if r.failed == nil {
 		s.note(i.entry, func(c *Call) { c.Decided = s.clock.Now() })
@@ -239,35 +271,34 @@ func (s *Server) answer(ctx context.Context, i *invocation) reply {
 }
 
 // accept verifies that the call exists and who makes it.
-func (s *Server) accept(i *invocation) (action, *failure) {
+func (s *Server) accept(i *invocation) *failure {
 	p := i.parameters
-	a, ok := actions[i.action]
 	switch {
 	case i.action == "":
-		return a, fail("MissingParameter", "Action is mandatory for this action.")
-	case !ok:
-		return a, fail("InvalidAction.NotFound")
-	case p["Version"] != a.version:
-		return a, fail("InvalidVersion")
+		return fail("MissingParameter", "Action is mandatory for this action.")
+	case i.spec == nil:
+		return fail("InvalidAction.NotFound")
+	case p["Version"] != i.spec.product.version:
+		return fail("InvalidVersion")
 	// The default of the gateway is XML; the emulator answers in JSON alone.
 	case !strings.EqualFold(p["Format"], "JSON"):
-		return a, fail("InvalidParameter", "Only Format=JSON is served here.")
+		return fail("InvalidParameter", "Only Format=JSON is served here.")
 	}
-	if a.unsigned {
-		return a, a.refuseUnknown(p)
+	if i.spec.unsigned {
+		return i.spec.refuseUnknown(p)
 	}
 	who, failed := s.authenticate(i.method, p)
 	if failed != nil {
-		return a, failed
+		return failed
 	}
 	i.principal = who
 	s.note(i.entry, func(c *Call) { c.Account = who.account.id })
 	// A call that names the other region is refused, which is a guess (F76):
 	// a client that mixes up the two would find no certificate of its own here (F9).
-	if a.version == casVersion && p["RegionId"] != i.region {
-		return a, fail("InvalidRegionId")
+	if i.spec.product != sts && p["RegionId"] != i.region {
+		return fail("InvalidRegionId")
 	}
-	return a, a.refuseUnknown(p)
+	return i.spec.refuseUnknown(p)
 }
 
 func (a action) refuseUnknown(p map[string]string) *failure {
@@ -280,14 +311,14 @@ func (a action) refuseUnknown(p map[string]string) *failure {
 }
 
 // admit counts the call, throttles it, and picks the faults that it meets.
-func (s *Server) admit(i *invocation, a action) *failure {
+func (s *Server) admit(i *invocation) *failure {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	g := s.gauge(i)
-	if !g.admit(now, a.limit(s.options), s.options.CountThrottled) {
+	if !g.admit(now, i.spec.limit(s.options), s.options.CountThrottled) {
 		f := fail("Throttling.User")
-		f.timeLeft, f.limit = g.timeLeft(now), a.limit(s.options)
+		f.timeLeft, f.limit = g.timeLeft(now), i.spec.limit(s.options)
 		return f
 	}
 	i.faults = s.matchFaults(i)

@@ -88,7 +88,7 @@ func TestCallsThatAreNotAuthenticated(t *testing.T) {
 		"no action":                {before: unset("Action"), code: "MissingParameter", status: 400},
 		"an action that is none":   {before: set("Action", "DescribeRegions"), code: "InvalidAction.NotFound", status: 404},
 		"another product's version": {
-			before: set("Version", stsVersion), code: "InvalidVersion", status: 400,
+			before: set("Version", sts.version), code: "InvalidVersion", status: 400,
 		},
 		"an answer in XML": {before: set("Format", "XML"), code: "InvalidParameter", status: 400},
 	}

@@ -132,7 +132,7 @@ func (c *client) common(action string) map[string]string {
 		"SignatureNonce": fmt.Sprint("nonce-", c.nonce), "Timestamp": c.clock.Now().UTC().Format("2006-01-02T15:04:05Z"),
 		"RegionId": c.region,
 	}
-	if actions[action].version == stsVersion {
+	if actions[action].product == sts {
 		p["Version"] = "2015-04-01"
 	}
 	if c.token != "" {
