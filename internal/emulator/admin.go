@@ -21,6 +21,7 @@ import (
 type Counter struct {
 	Account string `json:"account"`
 	Region  string `json:"region"`
+	Product string `json:"product,omitempty"`
 	Action  string `json:"action"`
 	// Calls are those that were authenticated, throttled ones included.
 	Calls int `json:"calls"`
@@ -37,10 +38,10 @@ func (s *Server) Counters() []Counter {
 	defer s.mu.Unlock()
 	all := []Counter{}
 	for key, g := range s.gauges {
-		all = append(all, Counter{key.account, key.region, key.action, g.calls, g.peak, maps.Clone(g.outcomes)})
+		all = append(all, Counter{key.account, key.region, key.product, key.action, g.calls, g.peak, maps.Clone(g.outcomes)})
 	}
 	slices.SortFunc(all, func(a, b Counter) int {
-		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Action, b.Action))
+		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.Product, b.Product), cmp.Compare(a.Action, b.Action))
 	})
 	return all
 }
@@ -77,6 +78,7 @@ func (s *Server) AdminHandler() http.Handler {
 	mux.HandleFunc("POST /certificates/delete", change(s.adminDelete))
 	mux.HandleFunc("POST /certificates/in-use", change(s.adminInUse))
 	mux.HandleFunc("POST /access-keys", change(s.adminAccessKey))
+	mux.HandleFunc("POST /policies", change(s.adminPolicy))
 	mux.HandleFunc("POST /certificates/foreign", change(s.adminForeign))
 	mux.HandleFunc("POST /reset", change(func(struct{}) (any, error) { s.Reset(); return struct{}{}, nil }))
 	return mux
@@ -192,7 +194,7 @@ func (s *Server) adminInject(input faultJSON) (any, error) {
 	f.TimeLeft, errs[0] = time.ParseDuration(cmp.Or(input.TimeLeft, "0"))
 	f.Delay, errs[1] = time.ParseDuration(cmp.Or(input.Delay, "0"))
 	f.UserTimeLeft, errs[2] = time.ParseDuration(cmp.Or(input.UserTimeLeft, "0"))
-	if err := errors.Join(errs[0], errs[1], errs[2], f.validate()); err != nil {
+	if err := errors.Join(errs[0], errs[1], errs[2], s.validate(f)); err != nil {
 		return nil, err
 	}
 	s.Inject(f)
@@ -232,6 +234,18 @@ type accessKeyJSON struct {
 
 func (s *Server) adminAccessKey(k accessKeyJSON) (any, error) {
 	if !s.SetAccessKeyActive(k.AccessKeyID, k.Active) {
+		return nil, errors.New("no such access key")
+	}
+	return struct{}{}, nil
+}
+
+type policyJSON struct {
+	AccessKeyID string      `json:"accessKeyId"`
+	Statements  []Statement `json:"statements"`
+}
+
+func (s *Server) adminPolicy(p policyJSON) (any, error) {
+	if !s.SetPolicy(p.AccessKeyID, p.Statements) {
 		return nil, errors.New("no such access key")
 	}
 	return struct{}{}, nil

@@ -212,6 +212,8 @@ func describe(leaf *smx509.Certificate) *record {
 		NotBefore:    leaf.NotBefore.UTC(),
 		NotAfter:     leaf.NotAfter.UTC(),
 		Algorithm:    algorithm(leaf),
+		KeyBits:      keyBits(leaf),
+		Signature:    leaf.SignatureAlgorithm.String(),
 	}}
 	for _, ip := range leaf.IPAddresses {
 		r.SANs = append(r.SANs, ip.String())
@@ -228,6 +230,16 @@ func algorithm(leaf *smx509.Certificate) string {
 		return "RSA"
 	}
 	return "ECC"
+}
+
+func keyBits(leaf *smx509.Certificate) int {
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return key.N.BitLen()
+	case *ecdsa.PublicKey:
+		return key.Curve.Params().BitSize
+	}
+	return 0
 }
 
 func digests(leaf *smx509.Certificate) (sha256Hex, sha1Hex string) {

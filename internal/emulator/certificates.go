@@ -33,12 +33,16 @@ func (s *Server) delete(i *invocation) (any, *failure) {
 	if failed != nil {
 		return nil, failed
 	}
+	inUse := s.guarded(i, id)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Now()
 	r := i.shelf().find(id)
 	if r == nil {
 		return nil, fail("NotFound")
+	}
+	if inUse != "" {
+		return nil, fail(inUse)
 	}
 	if r.InUse != "" {
 		return nil, fail(r.InUse)

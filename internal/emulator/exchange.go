@@ -15,6 +15,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -41,19 +42,10 @@ const jsonType = "application/json;charset=utf-8"
 // serve is one exchange, from request to journal.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	w.Header().Set("Cache-Control", "no-store")
-	i := &invocation{region: d.region, method: r.Method}
 	parameters, inURL, failed := readParameters(w, r)
-	i.parameters, i.action = parameters, parameters["Action"]
-	if a, ok := d.actions[i.action]; ok {
-		i.spec = &a
-	}
-	i.entry = s.begin(d.region)
-	s.note(i.entry, func(c *Call) {
-		c.Action, c.SecretInURL = i.knownAction(), inURL
-		if i.action == "UploadUserCertificate" {
-			c.Name = validName(parameters["Name"])
-		}
-	})
+	i := newInvocation(r.Method, parameters, d)
+	i.entry = s.begin(i.region)
+	s.describe(i, inURL)
 	i.requestID = s.newRequestID()
 	var answer reply
 	if failed != nil {
@@ -65,6 +57,41 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	// The cloud's time, not the machine's: clients tell from it that their clock is off.
 	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	send(w, r, answer)
+}
+
+// newInvocation returns the call that the parameters make at a door.
+func newInvocation(method string, parameters map[string]string, d door) *invocation {
+	i := &invocation{region: d.region, method: method, parameters: parameters, action: parameters["Action"]}
+	a, ok := d.actions[i.action]
+	if !ok {
+		return i
+	}
+	i.spec = &a
+	if named := parameters["RegionId"]; d.region == "" && slices.Contains(a.product.regions, named) {
+		i.region = named
+	}
+	return i
+}
+
+// describe notes in the journal what the call is about.
+func (s *Server) describe(i *invocation, secretInURL bool) {
+	i.subject = i.parameters["Name"]
+	if i.spec != nil && i.spec.subject != nil {
+		i.subject = i.spec.subject(i)
+	}
+	keySent := i.product().name != "" && holdsKey(i.parameters)
+	s.note(i.entry, func(c *Call) {
+		c.Product, c.Action, c.SecretInURL, c.KeySent = i.product().name, i.knownAction(), secretInURL, keySent
+		if i.action == "UploadUserCertificate" {
+			c.Name = validName(i.subject)
+		}
+		if c.Product != "" && !keySent {
+			c.Name = i.subject
+		}
+		if keySent {
+			s.keysSent++
+		}
+	})
 }
 
 // namePattern is what all pages of the documentation allow (F2).

@@ -94,8 +94,9 @@ func (k FaultKind) OfLists() bool { return slices.Contains(inLists, k) }
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 
-	// Action, Account, Region and NameContains select calls; empty selects all.
-	// NameContains is part of the name to upload.
+	// Product, Action, Account, Region and NameContains select calls; empty selects all.
+	// NameContains is part of the name to upload, or of the resource of another product.
+	Product      string `json:"product,omitempty"`
 	Action       string `json:"action,omitempty"`
 	Account      string `json:"account,omitempty"`
 	Region       string `json:"region,omitempty"`
@@ -130,7 +131,7 @@ type activeFault struct {
 // Inject adds a fault and returns its number. It panics for a fault that can
 // never strike as it is meant: an unknown kind, action or region.
 func (s *Server) Inject(f Fault) int {
-	if err := f.validate(); err != nil {
+	if err := s.validate(f); err != nil {
 		panic("emulator: " + err.Error())
 	}
 	s.mu.Lock()
@@ -154,21 +155,41 @@ func (s *Server) ClearFaults() {
 	s.faults = nil
 }
 
-func (f Fault) validate() error {
+// validate returns why a fault can never strike as it is meant.
+func (s *Server) validate(f Fault) error {
 	if !slices.Contains(FaultKinds(), f.Kind) {
 		return fmt.Errorf("unknown kind of fault %q", f.Kind)
 	}
-	if _, ok := actions[f.Action]; f.Action != "" && !ok {
-		return fmt.Errorf("unknown action %q", f.Action)
-	}
-	if f.Region != "" && !slices.Contains(Regions, f.Region) {
-		return fmt.Errorf("unknown region %q", f.Region)
+	if err := s.validateSelection(f); err != nil {
+		return err
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status %d is none of an answer", f.Status)
 	}
 	if f.Skip < 0 || f.Count < 0 || f.Delay < 0 || f.TimeLeft < 0 || f.UserTimeLeft < 0 || f.Probability < 0 || f.Probability >= 1 {
 		return fmt.Errorf("a number of fault %q is out of range", f.Kind)
+	}
+	return nil
+}
+
+func (s *Server) validateSelection(f Fault) error {
+	if f.Product == "" {
+		if _, ok := actions[f.Action]; f.Action != "" && !ok {
+			return fmt.Errorf("unknown action %q", f.Action)
+		}
+		if f.Region != "" && !slices.Contains(Regions, f.Region) {
+			return fmt.Errorf("unknown region %q", f.Region)
+		}
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	served, ok := s.services[f.Product]
+	if !ok {
+		return fmt.Errorf("unknown product %q", f.Product)
+	}
+	if f.Action != "" && !slices.Contains(served, f.Action) {
+		return fmt.Errorf("unknown action %q of product %q", f.Action, f.Product)
 	}
 	return nil
 }
@@ -197,16 +218,19 @@ func (f Fault) selects(i *invocation) bool {
 	if f.Action != "" && f.Action != i.action || f.Region != "" && f.Region != i.region {
 		return false
 	}
+	if f.Product != "" && f.Product != i.product().name {
+		return false
+	}
 	if f.Account != "" && (i.principal.account == nil || f.Account != i.principal.account.id) {
 		return false
 	}
-	if f.Kind.OfLists() {
+	if f.Kind.OfLists() && i.product().name == "" {
 		return i.action == "ListUserCertificateOrder"
 	}
 	if slices.Contains(atUploads, f.Kind) && i.action != "UploadUserCertificate" {
 		return false
 	}
-	return strings.Contains(i.parameters["Name"], f.NameContains)
+	return strings.Contains(i.subject, f.NameContains)
 }
 
 // meets reports whether the call met a fault of the kind that is about name.

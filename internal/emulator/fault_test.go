@@ -231,16 +231,20 @@ func TestOneFaultCanBeCleared(t *testing.T) {
 
 func TestFaultsThatCannotBeMeant(t *testing.T) {
 	t.Parallel()
+	s, _, _ := newTestServer(t, Options{})
+	s.Serve(lamps(nil), "")
 	for name, f := range map[string]Fault{
-		"no kind":           {},
-		"an unknown kind":   {Kind: "explode"},
-		"an unknown action": {Kind: FaultFail, Action: "Upload"},
-		"an unknown region": {Kind: FaultFail, Region: "cn-beijing"},
-		"a status of none":  {Kind: FaultFail, Status: 99},
-		"a negative count":  {Kind: FaultFail, Count: -1},
-		"more than certain": {Kind: FaultFail, Probability: 1},
+		"no kind":                        {},
+		"an unknown kind":                {Kind: "explode"},
+		"an unknown action":              {Kind: FaultFail, Action: "Upload"},
+		"an unknown region":              {Kind: FaultFail, Region: "cn-beijing"},
+		"a product that is not served":   {Kind: FaultFail, Product: "fans"},
+		"an action of CAS for a product": {Kind: FaultFail, Product: "lamps", Action: "UploadUserCertificate"},
+		"a status of none":               {Kind: FaultFail, Status: 99},
+		"a negative count":               {Kind: FaultFail, Count: -1},
+		"more than certain":              {Kind: FaultFail, Probability: 1},
 	} {
-		if f.validate() == nil {
+		if s.validate(f) == nil {
 			t.Errorf("%s is accepted", name)
 		}
 	}

@@ -23,10 +23,13 @@ type Call struct {
 	Account string `json:"account,omitempty"`
 	// Region is where the call arrived.
 	Region string `json:"region"`
+	// Product is the service that was called; empty for CAS and STS.
+	Product string `json:"product,omitempty"`
 	// Action is the call's name, "(unknown)" for one that does not exist.
 	Action string `json:"action"`
 	// Name is the name to upload under, "(invalid)" for one that cannot be, or
-	// the name of the certificate that was deleted or shown.
+	// the name of the certificate that was deleted or shown, or the resource of
+	// another product.
 	Name string `json:"name,omitempty"`
 	// CertID is the certificate that was made, deleted or shown.
 	CertID int64 `json:"certId,omitempty"`
@@ -43,6 +46,8 @@ type Call struct {
 	KeyReturned bool `json:"keyReturned,omitempty"`
 	// SecretInURL says that the URL's query held a private key or token.
 	SecretInURL bool `json:"secretInUrl,omitempty"`
+	// KeySent says that a call of another product than CAS carried a private key.
+	KeySent bool `json:"keySent,omitempty"`
 }
 
 const defaultJournal = 100_000

@@ -36,9 +36,13 @@ type Server struct {
 	received int64
 	lastIDs  map[string]int64 // by region
 	uploads  int64
+	// services are the actions of each other product that is served.
+	services map[string][]string
+	guard    func(accountID, region string, certID int64) string
+	keysSent int
 }
 
-type gaugeKey struct{ account, region, action string }
+type gaugeKey struct{ account, region, product, action string }
 
 type roleOf struct {
 	Role
@@ -64,6 +68,7 @@ func New(options Options) *Server {
 		keys:     map[string]*accessKey{},
 		roles:    map[string]roleOf{},
 		lastIDs:  firstIDs(options.SameCertIDs),
+		services: map[string][]string{},
 	}
 	if s.clock == nil {
 		s.clock = systemClock{}
@@ -100,7 +105,7 @@ func (s *Server) clear() {
 		}
 	}
 	s.gauges = map[gaugeKey]*gauge{}
-	s.faults, s.journal, s.received = nil, nil, 0
+	s.faults, s.journal, s.received, s.keysSent = nil, nil, 0, 0
 }
 
 // Reset removes all certificates, faults, counters and the journal. Accounts,
@@ -138,10 +143,14 @@ type door struct {
 
 // product is what an action belongs to.
 type product struct {
+	// name is that of a Service; empty for CAS and STS.
+	name string
 	// code is what the gateway calls it, and permission what RAM does.
 	code, permission string
 	version          string
 	host             func(region string) string
+	// regions are those of a Service.
+	regions []string
 }
 
 var cas = &product{code: "cas", permission: "yundun-cert", version: "2020-04-07", host: func(region string) string {
@@ -159,7 +168,11 @@ type action struct {
 	// unsigned calls carry a token in place of a signature.
 	unsigned bool
 	limit    func(Options) int
-	run      func(*Server, *invocation) (any, *failure)
+	// per is the time to which the limit applies; 0 is a second.
+	per time.Duration
+	// subject and resource are what the call is about, and its ARN; nil where it has none.
+	subject, resource func(*invocation) string
+	run               func(*Server, *invocation) (any, *failure)
 	// parameters are those beside the common ones.
 	parameters []string
 }
@@ -173,7 +186,7 @@ var commonParameters = []string{
 // knows reports whether a call may carry a parameter. The cloud may ignore others (F76);
 // here they are refused, so that a misspelt one does not go unnoticed.
 func (a action) knows(parameter string) bool {
-	return slices.Contains(commonParameters, parameter) || slices.Contains(a.parameters, parameter) ||
+	return slices.Contains(commonParameters, parameter) || slices.Contains(a.parameters, withoutNumbers(parameter)) ||
 		strings.HasPrefix(parameter, "Tags.") && slices.Contains(a.parameters, "Tags")
 }
 
@@ -229,8 +242,10 @@ type invocation struct {
 	parameters map[string]string
 	principal  principal
 	requestID  string
-	faults     []Fault
-	entry      *Call
+	// subject is what the call is about: the name to upload under, or the resource.
+	subject string
+	faults  []Fault
+	entry   *Call
 }
 
 // product returns what the call is of: a call that does not exist is one of CAS.
@@ -251,6 +266,9 @@ func (i *invocation) shelf() *shelf { return i.account().shelves[i.region] }
 func (s *Server) answer(ctx context.Context, i *invocation) reply {
 	s.pause(s.options.LatencyBefore)
 	failed := s.accept(i)
+	if failed == nil {
+		failed = s.authorize(i)
+	}
 	if failed == nil {
 		failed = s.admit(i)
 	}
@@ -295,7 +313,7 @@ func (s *Server) accept(i *invocation) *failure {
 	s.note(i.entry, func(c *Call) { c.Account = who.account.id })
 	// A call that names the other region is refused, which is a guess (F76):
 	// a client that mixes up the two would find no certificate of its own here (F9).
-	if i.spec.product != sts && p["RegionId"] != i.region {
+	if i.spec.product != sts && (i.region == "" || p["RegionId"] != i.region) {
 		return fail("InvalidRegionId")
 	}
 	return i.spec.refuseUnknown(p)
@@ -327,7 +345,7 @@ func (s *Server) admit(i *invocation) *failure {
 
 // gauge returns the counters of a call; the caller holds the lock.
 func (s *Server) gauge(i *invocation) *gauge {
-	key := gaugeKey{region: i.region, action: i.action}
+	key := gaugeKey{region: i.region, product: i.product().name, action: i.action}
 	if i.principal.account != nil {
 		key.account = i.principal.account.id
 	}
@@ -337,6 +355,7 @@ func (s *Server) gauge(i *invocation) *gauge {
 	g := s.gauges[key]
 	if g == nil {
 		g = &gauge{outcomes: map[string]int{}}
+		g.counted.span = i.spec.per
 		s.gauges[key] = g
 	}
 	return g

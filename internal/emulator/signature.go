@@ -125,6 +125,7 @@ type accessKey struct {
 	inactive      bool
 	role, session string
 	expires       time.Time
+	policy        *policy // nil: everything is allowed
 }
 
 func (s *Server) findKey(p map[string]string, now time.Time) (*accessKey, *failure) {

@@ -34,8 +34,11 @@ type Certificate struct {
 	Organization string    `json:"organization,omitempty"`
 	NotBefore    time.Time `json:"notBefore"`
 	NotAfter     time.Time `json:"notAfter"`
-	// Algorithm is RSA, ECC or SM2.
+	// Algorithm is RSA, ECC or SM2, KeyBits the length of the key, and Signature what the
+	// issuer signed with.
 	Algorithm       string            `json:"algorithm"`
+	KeyBits         int               `json:"keyBits"`
+	Signature       string            `json:"signature"`
 	ResourceGroupID string            `json:"resourceGroupId,omitempty"`
 	Tags            map[string]string `json:"tags,omitempty"`
 	// Foreign certificates came by AddForeign, Hidden ones show in no list.

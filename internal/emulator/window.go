@@ -3,14 +3,22 @@
 
 package emulator
 
-import "time"
+import (
+	"cmp"
+	"time"
+)
 
-// window counts calls in the half-open second that ends now.
-type window struct{ times []time.Time }
+// window counts calls in the half-open span that ends now, a second if it is 0.
+type window struct {
+	times []time.Time
+	span  time.Duration
+}
 
-// count returns the calls of the last second. now must not go back.
+func (w *window) length() time.Duration { return cmp.Or(w.span, time.Second) }
+
+// count returns the calls of the last span. now must not go back.
 func (w *window) count(now time.Time) int {
-	for len(w.times) > 0 && now.Sub(w.times[0]) >= time.Second {
+	for len(w.times) > 0 && now.Sub(w.times[0]) >= w.length() {
 		w.times = w.times[1:]
 	}
 	return len(w.times)
@@ -18,7 +26,7 @@ func (w *window) count(now time.Time) int {
 
 func (w *window) add(now time.Time) { w.times = append(w.times, now) }
 
-// gauge is the limit of one account, region and action, and what was seen of it.
+// gauge is the limit of one account, region, product and action, and what was seen of it.
 type gauge struct {
 	counted, seen window
 	calls         int
@@ -44,5 +52,5 @@ func (g *gauge) timeLeft(now time.Time) time.Duration {
 	if g.counted.count(now) == 0 {
 		return 0
 	}
-	return time.Second - now.Sub(g.counted.times[0])
+	return g.counted.length() - now.Sub(g.counted.times[0])
 }

@@ -1,0 +1,222 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package emulator
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Service is another product behind the same gateway: its calls are signed, counted,
+// throttled, journaled and struck by faults like those of CAS. What they do is the
+// service's own.
+type Service struct {
+	// Name stands in the journal, in counters, and in faults that select by it: "alb".
+	Name string
+	// Code is what the gateway calls the product, Permission what stands before the colon of
+	// its RAM actions, Version the version of its interface.
+	Code, Permission, Version string
+	// Host returns the name of the host that serves a region.
+	Host func(region string) string
+	// Regions are those in which the product is there.
+	Regions []string
+	// Actions are its calls, by their names.
+	Actions map[string]ServiceAction
+}
+
+// ServiceAction is one call of a service.
+type ServiceAction struct {
+	// Parameters are those beside the common ones. N stands for a number from 1 on in a list:
+	// Certificates.N.CertificateId. Any other parameter is refused.
+	Parameters []string
+	// Limit bounds the calls of one account and region in any half-open Per, a second by
+	// default; 0 is none.
+	Limit int
+	Per   time.Duration
+	// Subject is what the call is about, for the journal and for faults: "lsn-1".
+	Subject func(*ServiceCall) string
+	// Resource returns the ARN that a policy has to allow the action on.
+	Resource func(*ServiceCall) string
+	// Run carries the call out and returns the answer without its RequestId.
+	Run func(*ServiceCall) (map[string]any, *Refusal)
+}
+
+// Refusal is an answer of a service that is an error. Its message must not repeat a secret.
+type Refusal struct {
+	Status        int
+	Code, Message string
+}
+
+// Refuse returns a refusal with the status 400 that most failures have.
+func Refuse(code, message string) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Code: code, Message: message}
+}
+
+// ServiceCall is one call of a service on its way.
+type ServiceCall struct {
+	// Account is who signed, Region the one that was called.
+	Account, Region string
+	// Parameters are all that were sent.
+	Parameters map[string]string
+
+	server     *Server
+	invocation *invocation
+}
+
+// List returns the values of a list that counts from 1 without gaps: those of
+// <name>.1<suffix>, <name>.2<suffix> and so on.
+func (c *ServiceCall) List(name, suffix string) []string {
+	var values []string
+	for {
+		value, ok := c.Parameters[name+"."+strconv.Itoa(len(values)+1)+suffix]
+		if !ok {
+			return values
+		}
+		values = append(values, value)
+	}
+}
+
+// Committed notes that the call changed something.
+func (c *ServiceCall) Committed() {
+	c.server.note(c.invocation.entry, func(entry *Call) { entry.Committed = true })
+}
+
+// Fault returns the fault of this kind that the call meets, if it does.
+func (c *ServiceCall) Fault(kind FaultKind) (Fault, bool) {
+	at := slices.IndexFunc(c.invocation.faults, func(f Fault) bool { return f.Kind == kind })
+	if at < 0 {
+		return Fault{}, false
+	}
+	return c.invocation.faults[at], true
+}
+
+// Serve adds a service to the cloud and returns what serves it in a region. Where the region
+// is empty, that is each region of the service, as the call names it; so one address can
+// stand for all of them. It panics for a region that the service does not have.
+func (s *Server) Serve(service *Service, region string) http.Handler {
+	if region != "" && !slices.Contains(service.Regions, region) {
+		panic("emulator: " + service.Name + " is not in region " + region)
+	}
+	p := &product{
+		name: service.Name, code: service.Code, permission: service.Permission, version: service.Version,
+		host: service.Host, regions: service.Regions,
+	}
+	d := door{region: region, actions: map[string]action{}}
+	for name, a := range service.Actions {
+		d.actions[name] = s.serviceAction(p, a)
+	}
+	s.mu.Lock()
+	s.services[service.Name] = slices.Sorted(maps.Keys(service.Actions))
+	s.mu.Unlock()
+	return s.handler(d)
+}
+
+func (s *Server) serviceAction(p *product, a ServiceAction) action {
+	limit := a.Limit
+	if limit == 0 {
+		limit = -1
+	}
+	call := func(i *invocation) *ServiceCall {
+		c := &ServiceCall{Region: i.region, Parameters: i.parameters, server: s, invocation: i}
+		if i.principal.account != nil {
+			c.Account = i.account().id
+		}
+		return c
+	}
+	return action{
+		product: p, parameters: a.Parameters, per: a.Per,
+		limit:   func(Options) int { return limit },
+		subject: func(i *invocation) string { return a.Subject(call(i)) },
+		resource: func(i *invocation) string {
+			return a.Resource(call(i))
+		},
+		run: func(_ *Server, i *invocation) (any, *failure) {
+			answer, refused := a.Run(call(i))
+			if refused != nil {
+				return nil, &failure{code: refused.Code, message: refused.Message, status: refused.Status}
+			}
+			answer["RequestId"] = i.requestID
+			return answer, nil
+		},
+	}
+}
+
+// listed matches the number of a parameter of a list.
+var listed = regexp.MustCompile(`\.[1-9][0-9]*(\.|$)`)
+
+// withoutNumbers puts N in the place of the numbers of a list.
+func withoutNumbers(parameter string) string { return listed.ReplaceAllString(parameter, ".N$1") }
+
+// keyParameters carry a private key in one of the products.
+var keyParameters = []string{"SSLPri", "PrivateKey", "Key", "CertificatePrivateKey", "EncryptPrivateKey", "SignPrivateKey"}
+
+// holdsKey reports whether a call carries a private key, under whatever name.
+func holdsKey(parameters map[string]string) bool {
+	for name, value := range parameters {
+		if value != "" && slices.Contains(keyParameters, name) || strings.Contains(value, "PRIVATE KEY") {
+			return true
+		}
+	}
+	return false
+}
+
+// KeysSent returns how many calls of other products than CAS carried a private key: they name
+// a certificate by its id, and nothing of it has to travel again.
+func (s *Server) KeysSent() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keysSent
+}
+
+// Now returns the time of the cloud.
+func (s *Server) Now() time.Time { return s.clock.Now() }
+
+// FindCertificate returns a certificate of an account in a region of CAS.
+func (s *Server) FindCertificate(accountID, region string, certID int64) (Certificate, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a := s.accounts[accountID]
+	if a == nil || a.shelves[region] == nil {
+		return Certificate{}, false
+	}
+	r := a.shelves[region].find(certID)
+	if r == nil {
+		return Certificate{}, false
+	}
+	c := r.Certificate
+	c.SANs, c.Tags = slices.Clone(c.SANs), maps.Clone(c.Tags)
+	return c, true
+}
+
+// HasAccount reports whether there is an account.
+func (s *Server) HasAccount(accountID string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.accounts[accountID] != nil
+}
+
+// GuardDeletions makes calls that delete a certificate ask first: a code that is not empty is
+// their answer. It is how other products can protect what they use.
+func (s *Server) GuardDeletions(guard func(accountID, region string, certID int64) (code string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.guard = guard
+}
+
+// guarded returns the code that a guard has for the deletion of a certificate. It is asked
+// before the lock is taken, because it may look into the cloud itself.
+func (s *Server) guarded(i *invocation, certID int64) string {
+	s.mu.Lock()
+	guard := s.guard
+	s.mu.Unlock()
+	if guard == nil {
+		return ""
+	}
+	return guard(i.account().id, i.region, certID)
+}
