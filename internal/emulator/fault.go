@@ -63,7 +63,8 @@ const (
 	// FaultUnreadableID leaves CertificateId out of entries with NameContains, or puts
 	// Message in its place.
 	FaultUnreadableID FaultKind = "unreadable-id"
-	// FaultShortPage drops the last Size entries of a page, 1 if not set.
+	// FaultShortPage drops the last Size entries of a page, 1 if not set. This one and
+	// FaultTotalCount strike the lists of another product too, where Product names it.
 	FaultShortPage FaultKind = "short-page"
 	// FaultTotalCount adds Size to TotalCount, -1 if not set.
 	FaultTotalCount FaultKind = "total-count"
@@ -224,7 +225,7 @@ func (f Fault) selects(i *invocation) bool {
 	if f.Account != "" && (i.principal.account == nil || f.Account != i.principal.account.id) {
 		return false
 	}
-	if f.Kind.OfLists() && i.product().name == "" {
+	if f.Kind.OfLists() && f.Product == "" {
 		return i.action == "ListUserCertificateOrder"
 	}
 	if slices.Contains(atUploads, f.Kind) && i.action != "UploadUserCertificate" {
