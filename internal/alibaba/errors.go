@@ -41,6 +41,9 @@ const (
 	// DeleteProtected means that the cloud protects the certificate from being
 	// deleted.
 	DeleteProtected
+	// Busy means that what the call would change is being changed already, and takes no other
+	// change until that is done.
+	Busy
 )
 
 // String returns the name of the class, fit for a metric's label.
@@ -62,6 +65,8 @@ func (c Class) String() string {
 		return "unauthenticated"
 	case DeleteProtected:
 		return "delete_protected"
+	case Busy:
+		return "busy"
 	case Transient:
 	}
 	return "transient"
@@ -191,9 +196,6 @@ func IsUnanswered(err error) bool {
 	return ok && e.HTTPStatus == 0 && e.Class == Transient
 }
 
-// Codes maps error codes of the cloud to classes.
-type Codes map[string]Class
-
 // classes maps the codes that any product may answer (F39 to F48). The HTTP status says
 // little: the cloud answers 400 to most failures, also to NotFound and InternalError.
 var classes = Codes{
@@ -236,7 +238,7 @@ const (
 
 // classOfCode returns the class of a code, if it is known: of the product's own, or of any.
 func classOfCode(code string, own Codes) (class Class, known bool) {
-	if class, known = own[code]; known {
+	if class, known = own.find(code); known {
 		return class, true
 	}
 	if class, known = classes[code]; known {
