@@ -9,5 +9,6 @@
 // what it promises, stands at Adapter; other packages have adapters of their own for objects
 // of the cluster.
 //
-// Facts about the cloud have a number, such as F27, and their source in docs/cas.md.
+// Facts about the cloud have a number, such as T9 or F27, and their source in docs/targets.md
+// or docs/cas.md.
 package targets

@@ -102,8 +102,9 @@ const (
 type Target struct {
 	// Product says which adapter understands the target.
 	Product Product
-	// Region is the product's own, not that of CAS; empty for CDN, DCDN, WAF, ESA, GA and
-	// Anti-DDoS, which have one endpoint for each of the two sites or one for all.
+	// Region is the product's own, not that of CAS; empty for CDN, DCDN and GA, which have one
+	// endpoint for all. WAF, ESA and Anti-DDoS are there twice, like CAS: theirs is the region
+	// of the CloudCertificate.
 	Region string
 	// Resource is the listener (ALB, NLB), the load balancer (CLB), the instance (WAF), the
 	// site (ESA), the accelerator (GA), the gateway (MSE), or the object in the cluster as

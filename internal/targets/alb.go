@@ -1,0 +1,315 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package targets
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+)
+
+// The actions of ALB.
+const (
+	albRead     alibaba.Action = "GetListenerAttribute"
+	albList     alibaba.Action = "ListListenerCertificates"
+	albBalancer alibaba.Action = "GetLoadBalancerAttribute"
+	albDefault  alibaba.Action = "UpdateListenerAttribute"
+	albAdd      alibaba.Action = "AssociateAdditionalCertificatesWithListener"
+	albRemove   alibaba.Action = "DissociateAdditionalCertificatesFromListener"
+)
+
+const (
+	// albPageSize is the largest page; an instance has 25 additional certificates at first,
+	// and 300 at most (T12, T14).
+	albPageSize = 100
+	// maxPages ends a list whose token of the next page never ends.
+	maxPages = 10
+	// maxPerCall is how many certificates one call takes off (T9).
+	maxPerCall = 15
+)
+
+// alb is the adapter of listeners of ALB.
+type alb struct{ *session }
+
+type albListener struct {
+	ListenerStatus, ListenerProtocol alibaba.Text
+	LoadBalancerID                   alibaba.Text `json:"LoadBalancerId"`
+	Certificates                     []struct {
+		CertificateID alibaba.Text `json:"CertificateId"`
+	}
+	ServiceManagedEnabled bool
+	ServiceManagedMode    alibaba.Text
+}
+
+// Validate refuses an answer that says nothing of a listener.
+func (a *albListener) Validate() error {
+	if a.ListenerStatus == "" || a.LoadBalancerID == "" {
+		return errNo("ListenerStatus and LoadBalancerId")
+	}
+	return nil
+}
+
+func errNo(fields string) error { return fmt.Errorf("the answer carries no %s", fields) }
+
+type listenerCertificates struct {
+	Certificates []listenerCertificate
+	TotalCount   *alibaba.Text
+	NextToken    alibaba.Text
+}
+
+type listenerCertificate struct {
+	CertificateID alibaba.Text `json:"CertificateId"`
+	Status        alibaba.Text
+	IsDefault     bool
+}
+
+// Validate refuses an answer without a total: an empty list must be told from none.
+func (a *listenerCertificates) Validate() error {
+	if a.TotalCount == nil {
+		return errNo("TotalCount")
+	}
+	if n, err := strconv.Atoi(string(*a.TotalCount)); err != nil || n < 0 {
+		return errNo("TotalCount that is a count")
+	}
+	return nil
+}
+
+// Read implements Adapter.
+func (a *alb) Read(ctx context.Context, t Target) (State, error) {
+	listener, err := call[albListener](ctx, a.session, t, albRead, false, map[string]string{"ListenerId": t.Resource})
+	if err != nil {
+		return State{}, err
+	}
+	s := State{
+		Status: string(listener.ListenerStatus), Busy: listener.ListenerStatus != "Running" && listener.ListenerStatus != "Stopped",
+		LoadBalancer: string(listener.LoadBalancerID),
+	}
+	if protocol := listener.ListenerProtocol; protocol != "HTTPS" && protocol != "QUIC" {
+		s.Off = fmt.Sprintf("listener %s speaks %s, which has no certificates: use an HTTPS or QUIC listener", t.Resource, protocol)
+		return s, nil
+	}
+	if listener.ServiceManagedEnabled && listener.ServiceManagedMode == "Managed" {
+		s.kept = Owner{Manager: "another service of Alibaba Cloud", Detail: "ServiceManagedMode is Managed"}
+	}
+	standard := ""
+	if len(listener.Certificates) > 0 {
+		standard = string(listener.Certificates[0].CertificateID)
+		s.Entries = append(s.Entries, newEntry(standard, RoleDefault, StatusServing))
+	}
+	listed, total, failure := listAll(func(next string) (*listenerCertificates, *Error) {
+		return call[listenerCertificates](ctx, a.session, t, albList, true, map[string]string{
+			"ListenerId": t.Resource, "CertificateType": "Server", "MaxResults": strconv.Itoa(albPageSize), "NextToken": next,
+		})
+	})
+	if failure != nil {
+		return State{}, failure
+	}
+	s.addListed(standard, listed, total)
+	return s, nil
+}
+
+// listAll reads every page of a listener's certificates, and returns them with their total.
+func listAll(page func(next string) (*listenerCertificates, *Error)) (all []listenerCertificate, total int, failure *Error) {
+	next := ""
+	for range maxPages {
+		answer, failure := page(next)
+		if failure != nil {
+			return nil, 0, failure
+		}
+		all = append(all, answer.Certificates...)
+		total = int(answer.TotalCount.Int64())
+		if next = string(answer.NextToken); next == "" {
+			return all, total, nil
+		}
+	}
+	return all, -1, nil
+}
+
+// addListed adds the additional certificates of a list, and says where it cannot be all of
+// them: pages may slip while the listener is changed, and whether the default is counted is not
+// known (T12).
+func (s *State) addListed(standard string, listed []listenerCertificate, total int) {
+	additional, defaults := 0, 0
+	for _, c := range listed {
+		id := string(c.CertificateID)
+		if c.IsDefault {
+			defaults++
+			if id != standard {
+				s.Incomplete = "the list of the listener's certificates lags behind its default"
+			}
+			continue
+		}
+		additional++
+		if slices.ContainsFunc(s.Entries, func(e Entry) bool { return e.Role == RoleAdditional && e.is(id) }) {
+			s.Incomplete = "the list of the listener's certificates has one of them twice"
+			continue
+		}
+		s.Entries = append(s.Entries, newEntry(id, RoleAdditional, listenerStatus(c.Status)))
+	}
+	if total != additional+defaults && total != additional {
+		s.Incomplete = fmt.Sprintf("the list of the listener's certificates shows %d of %d", additional+defaults, total)
+	}
+}
+
+// is reports whether a product shows the entry under this identifier.
+func (e Entry) is(identifier string) bool {
+	return e.CertIdentifier == identifier || e.ProviderID == identifier
+}
+
+// listenerStatus reads the status of an additional certificate. The cloud's word for one on its
+// way out is misspelt on its pages (T9).
+func listenerStatus(word alibaba.Text) Status {
+	switch word {
+	case "Associated":
+		return StatusServing
+	case "Associating":
+		return StatusArriving
+	case "Dissociating", "Diassociating", "Disassociating":
+		return StatusLeaving
+	}
+	return StatusUnknown
+}
+
+type balancer struct {
+	Tags []struct{ Key, Value alibaba.Text }
+}
+
+// Owner implements Adapter.
+func (a *alb) Owner(ctx context.Context, t Target, s State) (Owner, error) {
+	if owner, ok := s.kept.(Owner); ok {
+		return owner, nil
+	}
+	answer, err := call[balancer](ctx, a.session, t, albBalancer, false, map[string]string{"LoadBalancerId": s.LoadBalancer})
+	if err != nil {
+		return Owner{}, err
+	}
+	tags := map[string]string{}
+	for _, tag := range answer.Tags {
+		tags[string(tag.Key)] = string(tag.Value)
+	}
+	return ownerOf(tags), nil
+}
+
+// ownerOf tells from the tags of a load balancer who manages it (T18).
+func ownerOf(tags map[string]string) Owner {
+	for _, known := range []struct{ tag, manager string }{
+		{"ingress.k8s.alibaba/albconfig", "the ALB Ingress controller"},
+		{"ingress.k8s.alibaba/resource", "the ALB Ingress controller"},
+		{"kubernetes.do.not.delete", "the cloud controller manager"},
+		{"ack.aliyun.com", "the cloud controller manager or the ALB Ingress controller"},
+	} {
+		if value, ok := tags[known.tag]; ok {
+			return Owner{Manager: known.manager, Detail: known.tag + "=" + value}
+		}
+	}
+	return Owner{}
+}
+
+// accepted is an answer that says no more than that.
+type accepted struct {
+	RequestID alibaba.Text `json:"RequestId"`
+}
+
+// Validate refuses the empty answer: a change that is reported must have been accepted.
+func (a *accepted) Validate() error {
+	if a.RequestID == "" {
+		return errNo("RequestId")
+	}
+	return nil
+}
+
+// Place implements Adapter.
+func (a *alb) Place(ctx context.Context, t Target, s State, p Placement) error {
+	action := albAdd
+	if t.Slot == SlotDefault {
+		action = albDefault
+	}
+	send, err := s.prepare(t, p.Certificate)
+	if err != nil || !send {
+		return asError(err)
+	}
+	id := p.Certificate.Identifier()
+	_, err = call[accepted](ctx, a.session, t, action, false, map[string]string{
+		"ListenerId": t.Resource, "Certificates.1.CertificateId": id,
+		"ClientToken": clientToken(p.Seed, string(action), t.Resource, id),
+	})
+	return asError(a.alreadyPlaced(err, t, s, p.Certificate))
+}
+
+// prepare decides whether a listener's slot needs a call for a certificate, and refuses what
+// would come to nothing.
+func (s State) prepare(t Target, c Certificate) (send bool, failure *Error) {
+	serves, arriving := s.Holds(t, c)
+	if serves || arriving {
+		return false, nil
+	}
+	if failure := mayPlace(t, s, c); failure != nil {
+		return false, failure
+	}
+	if t.Slot != SlotAdditional {
+		return true, nil
+	}
+	for _, e := range s.Entries {
+		if e.Role == RoleDefault && e.CertIdentifier == c.Identifier() {
+			return false, &Error{Class: Refused, Message: fmt.Sprintf(
+				"%s is the default certificate of listener %s already, and cannot be an additional one besides: bind the slot Default, or another default", c.Identifier(), t.Resource)}
+		}
+	}
+	return true, nil
+}
+
+// alreadyPlaced takes the word of a product that there is nothing to do for a success: the next
+// read shows whether it is true. It is none where an additional certificate was to become the
+// default (T13).
+func (s *session) alreadyPlaced(err *Error, t Target, state State, c Certificate) *Error {
+	if err == nil || !is(err, s.product.already) {
+		return err
+	}
+	if t.Slot == SlotDefault && slices.ContainsFunc(state.Entries, func(e Entry) bool {
+		return e.Role == RoleAdditional && e.CertIdentifier == c.Identifier()
+	}) {
+		err.Message = fmt.Sprintf("%s is an additional certificate of listener %s, and cannot become its default: take it off the additional ones, or bind the slot Additional",
+			c.Identifier(), t.Resource)
+		return err
+	}
+	return nil
+}
+
+// Remove implements Adapter. Of more than 15 certificates the rest is for the next time.
+func (a *alb) Remove(ctx context.Context, t Target, s State, r Removal) error {
+	entries, err := mayRemove(t, s, r)
+	entries = removable(entries)
+	if err != nil || len(entries) == 0 {
+		return asError(err)
+	}
+	params := map[string]string{"ListenerId": t.Resource, "ClientToken": clientToken(r.Seed, string(albRemove), t.Resource, identifiers(entries))}
+	for n, e := range entries {
+		params["Certificates."+strconv.Itoa(n+1)+".CertificateId"] = e.CertIdentifier
+	}
+	_, err = call[accepted](ctx, a.session, t, albRemove, false, params)
+	if err != nil && is(err, a.product.gone) {
+		return nil
+	}
+	return asError(err)
+}
+
+// removable returns the first certificates of a listener that one call can take off: those that
+// are on their way out already are left alone.
+func removable(entries []Entry) []Entry {
+	entries = slices.DeleteFunc(entries, func(e Entry) bool {
+		return e.Role != RoleAdditional || e.Status == StatusLeaving || e.CertIdentifier == ""
+	})
+	return entries[:min(len(entries), maxPerCall)]
+}
+
+// asError keeps a nil *Error from becoming an error that is not nil.
+func asError(err *Error) error {
+	if err == nil {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,158 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package targets
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
+)
+
+func TestEndpointsOfProductsAreParsed(t *testing.T) {
+	t.Parallel()
+	for flag, want := range map[string]string{
+		"alb=https://alb.example.com":                 "alb",
+		"alb/cn-shanghai=http://127.0.0.1:8073":       "alb/cn-shanghai",
+		"cdn=https://cdn.ap-southeast-1.aliyuncs.com": "cdn",
+		"alb=http://alb.example.com":                  "",
+		"alb/=https://alb.example.com":                "",
+		"alb/a/b=https://alb.example.com":             "",
+		"fan=https://fan.example.com":                 "",
+		"oss=https://oss.example.com":                 "", // not built
+		"configmap=https://x.example.com":             "",
+		"https://alb.example.com":                     "",
+		"alb=https://alb.example.com/path":            "",
+		"alb":                                         "",
+	} {
+		key, _, err := ParseEndpoint(flag)
+		if key != want || (err == nil) != (want != "") {
+			t.Errorf("%s: %q, %v", flag, key, err)
+		}
+	}
+	if _, err := New(must1(alibaba.New(alibaba.Config{})), Config{Endpoints: map[string]string{"fan": "https://fan.example.com"}}); err == nil {
+		t.Error("an endpoint of no product is accepted")
+	}
+}
+
+func TestEveryProductIsWhole(t *testing.T) {
+	t.Parallel()
+	for _, name := range Names() {
+		p := table[name]
+		if p.name != name || p.version == "" || p.permission == "" || p.called == "" || len(p.hosts) == 0 || len(p.rates) < 2 || p.adapter == nil {
+			t.Errorf("%s is not whole", name)
+		}
+		for action, rate := range p.rates {
+			if !ratelimit.ValidRate(rate) {
+				t.Errorf("%s: %s has rate %v", name, action, rate)
+			}
+		}
+		for region, host := range p.hosts {
+			if _, err := alibaba.CheckEndpoint(host); err != nil || region == "" {
+				t.Errorf("%s: endpoint %q of %q: %v", name, host, region, err)
+			}
+		}
+		if p.home != "" && p.hosts[p.home] == "" {
+			t.Errorf("%s has no endpoint at home", name)
+		}
+		if !slices.Contains(products.Names(), string(name)) {
+			t.Errorf("%s is not emulated", name)
+		}
+	}
+}
+
+func TestPermissionsAreNamed(t *testing.T) {
+	t.Parallel()
+	want := []string{"cdn:DescribeDomainCertificateInfo", "cdn:SetCdnDomainSSLCertificate"}
+	if diff := cmp.Diff(want, Permissions(CDN)); diff != "" {
+		t.Error(diff)
+	}
+	if Permissions("fan") != nil {
+		t.Error("no product has permissions")
+	}
+	for _, name := range Names() {
+		for _, permission := range Permissions(name) {
+			if strings.Contains(permission, "PrivateKey") || strings.Contains(permission, "*") {
+				t.Errorf("%s needs %s", name, permission)
+			}
+		}
+	}
+}
+
+func TestAnUnknownProductHasNoAdapter(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	if _, err := w.own.Adapter("oss", w.key, ratelimit.Prompt); err == nil {
+		t.Error("a product that is not built has an adapter")
+	}
+	if _, err := w.own.Adapter(ALB, nil, ratelimit.Prompt); !alibaba.IsUnauthenticated(err) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestLimitsAreThoseOfTheAccountAndAction(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	slot := slotOf(SlotDefault)
+	adapter := w.adapter(ALB)
+	if _, err := adapter.Read(t.Context(), slot); err != nil {
+		t.Fatal(err)
+	}
+	_, err := adapter.Read(t.Context(), slot) // one read a second
+	if e := wantClass(t, err, Throttled); e.RetryAfter <= 0 || e.RetryAfter > time.Second {
+		t.Errorf("come back after %s", e.RetryAfter)
+	}
+	if n := w.calls("GetListenerAttribute"); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+	other := slot
+	other.Region = "cn-beijing"
+	_, err = adapter.Read(t.Context(), other)
+	wantClass(t, err, TargetNotFound) // another region has a limit of its own
+	if _, err := must1(w.own.Adapter(CDN, w.key, ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); ClassOf(err) != TargetNotFound {
+		t.Errorf("%v", err) // and so has another product
+	}
+}
+
+func TestLimitsOfACredentialMoveToItsAccount(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	slot := slotOf(SlotDefault)
+	adapter := w.adapter(ALB)
+	if _, err := adapter.Read(t.Context(), slot); err != nil {
+		t.Fatal(err)
+	}
+	identity, _ := w.own.caller.Identity(w.key)
+	if _, err := identity.Account(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	_, err := adapter.Read(t.Context(), slot)
+	wantClass(t, err, Throttled)
+	for key := range w.own.limiters {
+		if key.action == albRead && key.account != account {
+			t.Errorf("the limiter is kept for %+v", key)
+		}
+	}
+}
+
+func TestCallsThatAreGivenUpAreNotSent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := w.adapter(ALB).Read(ctx, slotOf(SlotDefault))
+	if ClassOf(err) != Transient || MayHaveHappened(err) || w.calls("GetListenerAttribute") != 0 {
+		t.Errorf("%v", err)
+	}
+}

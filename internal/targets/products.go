@@ -1,0 +1,198 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package targets
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+)
+
+// product is what is known of a product, and nothing that has to be computed.
+type product struct {
+	name Product
+	// called is its name for people.
+	called string
+	// version is that of its interface, permission what stands before the colon of its RAM
+	// actions.
+	version, permission string
+	// hosts are its endpoints by region. A host that is made up would not answer, so that a
+	// region which is not listed needs --target-endpoint (T5).
+	hosts map[string]string
+	// home is the region that calls name where a target has none.
+	home string
+	// rates are the calls a second that one account makes in one region, by action.
+	rates map[alibaba.Action]float64
+	// codes are those of the product alone (T8).
+	codes alibaba.Codes
+	// noCertificate are those among them that say of the certificate that it is not there, and
+	// already and gone those that say that there is nothing to do.
+	noCertificate []string
+	already, gone string
+	// quota is how many certificates fit, as documented; 0 is not known. raise says how there
+	// can be more.
+	quota int
+	raise string
+	// sm reports whether it can be given a pair of SM2 certificates.
+	sm bool
+	// adapter makes an adapter.
+	adapter func(*session) Adapter
+}
+
+const (
+	// reads is the rate of what has no documented limit (T10).
+	reads = 1
+	// listenerWrites are the 200 a minute of ALB, less a tenth (T10).
+	listenerWrites = 3
+	// domainWrites and domainReads are the 30 and 100 a second of CDN and DCDN, less some, for
+	// others use them too (T30).
+	domainWrites, domainReads = 25, 90
+)
+
+// The regions of load balancers, by what stands on the pages that list them (T20).
+const (
+	albRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
+		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 " +
+		"ap-southeast-3 ap-southeast-5 ap-southeast-6 ap-southeast-7 ap-south-1 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
+)
+
+// regional returns the endpoints <prefix>.<region>.aliyuncs.com of regions.
+func regional(prefix, regions string) map[string]string {
+	hosts := map[string]string{}
+	for region := range strings.FieldsSeq(regions) {
+		hosts[region] = "https://" + prefix + "." + region + ".aliyuncs.com"
+	}
+	return hosts
+}
+
+// The two regions of CAS, which some products have too.
+const (
+	china         = "cn-hangzhou"
+	international = "ap-southeast-1"
+)
+
+// table has the products that are built.
+var table = map[Product]*product{
+	ALB: {
+		name: ALB, called: "ALB", version: "2020-06-16", permission: "alb", hosts: regional("alb", albRegions),
+		rates: map[alibaba.Action]float64{
+			albRead: reads, albList: reads, albBalancer: reads,
+			albDefault: listenerWrites, albAdd: listenerWrites, albRemove: listenerWrites,
+		},
+		codes: alibaba.Codes{
+			"IncorrectStatus.*":                    alibaba.Busy,
+			"IncorrectBusinessStatus.LoadBalancer": alibaba.Busy,
+			"ResourceInConfiguring.*":              alibaba.Busy,
+			"LockFailed":                           alibaba.Busy,
+			"Conflict.Acl":                         alibaba.Busy,
+			"VipStatusNotSupport":                  alibaba.Busy,
+			"IdempotenceProcessing":                alibaba.Busy,
+			"SystemBusy":                           alibaba.Transient,
+			"-22001":                               alibaba.Transient,
+			"-22031":                               alibaba.Transient,
+			"-21020":                               alibaba.Transient,
+			"IdempotenceSignatureMismatch":         alibaba.Transient,
+			"ResourceNotFound.*":                   alibaba.NotFound,
+			"ResourceAlreadyAssociated.*":          alibaba.Refused,
+			"ResourceNotAssociated.*":              alibaba.Refused,
+			"IllegalParam.*":                       alibaba.Refused,
+			"IllegalParamSize.*":                   alibaba.Refused,
+			"OperationDenied.*":                    alibaba.Refused,
+			"QuotaExceeded.*":                      alibaba.Quota,
+		},
+		noCertificate: []string{"ResourceNotFound.Certificate"},
+		already:       "ResourceAlreadyAssociated.Certificate",
+		gone:          "ResourceNotAssociated.Certificate",
+		quota:         25,
+		raise: "a Basic instance holds 10 additional certificates over all of its listeners, a Standard one 25: take off what is not needed, " +
+			"or have alb_quota_loadbalancer_certificates_num_standard_edition (or _basic_edition) raised in the Quota Center",
+		sm:      true, // for accounts that the cloud has enabled: others are refused (T16)
+		adapter: func(s *session) Adapter { return &alb{s} },
+	},
+	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
+	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),
+}
+
+// network returns what is known of CDN or DCDN: their interfaces differ in the names of their
+// actions.
+func network(name Product, called, version, read, set string, hosts map[string]string) *product {
+	actions := domainActions{
+		read: alibaba.Action("Describe" + read + "CertificateInfo"),
+		set:  alibaba.Action("Set" + set + "DomainSSLCertificate"),
+	}
+	return &product{
+		name: name, called: called, version: version, permission: string(name), hosts: hosts, home: china,
+		rates: map[alibaba.Action]float64{actions.read: domainReads, actions.set: domainWrites},
+		codes: alibaba.Codes{
+			"InvalidDomain.*":           alibaba.NotFound,
+			"InvalidDomain.notOnline":   alibaba.Refused,
+			"InvalidDomain.Offline":     alibaba.Refused,
+			"DomainInSafeMode":          alibaba.Refused,
+			"DomainInProtectedMode":     alibaba.Refused,
+			"Certificate.NotFind":       alibaba.NotFound,
+			"Certificate.*":             alibaba.Refused,
+			"CertificateContent.*":      alibaba.Refused,
+			"CertNameAlreadyExists":     alibaba.Refused,
+			"CertName.MissingParameter": alibaba.Refused,
+			"SetDomainCertificate.*":    alibaba.Refused,
+			"Abs.CertRegion.*":          alibaba.Refused,
+			"InvalidSSLProtocol.*":      alibaba.Refused,
+			"SSLPub.*":                  alibaba.Refused,
+			"SSLPri.*":                  alibaba.Refused,
+			"InvalidEnv":                alibaba.Refused,
+			"AuthenticationFailed":      alibaba.Refused,
+			"CreateCertificateFailed":   alibaba.Transient,
+			"ServiceBusy":               alibaba.Transient,
+		},
+		noCertificate: []string{"Certificate.NotFind"},
+		adapter:       func(s *session) Adapter { return &domains{s, actions} },
+	}
+}
+
+// Names returns the products that are built, sorted: what --bind-targets can name besides the
+// objects of a cluster.
+func Names() []Product { return slices.Sorted(maps.Keys(table)) }
+
+// Permissions returns the RAM actions that a product needs, sorted.
+func Permissions(name Product) []string {
+	p, ok := table[name]
+	if !ok {
+		return nil
+	}
+	var all []string
+	for action := range p.rates {
+		all = append(all, p.permission+":"+string(action))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// TakesSM reports whether a product can be given a pair of SM2 certificates. It may still
+// refuse one.
+func TakesSM(name Product) bool {
+	p, ok := table[name]
+	return ok && p.sm
+}
+
+// WrongSite says, for people, why a certificate cannot be served by a target because of the
+// region of CAS that it is in; empty where it can, and where only the cloud knows (T4).
+func WrongSite(t Target, c Certificate) string {
+	if t.Product != ALB && t.Product != NLB {
+		return ""
+	}
+	if t.Region == "cn-hongkong" {
+		return "" // its pages count it to both
+	}
+	site := international
+	if strings.HasPrefix(t.Region, "cn-") {
+		site = china
+	}
+	if c.Region == site {
+		return ""
+	}
+	return "listeners in " + t.Region + " take certificates of " + site + ", and this one is in " + c.Region +
+		": use a CloudCertificate with spec.region " + site
+}
