@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
 
 // The account of a developer who configures none. It exists nowhere else.
@@ -26,10 +27,15 @@ type config struct {
 	listen, listenInternational, adminListen string
 	certFile, keyFile                        string
 	addressesFile                            string
-	accounts, roles                          []string
+	accounts, roles, products                []string
 	logCalls                                 bool
 	options                                  emulator.Options
+	productOptions                           products.Options
+	productDoors                             []productDoor
 }
+
+// productDoor is an address of a product, in one region or in all.
+type productDoor struct{ name, product, region, address string }
 
 // parse reads the flags.
 func parse(args []string, stderr io.Writer) (config, error) {
@@ -74,6 +80,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&o.KeywordWithoutWildcards, "keyword-without-wildcards", false, "let a Keyword that holds * find nothing")
 	flags.StringVar(&revoked, "revoked-uploads", "empty", "answer to a list of uploads with Status=REVOKED: empty, ignored (as without a status) or refused")
 	flags.StringVar(&o.RevokedUploadsCode, "revoked-uploads-code", "InvalidParameter", "error `code` of --revoked-uploads=refused")
+	c.productFlags(flags)
 	if err := flags.Parse(args); err != nil {
 		return c, err
 	}
@@ -86,6 +93,37 @@ func parse(args []string, stderr io.Writer) (config, error) {
 
 var revokedAnswers = map[string]emulator.RevokedAnswer{
 	"empty": emulator.RevokedEmpty, "ignored": emulator.RevokedIgnored, "refused": emulator.RevokedRefused,
+}
+
+// productFlags are those of the products that use certificates.
+func (c *config) productFlags(flags *flag.FlagSet) {
+	o := &c.productOptions
+	flags.Func("product", "`product[/region]=address` of one of "+strings.Join(products.Names(), ", ")+", in that region or in all of its regions; repeatable", collect(&c.products))
+	flags.DurationVar(&o.Configuring, "configuring", 0, "time that a listener takes to be changed, in which it refuses other changes")
+	flags.DurationVar(&o.Edges, "edges", 0, "time before the edges of a domain serve what is configured")
+	flags.DurationVar(&o.ReadLag, "read-lag", 0, "time by which what is read of a listener or domain is late")
+	flags.IntVar(&o.AdditionalQuota, "additional-quota", 0, "additional certificates that a load balancer may have; 0 is the documented number of its edition")
+	flags.BoolVar(&o.BareIDs, "bare-ids", false, "take certificates of listeners by their numbers alone")
+	flags.BoolVar(&o.HongKongIsMainland, "hong-kong-is-mainland", false, "let listeners in cn-hongkong take certificates of cn-hangzhou")
+	flags.BoolVar(&o.DefaultNotCounted, "default-not-counted", false, "leave the default out of the TotalCount of a listener's certificates")
+	flags.BoolVar(&o.DefaultMovesAdditional, "default-moves-additional", false, "let an additional certificate become the default")
+	flags.BoolVar(&o.CertNameNeeded, "cert-name-needed", false, "refuse a certificate of a domain that comes without its name")
+	flags.BoolVar(&o.SMListeners, "sm-listeners", false, "let listeners take SM certificates")
+	flags.DurationVar(&o.TokenLife, "token-life", 0, "time that a client token is remembered; 0 is for ever")
+	flags.StringVar(&o.InUseCode, "in-use-code", "", "`code` with which CAS refuses to delete a certificate that a product uses; empty deletes it")
+}
+
+// addProducts reads the addresses of products.
+func (c *config) addProducts() error {
+	for _, text := range c.products {
+		name, address, ok := strings.Cut(text, "=")
+		product, region, regional := strings.Cut(name, "/")
+		if !ok || address == "" || regional && region == "" || !products.HasRegion(product, region) {
+			return fmt.Errorf("invalid --product %q: want product[/region]=address with a product of %s and a region that it has", text, strings.Join(products.Names(), ", "))
+		}
+		c.productDoors = append(c.productDoors, productDoor{name, product, region, address})
+	}
+	return nil
 }
 
 // collect only stores: an error from here would be printed with the value, which
@@ -114,9 +152,11 @@ func (c *config) complete(rest []string) error {
 	}
 	for _, d := range []int64{
 		int64(o.LatencyBefore.Base), int64(o.LatencyBefore.Jitter), int64(o.LatencyAfter.Base), int64(o.LatencyAfter.Jitter), int64(o.ListLag),
+		int64(c.productOptions.Configuring), int64(c.productOptions.Edges), int64(c.productOptions.ReadLag), int64(c.productOptions.TokenLife),
+		int64(c.productOptions.AdditionalQuota),
 	} {
 		if d < 0 {
-			return errors.New("latencies and --list-lag cannot be negative")
+			return errors.New("latencies, --list-lag and what the products take cannot be negative")
 		}
 	}
 	if len(c.accounts) == 0 {
@@ -134,7 +174,7 @@ func (c *config) complete(rest []string) error {
 			return fmt.Errorf("invalid --role: %w", err)
 		}
 	}
-	return nil
+	return c.addProducts()
 }
 
 // tls returns nil for plain HTTP.

@@ -24,6 +24,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
 
 func main() {
@@ -73,16 +74,25 @@ func open(c config, cloud *emulator.Server) ([]*door, error) {
 	if err != nil {
 		return nil, err
 	}
-	var doors []*door
-	for _, d := range []struct {
+	used := products.New(cloud, c.productOptions)
+	admin := http.NewServeMux()
+	admin.Handle("/", cloud.AdminHandler())
+	admin.Handle("/emulator/", used.AdminHandler())
+	type wanted struct {
 		name, address string
 		handler       http.Handler
 		security      *tls.Config
-	}{
+	}
+	all := []wanted{
 		{emulator.RegionChina, c.listen, cloud.Handler(emulator.RegionChina), security},
 		{emulator.RegionInternational, c.listenInternational, cloud.Handler(emulator.RegionInternational), security},
-		{"admin", c.adminListen, cloud.AdminHandler(), nil},
-	} {
+		{"admin", c.adminListen, admin, nil},
+	}
+	for _, d := range c.productDoors {
+		all = append(all, wanted{d.name, d.address, used.Handler(d.product, d.region), security})
+	}
+	var doors []*door
+	for _, d := range all {
 		opened, err := openDoor(d.name, d.address, d.handler, d.security)
 		if err != nil {
 			closeAll(doors)

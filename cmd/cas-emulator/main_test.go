@@ -121,6 +121,23 @@ func TestTheCommandServesAndStopsOnSIGTERM(t *testing.T) {
 	}
 }
 
+func TestTheCommandServesProducts(t *testing.T) {
+	t.Parallel()
+	p := start(t, "--product=alb=127.0.0.1:0", "--product=cdn/cn-hangzhou=127.0.0.1:0", "--configuring=200ms")
+	for name, call := range map[string]string{
+		"alb":             "Action=GetListenerAttribute&Version=2020-06-16",
+		"cdn/cn-hangzhou": "Action=DescribeDomainCertificateInfo&Version=2018-05-10",
+	} {
+		_, body := get(t, http.DefaultClient, "http://"+p.addresses[name]+"/?Format=JSON&"+call)
+		if !strings.Contains(body, `"Code":"IncompleteSignature"`) {
+			t.Errorf("%s answers %s", name, body)
+		}
+	}
+	if response, _ := get(t, http.DefaultClient, "http://"+p.addresses["admin"]+"/emulator/handshake?listener=lsn-1"); response.StatusCode != http.StatusNotFound {
+		t.Errorf("the handshake of no listener has status %d", response.StatusCode)
+	}
+}
+
 func TestTheCommandServesHTTP2OverTLS(t *testing.T) {
 	t.Parallel()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -169,6 +186,11 @@ func TestBadFlagsAreRefusedWithoutShowingSecrets(t *testing.T) {
 		"a limit of nothing":               {[]string{"--upload-limit=0"}, "limit of 0"},
 		"a negative latency":               {[]string{"--latency-before=-1s"}, "negative"},
 		"an unknown answer to revoked":     {[]string{"--revoked-uploads=none"}, "--revoked-uploads"},
+		"a product that is none":           {[]string{"--product=fan=127.0.0.1:0"}, "invalid --product"},
+		"a product where it is not":        {[]string{"--product=alb/cn-huhehaote=127.0.0.1:0"}, "invalid --product"},
+		"a product without an address":     {[]string{"--product=alb"}, "invalid --product"},
+		"a product beyond loopback":        {[]string{"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--product=alb=0.0.0.0:0"}, "not loopback"},
+		"a negative time to be changed":    {[]string{"--configuring=-1s"}, "negative"},
 		"an argument that is no flag":      {[]string{"serve"}, "unexpected argument"},
 		"plain HTTP beyond loopback":       {[]string{"--listen=0.0.0.0:0"}, "not loopback"},
 		"an admin address beyond loopback": {[]string{"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=0.0.0.0:0"}, "not loopback"},

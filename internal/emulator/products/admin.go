@@ -25,7 +25,7 @@ func (c *Cloud) AddLoadBalancer(b LoadBalancer) error {
 	if _, ok := quotas[b.Edition]; !ok {
 		return errNoSuch("edition", b.Edition)
 	}
-	if !slices.Contains([]string{"alb"}, b.Product) || !c.HasRegion(b.Product, b.Region) || b.Region == "" {
+	if !slices.Contains([]string{"alb"}, b.Product) || !HasRegion(b.Product, b.Region) || b.Region == "" {
 		return errNoSuch("load balancers of "+b.Product+" in region", b.Region)
 	}
 	if !c.server.HasAccount(b.Account) {
@@ -115,6 +115,7 @@ func (c *Cloud) AdminHandler() http.Handler {
 	mux.HandleFunc("GET /emulator/handshake", c.adminHandshake)
 	mux.HandleFunc("GET /emulator/listeners", c.adminListeners)
 	mux.HandleFunc("GET /emulator/used", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, c.Used(r.FormValue("account"))) })
+	mux.HandleFunc("POST /emulator/reset", change(func(struct{}) error { c.Reset(); return nil }))
 	mux.HandleFunc("POST /emulator/load-balancers", change(c.AddLoadBalancer))
 	mux.HandleFunc("POST /emulator/listeners", change(c.AddListener))
 	mux.HandleFunc("POST /emulator/listeners/put", change(func(p putJSON) error { return c.Put(p.ID, p.Default, p.Additional) }))

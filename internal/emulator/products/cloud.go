@@ -73,8 +73,8 @@ func (c *Cloud) Handler(product, region string) http.Handler {
 }
 
 // HasRegion reports whether a product is there, and serves a region.
-func (c *Cloud) HasRegion(product, region string) bool {
-	service := c.service(product)
+func HasRegion(product, region string) bool {
+	service := new(Cloud).service(product)
 	return service != nil && (region == "" || slices.Contains(service.Regions, region))
 }
 

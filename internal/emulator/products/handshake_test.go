@@ -142,6 +142,11 @@ func TestTheAdminPortShowsAndChangesProducts(t *testing.T) {
 	if code := get("/emulator/used?account="+account, &used); code != http.StatusOK || len(used) != 2 {
 		t.Errorf("status %d, %v", code, used)
 	}
+	defer func() {
+		if code := post("/emulator/reset", ""); code != http.StatusOK || get("/emulator/handshake?listener=lsn-1&sni=a.example.com", &h) != http.StatusNotFound {
+			t.Errorf("status %d, or something is left after a reset", code)
+		}
+	}()
 	for _, wrong := range [][2]string{
 		{"/emulator/load-balancers", `{"product":"alb","id":"alb-2","account":"9","region":"cn-shanghai"}`},
 		{"/emulator/load-balancers", `{"product":"alb","id":"alb-1","account":"` + account + `","region":"cn-shanghai"}`},
