@@ -139,7 +139,7 @@ func TestLimitsOfACredentialMoveToItsAccount(t *testing.T) {
 	_, err := adapter.Read(t.Context(), slot)
 	wantClass(t, err, Throttled)
 	for key := range w.own.limiters {
-		if key.action == albRead && key.account != account {
+		if key.action == listenerRead && key.account != account {
 			t.Errorf("the limiter is kept for %+v", key)
 		}
 	}

@@ -79,8 +79,8 @@ var table = map[Product]*product{
 	ALB: {
 		name: ALB, called: "ALB", version: "2020-06-16", permission: "alb", hosts: regional("alb", albRegions),
 		rates: map[alibaba.Action]float64{
-			albRead: reads, albList: reads, albBalancer: reads,
-			albDefault: listenerWrites, albAdd: listenerWrites, albRemove: listenerWrites,
+			listenerRead: reads, listenerList: reads, listenerBalancer: reads,
+			listenerDefault: listenerWrites, listenerAdd: listenerWrites, albRemove: listenerWrites,
 		},
 		codes: alibaba.Codes{
 			"IncorrectStatus.*":                    alibaba.Busy,
@@ -110,7 +110,7 @@ var table = map[Product]*product{
 		raise: "a Basic instance holds 10 additional certificates over all of its listeners, a Standard one 25: take off what is not needed, " +
 			"or have alb_quota_loadbalancer_certificates_num_standard_edition (or _basic_edition) raised in the Quota Center",
 		sm:      true, // for accounts that the cloud has enabled: others are refused (T16)
-		adapter: func(s *session) Adapter { return &alb{s} },
+		adapter: func(s *session) Adapter { return &listeners{s, albDialect} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),

@@ -8,34 +8,55 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
-// The actions of ALB.
+// The actions of listeners of ALB and NLB. They differ in the one that removes.
 const (
-	albRead     alibaba.Action = "GetListenerAttribute"
-	albList     alibaba.Action = "ListListenerCertificates"
-	albBalancer alibaba.Action = "GetLoadBalancerAttribute"
-	albDefault  alibaba.Action = "UpdateListenerAttribute"
-	albAdd      alibaba.Action = "AssociateAdditionalCertificatesWithListener"
-	albRemove   alibaba.Action = "DissociateAdditionalCertificatesFromListener"
+	listenerRead     alibaba.Action = "GetListenerAttribute"
+	listenerList     alibaba.Action = "ListListenerCertificates"
+	listenerBalancer alibaba.Action = "GetLoadBalancerAttribute"
+	listenerDefault  alibaba.Action = "UpdateListenerAttribute"
+	listenerAdd      alibaba.Action = "AssociateAdditionalCertificatesWithListener"
+	albRemove        alibaba.Action = "DissociateAdditionalCertificatesFromListener"
 )
 
 const (
-	// albPageSize is the largest page; an instance has 25 additional certificates at first,
-	// and 300 at most (T12, T14).
-	albPageSize = 100
 	// maxPages ends a list whose token of the next page never ends.
 	maxPages = 10
 	// maxPerCall is how many certificates one call takes off (T9).
 	maxPerCall = 15
 )
 
-// alb is the adapter of listeners of ALB.
-type alb struct{ *session }
+// dialect is in what the listeners of products differ.
+type dialect struct {
+	// protocols are those that have certificates.
+	protocols []string
+	// ofType is the parameter that asks for certificates of servers, and pageSize the largest
+	// page (T12).
+	ofType   string
+	pageSize int
+	remove   alibaba.Action
+	// defaults and additional are the parameters of the nth certificate.
+	defaults, additional func(n int) string
+}
 
-type albListener struct {
+var albDialect = dialect{
+	protocols: []string{"HTTPS", "QUIC"}, ofType: "CertificateType", pageSize: 100, remove: albRemove,
+	defaults: albCertificate, additional: albCertificate,
+}
+
+func albCertificate(n int) string { return "Certificates." + strconv.Itoa(n) + ".CertificateId" }
+
+// listeners is the adapter of listeners of ALB.
+type listeners struct {
+	*session
+	dialect
+}
+
+type listenerAnswer struct {
 	ListenerStatus, ListenerProtocol alibaba.Text
 	LoadBalancerID                   alibaba.Text `json:"LoadBalancerId"`
 	Certificates                     []struct {
@@ -46,7 +67,7 @@ type albListener struct {
 }
 
 // Validate refuses an answer that says nothing of a listener.
-func (a *albListener) Validate() error {
+func (a *listenerAnswer) Validate() error {
 	if a.ListenerStatus == "" || a.LoadBalancerID == "" {
 		return errNo("ListenerStatus and LoadBalancerId")
 	}
@@ -79,8 +100,8 @@ func (a *listenerCertificates) Validate() error {
 }
 
 // Read implements Adapter.
-func (a *alb) Read(ctx context.Context, t Target) (State, error) {
-	listener, err := call[albListener](ctx, a.session, t, albRead, false, map[string]string{"ListenerId": t.Resource})
+func (a *listeners) Read(ctx context.Context, t Target) (State, error) {
+	listener, err := call[listenerAnswer](ctx, a.session, t, listenerRead, false, map[string]string{"ListenerId": t.Resource})
 	if err != nil {
 		return State{}, err
 	}
@@ -88,8 +109,9 @@ func (a *alb) Read(ctx context.Context, t Target) (State, error) {
 		Status: string(listener.ListenerStatus), Busy: listener.ListenerStatus != "Running" && listener.ListenerStatus != "Stopped",
 		LoadBalancer: string(listener.LoadBalancerID),
 	}
-	if protocol := listener.ListenerProtocol; protocol != "HTTPS" && protocol != "QUIC" {
-		s.Off = fmt.Sprintf("listener %s speaks %s, which has no certificates: use an HTTPS or QUIC listener", t.Resource, protocol)
+	if !slices.Contains(a.protocols, string(listener.ListenerProtocol)) {
+		s.Off = fmt.Sprintf("listener %s speaks %s, which has no certificates: use one that speaks %s",
+			t.Resource, listener.ListenerProtocol, strings.Join(a.protocols, " or "))
 		return s, nil
 	}
 	if listener.ServiceManagedEnabled && listener.ServiceManagedMode == "Managed" {
@@ -101,8 +123,8 @@ func (a *alb) Read(ctx context.Context, t Target) (State, error) {
 		s.Entries = append(s.Entries, newEntry(standard, RoleDefault, StatusServing))
 	}
 	listed, total, failure := listAll(func(next string) (*listenerCertificates, *Error) {
-		return call[listenerCertificates](ctx, a.session, t, albList, true, map[string]string{
-			"ListenerId": t.Resource, "CertificateType": "Server", "MaxResults": strconv.Itoa(albPageSize), "NextToken": next,
+		return call[listenerCertificates](ctx, a.session, t, listenerList, true, map[string]string{
+			"ListenerId": t.Resource, a.ofType: "Server", "MaxResults": strconv.Itoa(a.pageSize), "NextToken": next,
 		})
 	})
 	if failure != nil {
@@ -179,11 +201,11 @@ type balancer struct {
 }
 
 // Owner implements Adapter.
-func (a *alb) Owner(ctx context.Context, t Target, s State) (Owner, error) {
+func (a *listeners) Owner(ctx context.Context, t Target, s State) (Owner, error) {
 	if owner, ok := s.kept.(Owner); ok {
 		return owner, nil
 	}
-	answer, err := call[balancer](ctx, a.session, t, albBalancer, false, map[string]string{"LoadBalancerId": s.LoadBalancer})
+	answer, err := call[balancer](ctx, a.session, t, listenerBalancer, false, map[string]string{"LoadBalancerId": s.LoadBalancer})
 	if err != nil {
 		return Owner{}, err
 	}
@@ -223,10 +245,10 @@ func (a *accepted) Validate() error {
 }
 
 // Place implements Adapter.
-func (a *alb) Place(ctx context.Context, t Target, s State, p Placement) error {
-	action := albAdd
+func (a *listeners) Place(ctx context.Context, t Target, s State, p Placement) error {
+	action, parameter := listenerAdd, a.additional(1)
 	if t.Slot == SlotDefault {
-		action = albDefault
+		action, parameter = listenerDefault, a.defaults(1)
 	}
 	send, err := s.prepare(t, p.Certificate)
 	if err != nil || !send {
@@ -234,7 +256,7 @@ func (a *alb) Place(ctx context.Context, t Target, s State, p Placement) error {
 	}
 	id := p.Certificate.Identifier()
 	_, err = call[accepted](ctx, a.session, t, action, false, map[string]string{
-		"ListenerId": t.Resource, "Certificates.1.CertificateId": id,
+		"ListenerId": t.Resource, parameter: id,
 		"ClientToken": clientToken(p.Seed, string(action), t.Resource, id),
 	})
 	return asError(a.alreadyPlaced(err, t, s, p.Certificate))
@@ -280,17 +302,17 @@ func (s *session) alreadyPlaced(err *Error, t Target, state State, c Certificate
 }
 
 // Remove implements Adapter. Of more than 15 certificates the rest is for the next time.
-func (a *alb) Remove(ctx context.Context, t Target, s State, r Removal) error {
+func (a *listeners) Remove(ctx context.Context, t Target, s State, r Removal) error {
 	entries, err := mayRemove(t, s, r)
 	entries = removable(entries)
 	if err != nil || len(entries) == 0 {
 		return asError(err)
 	}
-	params := map[string]string{"ListenerId": t.Resource, "ClientToken": clientToken(r.Seed, string(albRemove), t.Resource, identifiers(entries))}
+	params := map[string]string{"ListenerId": t.Resource, "ClientToken": clientToken(r.Seed, string(a.remove), t.Resource, identifiers(entries))}
 	for n, e := range entries {
-		params["Certificates."+strconv.Itoa(n+1)+".CertificateId"] = e.CertIdentifier
+		params[a.additional(n+1)] = e.CertIdentifier
 	}
-	_, err = call[accepted](ctx, a.session, t, albRemove, false, params)
+	_, err = call[accepted](ctx, a.session, t, a.remove, false, params)
 	if err != nil && is(err, a.product.gone) {
 		return nil
 	}
