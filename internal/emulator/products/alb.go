@@ -27,46 +27,47 @@ const (
 	readsPerSecond   = 1
 )
 
-var albDialect = dialect{product: "alb", listenerCode: "Listener", protocols: []string{"HTTPS", "QUIC"}, notFound: http.StatusNotFound}
+var albDialect = dialect{product: "alb", listenerCode: "Listener", balancerCode: "LoadBalancer", protocols: []string{"HTTPS", "QUIC"}}
 
-// alb is Application Load Balancer.
+// run carries out a call.
+type run = func(*emulator.ServiceCall) (map[string]any, *emulator.Refusal)
+
+// readOf describes a call that reads.
+func (c *Cloud) readOf(product string, do run, parameters ...string) emulator.ServiceAction {
+	return emulator.ServiceAction{
+		Parameters: parameters, Limit: readsPerSecond, Subject: listenerOrBalancer, Resource: c.balancerARN(product), Run: do,
+	}
+}
+
+// changeOf describes a call that changes a listener by the certificates of a list.
+func (c *Cloud) changeOf(d dialect, name, suffix string, prepare func(*listener, []string) (during, after served, refused *emulator.Refusal)) emulator.ServiceAction {
+	return emulator.ServiceAction{
+		Parameters: []string{name + ".N" + suffix, "ListenerId", "ClientToken", "DryRun"}, Limit: changesPerMinute, Per: time.Minute,
+		Subject: listenerOrBalancer, Resource: c.balancerARN(d.product),
+		Run: func(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
+			return c.change(call, d, func(l *listener) (during, after served, refused *emulator.Refusal) {
+				return prepare(l, call.List(name, suffix))
+			})
+		},
+	}
+}
+
+// alb is Application Load Balancer. The other parameters of UpdateListenerAttribute are never
+// needed, and a mistake if they come.
 func (c *Cloud) alb() *emulator.Service {
 	d := albDialect
-	read := func(run func(*emulator.ServiceCall) (map[string]any, *emulator.Refusal), parameters ...string) emulator.ServiceAction {
-		return emulator.ServiceAction{
-			Parameters: parameters, Limit: readsPerSecond, Subject: listenerOrBalancer, Resource: c.balancerARN("alb"), Run: run,
-		}
-	}
-	change := func(run func(*emulator.ServiceCall) (map[string]any, *emulator.Refusal), parameters ...string) emulator.ServiceAction {
-		return emulator.ServiceAction{
-			Parameters: append(parameters, "ListenerId", "ClientToken", "DryRun"), Limit: changesPerMinute, Per: time.Minute,
-			Subject: listenerOrBalancer, Resource: c.balancerARN("alb"), Run: run,
-		}
-	}
 	return &emulator.Service{
 		Name: "alb", Code: "Alb", Permission: "alb", Version: "2020-06-16", Regions: albRegions,
 		Host: func(region string) string { return "alb." + region + ".aliyuncs.com" },
 		Actions: map[string]emulator.ServiceAction{
-			"GetListenerAttribute":     read(c.albListener, "ListenerId"),
-			"ListListenerCertificates": read(c.albCertificates, "ListenerId", "CertificateType", "CertificateIds.N", "MaxResults", "NextToken"),
-			"GetLoadBalancerAttribute": read(c.albLoadBalancer, "LoadBalancerId"),
-			"ListAsynJobs":             read(c.albJobs, "JobIds.N", "ResourceIds.N", "ResourceType", "ApiName", "BeginTime", "EndTime", "MaxResults", "NextToken"),
-			// The other parameters of this action are never needed, and an own mistake if they come.
-			"UpdateListenerAttribute": change(func(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
-				return c.change(call, d, func(l *listener) (during, after served, refused *emulator.Refusal) {
-					return c.setDefault(l, call.List("Certificates", ".CertificateId"))
-				})
-			}, "Certificates.N.CertificateId"),
-			"AssociateAdditionalCertificatesWithListener": change(func(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
-				return c.change(call, d, func(l *listener) (during, after served, refused *emulator.Refusal) {
-					return c.associate(l, call.List("Certificates", ".CertificateId"))
-				})
-			}, "Certificates.N.CertificateId"),
-			"DissociateAdditionalCertificatesFromListener": change(func(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
-				return c.change(call, d, func(l *listener) (during, after served, refused *emulator.Refusal) {
-					return c.dissociate(l, call.List("Certificates", ".CertificateId"))
-				})
-			}, "Certificates.N.CertificateId"),
+			"GetListenerAttribute":     c.readOf("alb", c.albListener, "ListenerId"),
+			"ListListenerCertificates": c.readOf("alb", c.albCertificates, "ListenerId", "CertificateType", "CertificateIds.N", "MaxResults", "NextToken"),
+			"GetLoadBalancerAttribute": c.readOf("alb", c.albLoadBalancer, "LoadBalancerId"),
+			"ListAsynJobs":             c.readOf("alb", c.albJobs, "JobIds.N", "ResourceIds.N", "ResourceType", "ApiName", "BeginTime", "EndTime", "MaxResults", "NextToken"),
+
+			"UpdateListenerAttribute":                      c.changeOf(d, "Certificates", ".CertificateId", c.setDefault),
+			"AssociateAdditionalCertificatesWithListener":  c.changeOf(d, "Certificates", ".CertificateId", c.associate),
+			"DissociateAdditionalCertificatesFromListener": c.changeOf(d, "Certificates", ".CertificateId", c.dissociate),
 		},
 	}
 }
@@ -162,16 +163,22 @@ func (c *Cloud) page(call *emulator.ServiceCall, all []listed, most int) (page [
 	return page, total, next, nil
 }
 
+// listOf returns the certificates of the caller's listener, if servers' are asked for; c.mu is
+// held.
+func (c *Cloud) listOf(call *emulator.ServiceCall, d dialect, kind string) ([]listed, *emulator.Refusal) {
+	l, refused := c.find(call, d)
+	if refused != nil || cmp.Or(kind, "Server") != "Server" {
+		return nil, refused
+	}
+	return c.seen(l).list(), nil
+}
+
 func (c *Cloud) albCertificates(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	l, refused := c.find(call, albDialect)
+	all, refused := c.listOf(call, albDialect, call.Parameters["CertificateType"])
 	if refused != nil {
 		return nil, refused
-	}
-	all := c.seen(l).list()
-	if kind := cmp.Or(call.Parameters["CertificateType"], "Server"); kind != "Server" {
-		all = nil
 	}
 	if only := call.List("CertificateIds", ""); len(only) > 0 {
 		all = slices.DeleteFunc(all, func(e listed) bool { return !slices.Contains(only, e.id) })
@@ -180,21 +187,34 @@ func (c *Cloud) albCertificates(call *emulator.ServiceCall) (map[string]any, *em
 	if refused != nil {
 		return nil, refused
 	}
+	return map[string]any{"Certificates": describeAll(page), "TotalCount": total, "NextToken": next, "MaxResults": len(page)}, nil
+}
+
+func describeAll(page []listed) []map[string]any {
 	certificates := []map[string]any{}
 	for _, e := range page {
 		certificates = append(certificates, map[string]any{
 			"CertificateId": e.id, "IsDefault": e.isDefault, "Status": e.status, "CertificateType": "Server",
 		})
 	}
-	return map[string]any{"Certificates": certificates, "TotalCount": total, "NextToken": next, "MaxResults": len(page)}, nil
+	return certificates
+}
+
+// balancerOf returns the caller's load balancer; c.mu is held.
+func (c *Cloud) balancerOf(call *emulator.ServiceCall, d dialect) (*loadBalancer, *emulator.Refusal) {
+	b := c.loadBalancers[call.Parameters["LoadBalancerId"]]
+	if b == nil || b.Account != call.Account || b.Region != call.Region || b.Product != d.product {
+		return nil, &emulator.Refusal{Status: http.StatusNotFound, Code: "ResourceNotFound." + d.balancerCode, Message: "The specified resource " + d.balancerCode + " is not found."}
+	}
+	return b, nil
 }
 
 func (c *Cloud) albLoadBalancer(call *emulator.ServiceCall) (map[string]any, *emulator.Refusal) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	b := c.loadBalancers[call.Parameters["LoadBalancerId"]]
-	if b == nil || b.Account != call.Account || b.Region != call.Region || b.Product != "alb" {
-		return nil, &emulator.Refusal{Status: http.StatusNotFound, Code: "ResourceNotFound.LoadBalancer", Message: "The specified resource LoadBalancer is not found."}
+	b, refused := c.balancerOf(call, albDialect)
+	if refused != nil {
+		return nil, refused
 	}
 	return map[string]any{
 		"LoadBalancerId": b.ID, "LoadBalancerEdition": b.Edition, "LoadBalancerStatus": "Active", "Tags": b.tags(),

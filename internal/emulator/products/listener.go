@@ -166,15 +166,14 @@ func (c *Cloud) begin(l *listener, action string, during, after served) string {
 // dialect is in what ALB and NLB differ.
 type dialect struct {
 	product string
-	// listenerCode is how codes call a listener.
-	listenerCode string
-	protocols    []string
-	notFound     int
+	// listenerCode and balancerCode are how codes call a listener and an instance (T8).
+	listenerCode, balancerCode string
+	protocols                  []string
 }
 
 func (d dialect) noListener() *emulator.Refusal {
 	return &emulator.Refusal{
-		Status: d.notFound, Code: "ResourceNotFound." + d.listenerCode,
+		Status: http.StatusNotFound, Code: "ResourceNotFound." + d.listenerCode,
 		Message: "The specified resource " + d.listenerCode + " is not found.",
 	}
 }
