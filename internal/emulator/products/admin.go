@@ -25,7 +25,7 @@ func (c *Cloud) AddLoadBalancer(b LoadBalancer) error {
 	if _, ok := quotas[b.Edition]; !ok {
 		return errNoSuch("edition", b.Edition)
 	}
-	if !slices.Contains([]string{"alb"}, b.Product) || !HasRegion(b.Product, b.Region) || b.Region == "" {
+	if !slices.Contains([]string{"alb", "nlb"}, b.Product) || !HasRegion(b.Product, b.Region) || b.Region == "" {
 		return errNoSuch("load balancers of "+b.Product+" in region", b.Region)
 	}
 	if !c.server.HasAccount(b.Account) {

@@ -49,7 +49,7 @@ func (c *Cloud) Reset() {
 }
 
 // Names returns the products that are served, sorted.
-func Names() []string { return []string{"alb", "cdn", "dcdn"} }
+func Names() []string { return []string{"alb", "cdn", "dcdn", "nlb"} }
 
 func (c *Cloud) service(name string) *emulator.Service {
 	if n, ok := networks[name]; ok {
@@ -58,6 +58,8 @@ func (c *Cloud) service(name string) *emulator.Service {
 	switch name {
 	case "alb":
 		return c.alb()
+	case "nlb":
+		return c.nlb()
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type LoadBalancer struct {
 type loadBalancer struct{ LoadBalancer }
 
 // quotas are the additional certificates that all listeners of an instance may have together,
-// by edition (T14).
+// by edition (T14). That of NLB is not known (T24), and one of ALB's stands for it.
 var quotas = map[string]int{"Basic": 10, "Standard": 25, "StandardWithWaf": 25}
 
 // Listener is a listener of a load balancer, as it is made.

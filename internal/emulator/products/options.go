@@ -43,6 +43,8 @@ type Unknowns struct {
 	// SMListeners makes listeners take SM certificates, for which the cloud has a list of
 	// accounts (T16).
 	SMListeners bool
+	// NLBFailsWith200 makes NLB refuse with a status of 200 and Success=false (T23).
+	NLBFailsWith200 bool
 	// TokenLife is how long a client token is remembered; 0 is for ever (T11).
 	TokenLife time.Duration
 	// InUseCode, if it is set, is the code with which CAS refuses to delete a certificate that
