@@ -5,6 +5,7 @@ package targets
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -21,6 +22,7 @@ const (
 	listenerDefault  alibaba.Action = "UpdateListenerAttribute"
 	listenerAdd      alibaba.Action = "AssociateAdditionalCertificatesWithListener"
 	albRemove        alibaba.Action = "DissociateAdditionalCertificatesFromListener"
+	nlbRemove        alibaba.Action = "DisassociateAdditionalCertificatesWithListener"
 )
 
 const (
@@ -48,6 +50,23 @@ var albDialect = dialect{
 	defaults: albCertificate, additional: albCertificate,
 }
 
+var nlbDialect = dialect{
+	protocols: []string{"TCPSSL"}, ofType: "CertType", pageSize: 50, remove: nlbRemove,
+	defaults:   func(n int) string { return "CertificateIds." + strconv.Itoa(n) },
+	additional: func(n int) string { return "AdditionalCertificateIds." + strconv.Itoa(n) },
+}
+
+// outcome is what answers of NLB say besides: a refusal may come with the status of a success
+// (T23).
+type outcome struct{ Success alibaba.Text }
+
+func (o outcome) check() error {
+	if strings.EqualFold(string(o.Success), "false") {
+		return errors.New("the answer says that the call did not succeed")
+	}
+	return nil
+}
+
 func albCertificate(n int) string { return "Certificates." + strconv.Itoa(n) + ".CertificateId" }
 
 // listeners is the adapter of listeners of ALB.
@@ -57,11 +76,13 @@ type listeners struct {
 }
 
 type listenerAnswer struct {
+	outcome
 	ListenerStatus, ListenerProtocol alibaba.Text
 	LoadBalancerID                   alibaba.Text `json:"LoadBalancerId"`
 	Certificates                     []struct {
 		CertificateID alibaba.Text `json:"CertificateId"`
 	}
+	CertificateIDs        []alibaba.Text `json:"CertificateIds"` // as NLB has it
 	ServiceManagedEnabled bool
 	ServiceManagedMode    alibaba.Text
 }
@@ -69,18 +90,33 @@ type listenerAnswer struct {
 // Validate refuses an answer that says nothing of a listener.
 func (a *listenerAnswer) Validate() error {
 	if a.ListenerStatus == "" || a.LoadBalancerID == "" {
-		return errNo("ListenerStatus and LoadBalancerId")
+		return errors.Join(a.check(), errNo("ListenerStatus and LoadBalancerId"))
 	}
-	return nil
+	return a.check()
+}
+
+// defaultID is the default certificate; empty for none.
+func (a *listenerAnswer) defaultID() string {
+	switch {
+	case len(a.Certificates) > 0:
+		return string(a.Certificates[0].CertificateID)
+	case len(a.CertificateIDs) > 0:
+		return string(a.CertificateIDs[0])
+	}
+	return ""
 }
 
 func errNo(fields string) error { return fmt.Errorf("the answer carries no %s", fields) }
 
 type listenerCertificates struct {
+	outcome
 	Certificates []listenerCertificate
 	TotalCount   *alibaba.Text
 	NextToken    alibaba.Text
 }
+
+// statusGone is that of a certificate which a list still shows although it is off.
+const statusGone Status = "Gone"
 
 type listenerCertificate struct {
 	CertificateID alibaba.Text `json:"CertificateId"`
@@ -91,12 +127,12 @@ type listenerCertificate struct {
 // Validate refuses an answer without a total: an empty list must be told from none.
 func (a *listenerCertificates) Validate() error {
 	if a.TotalCount == nil {
-		return errNo("TotalCount")
+		return errors.Join(a.check(), errNo("TotalCount"))
 	}
 	if n, err := strconv.Atoi(string(*a.TotalCount)); err != nil || n < 0 {
 		return errNo("TotalCount that is a count")
 	}
-	return nil
+	return a.check()
 }
 
 // Read implements Adapter.
@@ -117,9 +153,8 @@ func (a *listeners) Read(ctx context.Context, t Target) (State, error) {
 	if listener.ServiceManagedEnabled && listener.ServiceManagedMode == "Managed" {
 		s.kept = Owner{Manager: "another service of Alibaba Cloud", Detail: "ServiceManagedMode is Managed"}
 	}
-	standard := ""
-	if len(listener.Certificates) > 0 {
-		standard = string(listener.Certificates[0].CertificateID)
+	standard := listener.defaultID()
+	if standard != "" {
 		s.Entries = append(s.Entries, newEntry(standard, RoleDefault, StatusServing))
 	}
 	listed, total, failure := listAll(func(next string) (*listenerCertificates, *Error) {
@@ -155,7 +190,7 @@ func listAll(page func(next string) (*listenerCertificates, *Error)) (all []list
 // them: pages may slip while the listener is changed, and whether the default is counted is not
 // known (T12).
 func (s *State) addListed(standard string, listed []listenerCertificate, total int) {
-	additional, defaults := 0, 0
+	additional, defaults, gone := 0, 0, 0
 	for _, c := range listed {
 		id := string(c.CertificateID)
 		if c.IsDefault {
@@ -165,6 +200,10 @@ func (s *State) addListed(standard string, listed []listenerCertificate, total i
 			}
 			continue
 		}
+		if listenerStatus(c.Status) == statusGone {
+			gone++
+			continue
+		}
 		additional++
 		if slices.ContainsFunc(s.Entries, func(e Entry) bool { return e.Role == RoleAdditional && e.is(id) }) {
 			s.Incomplete = "the list of the listener's certificates has one of them twice"
@@ -172,8 +211,8 @@ func (s *State) addListed(standard string, listed []listenerCertificate, total i
 		}
 		s.Entries = append(s.Entries, newEntry(id, RoleAdditional, listenerStatus(c.Status)))
 	}
-	if total != additional+defaults && total != additional {
-		s.Incomplete = fmt.Sprintf("the list of the listener's certificates shows %d of %d", additional+defaults, total)
+	if shown := additional + gone; total != shown+defaults && total != shown {
+		s.Incomplete = fmt.Sprintf("the list of the listener's certificates shows %d of %d", shown+defaults, total)
 	}
 }
 
@@ -192,12 +231,25 @@ func listenerStatus(word alibaba.Text) Status {
 		return StatusArriving
 	case "Dissociating", "Diassociating", "Disassociating":
 		return StatusLeaving
+	case "Dissociated", "Diassociated", "Disassociated":
+		return statusGone
 	}
 	return StatusUnknown
 }
 
 type balancer struct {
-	Tags []struct{ Key, Value alibaba.Text }
+	outcome
+	LoadBalancerID alibaba.Text `json:"LoadBalancerId"`
+	Tags           []struct{ Key, Value alibaba.Text }
+}
+
+// Validate refuses an answer that says nothing of a load balancer: without tags it would be
+// nobody's.
+func (a *balancer) Validate() error {
+	if a.LoadBalancerID == "" {
+		return errors.Join(a.check(), errNo("LoadBalancerId"))
+	}
+	return a.check()
 }
 
 // Owner implements Adapter.
@@ -233,6 +285,7 @@ func ownerOf(tags map[string]string) Owner {
 
 // accepted is an answer that says no more than that.
 type accepted struct {
+	outcome
 	RequestID alibaba.Text `json:"RequestId"`
 }
 
@@ -241,7 +294,7 @@ func (a *accepted) Validate() error {
 	if a.RequestID == "" {
 		return errNo("RequestId")
 	}
-	return nil
+	return a.check()
 }
 
 // Place implements Adapter.

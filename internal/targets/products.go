@@ -45,6 +45,8 @@ type product struct {
 const (
 	// reads is the rate of what has no documented limit (T10).
 	reads = 1
+	// unknownWrites is that of changes without one.
+	unknownWrites = 1
 	// listenerWrites are the 200 a minute of ALB, less a tenth (T10).
 	listenerWrites = 3
 	// domainWrites and domainReads are the 30 and 100 a second of CDN and DCDN, less some, for
@@ -57,6 +59,10 @@ const (
 	albRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 " +
 		"ap-southeast-3 ap-southeast-5 ap-southeast-6 ap-southeast-7 ap-south-1 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
+	// (T21)
+	nlbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
+		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-3 " +
+		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
 )
 
 // regional returns the endpoints <prefix>.<region>.aliyuncs.com of regions.
@@ -74,6 +80,30 @@ const (
 	international = "ap-southeast-1"
 )
 
+// listenerCodes are those of ALB and NLB. What the Terraform provider tries again is Busy or
+// Transient here (T8, T9).
+var listenerCodes = alibaba.Codes{
+	"IncorrectStatus.*":                    alibaba.Busy,
+	"IncorrectBusinessStatus.LoadBalancer": alibaba.Busy,
+	"ResourceInConfiguring.*":              alibaba.Busy,
+	"LockFailed":                           alibaba.Busy,
+	"Conflict.Acl":                         alibaba.Busy,
+	"VipStatusNotSupport":                  alibaba.Busy,
+	"IdempotenceProcessing":                alibaba.Busy,
+	"SystemBusy":                           alibaba.Transient,
+	"-22001":                               alibaba.Transient,
+	"-22031":                               alibaba.Transient,
+	"-21020":                               alibaba.Transient,
+	"IdempotenceSignatureMismatch":         alibaba.Transient,
+	"ResourceNotFound.*":                   alibaba.NotFound,
+	"ResourceAlreadyAssociated.*":          alibaba.Refused,
+	"ResourceNotAssociated.*":              alibaba.Refused,
+	"IllegalParam.*":                       alibaba.Refused,
+	"IllegalParamSize.*":                   alibaba.Refused,
+	"OperationDenied.*":                    alibaba.Refused,
+	"QuotaExceeded.*":                      alibaba.Quota,
+}
+
 // table has the products that are built.
 var table = map[Product]*product{
 	ALB: {
@@ -82,27 +112,7 @@ var table = map[Product]*product{
 			listenerRead: reads, listenerList: reads, listenerBalancer: reads,
 			listenerDefault: listenerWrites, listenerAdd: listenerWrites, albRemove: listenerWrites,
 		},
-		codes: alibaba.Codes{
-			"IncorrectStatus.*":                    alibaba.Busy,
-			"IncorrectBusinessStatus.LoadBalancer": alibaba.Busy,
-			"ResourceInConfiguring.*":              alibaba.Busy,
-			"LockFailed":                           alibaba.Busy,
-			"Conflict.Acl":                         alibaba.Busy,
-			"VipStatusNotSupport":                  alibaba.Busy,
-			"IdempotenceProcessing":                alibaba.Busy,
-			"SystemBusy":                           alibaba.Transient,
-			"-22001":                               alibaba.Transient,
-			"-22031":                               alibaba.Transient,
-			"-21020":                               alibaba.Transient,
-			"IdempotenceSignatureMismatch":         alibaba.Transient,
-			"ResourceNotFound.*":                   alibaba.NotFound,
-			"ResourceAlreadyAssociated.*":          alibaba.Refused,
-			"ResourceNotAssociated.*":              alibaba.Refused,
-			"IllegalParam.*":                       alibaba.Refused,
-			"IllegalParamSize.*":                   alibaba.Refused,
-			"OperationDenied.*":                    alibaba.Refused,
-			"QuotaExceeded.*":                      alibaba.Quota,
-		},
+		codes:         listenerCodes,
 		noCertificate: []string{"ResourceNotFound.Certificate"},
 		already:       "ResourceAlreadyAssociated.Certificate",
 		gone:          "ResourceNotAssociated.Certificate",
@@ -111,6 +121,20 @@ var table = map[Product]*product{
 			"or have alb_quota_loadbalancer_certificates_num_standard_edition (or _basic_edition) raised in the Quota Center",
 		sm:      true, // for accounts that the cloud has enabled: others are refused (T16)
 		adapter: func(s *session) Adapter { return &listeners{s, albDialect} },
+	},
+	NLB: {
+		name: NLB, called: "NLB", version: "2022-04-30", permission: "nlb", hosts: regional("nlb", nlbRegions),
+		rates: map[alibaba.Action]float64{
+			listenerRead: reads, listenerList: reads, listenerBalancer: reads,
+			listenerDefault: unknownWrites, listenerAdd: unknownWrites, nlbRemove: unknownWrites,
+		},
+		codes:         listenerCodes,
+		noCertificate: []string{"ResourceNotFound.Certificate"},
+		already:       "ResourceAlreadyAssociated.Certificate",
+		gone:          "ResourceNotAssociated.Certificate",
+		raise:         "take additional certificates off the listener that are not needed, or have the quota raised in the Quota Center",
+		sm:            true, // as for ALB
+		adapter:       func(s *session) Adapter { return &listeners{s, nlbDialect} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),
