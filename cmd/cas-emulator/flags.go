@@ -109,6 +109,7 @@ func (c *config) productFlags(flags *flag.FlagSet) {
 	flags.BoolVar(&o.DefaultMovesAdditional, "default-moves-additional", false, "let an additional certificate become the default")
 	flags.BoolVar(&o.CertNameNeeded, "cert-name-needed", false, "refuse a certificate of a domain that comes without its name")
 	flags.BoolVar(&o.SMListeners, "sm-listeners", false, "let listeners take SM certificates")
+	flags.BoolVar(&o.CLBImportsOnce, "clb-imports-once", false, "let CLB answer a second import of a certificate with the copy that it has")
 	flags.BoolVar(&o.NLBFailsWith200, "nlb-fails-with-200", false, "let NLB refuse with a status of 200 and Success=false")
 	flags.DurationVar(&o.TokenLife, "token-life", 0, "time that a client token is remembered; 0 is for ever")
 	flags.StringVar(&o.InUseCode, "in-use-code", "", "`code` with which CAS refuses to delete a certificate that a product uses; empty deletes it")

@@ -24,6 +24,8 @@ type Cloud struct {
 	loadBalancers map[string]*loadBalancer
 	listeners     map[string]*listener
 	domains       map[domainKey]*domain
+	classics      map[classicKey]*classic
+	stores        map[storeKey][]*serverCertificate
 	jobs          map[string]*job
 	tokens        map[tokenKey]token
 	ids           int64
@@ -44,12 +46,14 @@ func (c *Cloud) Reset() {
 	c.loadBalancers = map[string]*loadBalancer{}
 	c.listeners = map[string]*listener{}
 	c.domains = map[domainKey]*domain{}
+	c.classics = map[classicKey]*classic{}
+	c.stores = map[storeKey][]*serverCertificate{}
 	c.jobs = map[string]*job{}
 	c.tokens = map[tokenKey]token{}
 }
 
 // Names returns the products that are served, sorted.
-func Names() []string { return []string{"alb", "cdn", "dcdn", "nlb"} }
+func Names() []string { return []string{"alb", "cdn", "clb", "dcdn", "nlb"} }
 
 func (c *Cloud) service(name string) *emulator.Service {
 	if n, ok := networks[name]; ok {
@@ -58,6 +62,8 @@ func (c *Cloud) service(name string) *emulator.Service {
 	switch name {
 	case "alb":
 		return c.alb()
+	case "clb":
+		return c.clb()
 	case "nlb":
 		return c.nlb()
 	}
@@ -126,7 +132,7 @@ func (c *Cloud) used(account string) []string {
 			used = append(used, is.Identifier)
 		}
 	}
-	return used
+	return append(used, c.usedByClassics(account)...)
 }
 
 // lagging is a value that is read later than it is set.

@@ -5,6 +5,7 @@ package products
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -36,12 +37,18 @@ type candidate struct {
 }
 
 // Shake answers which certificate a client gets that asks a listener, or the edges of a
-// domain, for a host. It reports whether there is such a listener or domain.
+// domain, for a host. A listener of CLB is <load balancer>:<port>. It reports whether there is
+// such a listener or domain.
 func (c *Cloud) Shake(listenerID, sni string) (Handshake, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if l := c.listeners[listenerID]; l != nil {
 		return c.shakeListener(l, sni), true
+	}
+	for key, l := range c.classics {
+		if fmt.Sprintf("%s:%d", key.balancer, key.port) == listenerID {
+			return c.shakeClassic(l, sni), true
+		}
 	}
 	for _, d := range c.domains {
 		if d.Name == listenerID {

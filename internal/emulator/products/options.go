@@ -43,6 +43,9 @@ type Unknowns struct {
 	// SMListeners makes listeners take SM certificates, for which the cloud has a list of
 	// accounts (T16).
 	SMListeners bool
+	// CLBImportsOnce makes a second import of the same certificate answer with the copy that is
+	// there. By default it makes another (T41).
+	CLBImportsOnce bool
 	// NLBFailsWith200 makes NLB refuse with a status of 200 and Success=false (T23).
 	NLBFailsWith200 bool
 	// TokenLife is how long a client token is remembered; 0 is for ever (T11).
