@@ -151,7 +151,7 @@ func (a *listeners) Read(ctx context.Context, t Target) (State, error) {
 		return s, nil
 	}
 	if listener.ServiceManagedEnabled && listener.ServiceManagedMode == "Managed" {
-		s.kept = Owner{Manager: "another service of Alibaba Cloud", Detail: "ServiceManagedMode is Managed"}
+		s.kept = managedByService()
 	}
 	standard := listener.defaultID()
 	if standard != "" {
@@ -266,6 +266,11 @@ func (a *listeners) Owner(ctx context.Context, t Target, s State) (Owner, error)
 		tags[string(tag.Key)] = string(tag.Value)
 	}
 	return ownerOf(tags), nil
+}
+
+// managedByService is the owner of what another product of the cloud made (T18).
+func managedByService() Owner {
+	return Owner{Manager: "another service of Alibaba Cloud", Detail: "ServiceManagedMode is Managed"}
 }
 
 // ownerOf tells from the tags of a load balancer who manages it (T18).

@@ -63,7 +63,20 @@ const (
 	nlbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-3 " +
 		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
+	// Those of CLB but for the ones that share an endpoint (T40).
+	clbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-wulanchabu cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
+		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 " +
+		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-east-1 me-central-1"
 )
+
+// clbHosts returns the endpoints of CLB (T40).
+func clbHosts() map[string]string {
+	hosts := regional("slb", clbRegions)
+	for _, region := range []string{"cn-hangzhou", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-shenzhen-finance-1"} {
+		hosts[region] = "https://slb.aliyuncs.com"
+	}
+	return hosts
+}
 
 // regional returns the endpoints <prefix>.<region>.aliyuncs.com of regions.
 func regional(prefix, regions string) map[string]string {
@@ -136,6 +149,34 @@ var table = map[Product]*product{
 		sm:            true, // as for ALB
 		adapter:       func(s *session) Adapter { return &listeners{s, nlbDialect} },
 	},
+	CLB: {
+		name: CLB, called: "CLB", version: "2014-05-15", permission: "slb", hosts: clbHosts(),
+		rates: map[alibaba.Action]float64{
+			clbRead: reads, clbDomains: reads, clbStore: reads, clbBalancer: reads,
+			clbImport: unknownWrites, clbSet: unknownWrites, clbSetDomain: unknownWrites, clbMakeDomain: unknownWrites, clbDelete: unknownWrites,
+		},
+		codes: alibaba.Codes{
+			"DomainExtensionProcessing":                alibaba.Busy,
+			"BackendServer.configuring":                alibaba.Busy,
+			"ServiceIsConfiguring":                     alibaba.Busy,
+			"ProcessingSameRequest":                    alibaba.Busy,
+			"OperationFailed.ListenerStatusNotSupport": alibaba.Busy,
+			"ListenerNotFound":                         alibaba.NotFound,
+			"InvalidLoadBalancerId.*":                  alibaba.NotFound,
+			"ServerCertificateId.NotFound":             alibaba.NotFound,
+			"InvalidParameter.DomainExtensionId":       alibaba.Transient, // it was there when it was read
+			"DomainExtensionAlreadyExist":              alibaba.Transient, // it was not there when it was read
+			"CertificateAndPrivateKeyIsRefered":        alibaba.DeleteProtected,
+			"CertificateNotMatchPrivateKey":            alibaba.Refused,
+			"OperationUnsupported.*":                   alibaba.Refused,
+			"QuotaExceeded.*":                          alibaba.Quota,
+		},
+		noCertificate: []string{"ServerCertificateId.NotFound"},
+		gone:          "ServerCertificateId.NotFound",
+		quota:         100,
+		raise:         "the store of a region holds 100 server certificates: delete those that no listener uses, or have the quota raised in the Quota Center",
+		adapter:       func(s *session) Adapter { return &clb{s} },
+	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),
 }
@@ -201,6 +242,15 @@ func TakesSM(name Product) bool {
 	return ok && p.sm
 }
 
+// siteOf returns the region of CAS whose certificates listeners of a region take. Of Hong Kong
+// it is not known (T4).
+func siteOf(region string) string {
+	if strings.HasPrefix(region, "cn-") && region != "cn-hongkong" {
+		return china
+	}
+	return international
+}
+
 // WrongSite says, for people, why a certificate cannot be served by a target because of the
 // region of CAS that it is in; empty where it can, and where only the cloud knows (T4).
 func WrongSite(t Target, c Certificate) string {
@@ -210,10 +260,7 @@ func WrongSite(t Target, c Certificate) string {
 	if t.Region == "cn-hongkong" {
 		return "" // its pages count it to both
 	}
-	site := international
-	if strings.HasPrefix(t.Region, "cn-") {
-		site = china
-	}
+	site := siteOf(t.Region)
 	if c.Region == site {
 		return ""
 	}

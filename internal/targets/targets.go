@@ -60,7 +60,7 @@ type Adapter interface {
 type Importer interface {
 	// Import returns the id of the product's copy of a certificate in the target's region,
 	// and makes one where there is none. Import is idempotent: it looks before it imports, and
-	// where two imports cross, the smaller id counts for both.
+	// where two imports have crossed, the oldest copy counts.
 	Import(ctx context.Context, t Target, c Certificate) (providerID string, err error)
 }
 
@@ -251,15 +251,10 @@ func (s State) In(t Target) []Entry {
 }
 
 func (e Entry) in(t Target) bool {
-	switch {
-	case e.Role == RoleStored:
-		return false
-	case t.Slot == SlotAdditional:
+	if t.Slot == SlotAdditional {
 		return e.Role == RoleAdditional
-	case t.Domain != "":
-		return e.Domain == t.Domain
 	}
-	return e.Role == RoleDefault
+	return e.Role == RoleDefault && e.Domain == t.Domain
 }
 
 // Holds reports whether the slot serves the certificate, or has begun to take it in.
