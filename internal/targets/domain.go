@@ -11,10 +11,10 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
-// domainActions are the actions of CDN or DCDN.
+// domainActions are the actions of CDN, DCDN or VOD.
 type domainActions struct{ read, set alibaba.Action }
 
-// domains is the adapter of domains of CDN and DCDN. They have one certificate, which a call
+// domains is the adapter of domains of CDN, DCDN and VOD. They have one certificate, which a call
 // replaces at once in the configuration; the edges follow within minutes (T31).
 type domains struct {
 	*session

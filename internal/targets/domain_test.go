@@ -18,17 +18,21 @@ func (w *world) domain(d products.Domain) Target {
 	w.t.Helper()
 	d.Account = account
 	w.check(w.cloud.AddDomain(d))
-	return Target{Product: Product(d.Product), Domain: d.Name}
+	return Target{Product: Product(d.Product), Region: d.Region, Domain: d.Name}
 }
 
 func TestARenewalReachesADomain(t *testing.T) {
 	t.Parallel()
-	for _, name := range []Product{CDN, DCDN} {
+	for _, name := range []Product{CDN, DCDN, VOD} {
 		t.Run(string(name), func(t *testing.T) {
 			t.Parallel()
 			w := newWorld(t, products.Options{Edges: time.Minute, Unknowns: products.Unknowns{CertNameNeeded: true}})
 			before, after := w.certificate("www.example.com"), w.certificateIn(international, "www.example.com")
-			slot := w.domain(products.Domain{Product: string(name), Name: "www.example.com", Certificate: before.Identifier()})
+			region := ""
+			if name == VOD {
+				region = shanghai
+			}
+			slot := w.domain(products.Domain{Product: string(name), Region: region, Name: "www.example.com", Certificate: before.Identifier()})
 			state := w.read(slot)
 			if diff := cmp.Diff("Default "+before.Identifier()+" Serving", inWords(state)); diff != "" {
 				t.Fatal(diff)

@@ -63,6 +63,8 @@ const (
 	nlbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-3 " +
 		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
+	// (T39)
+	vodRegions = "cn-shanghai cn-beijing cn-shenzhen ap-southeast-1 ap-southeast-5 ap-northeast-1 eu-central-1 us-west-1"
 	// Those of CLB but for the ones that share an endpoint (T40).
 	clbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-wulanchabu cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 " +
@@ -178,18 +180,23 @@ var table = map[Product]*product{
 		adapter:       func(s *session) Adapter { return &clb{s} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
+	VOD:  network(VOD, "VOD", "2017-03-21", "VodDomain", "Vod", regional("vod", vodRegions)),
 	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),
 }
 
-// network returns what is known of CDN or DCDN: their interfaces differ in the names of their
+// network returns what is known of CDN, DCDN or VOD: their interfaces differ in the names of their
 // actions.
 func network(name Product, called, version, read, set string, hosts map[string]string) *product {
 	actions := domainActions{
 		read: alibaba.Action("Describe" + read + "CertificateInfo"),
 		set:  alibaba.Action("Set" + set + "DomainSSLCertificate"),
 	}
+	home := ""
+	if _, central := hosts[china]; central {
+		home = china
+	}
 	return &product{
-		name: name, called: called, version: version, permission: string(name), hosts: hosts, home: china,
+		name: name, called: called, version: version, permission: string(name), hosts: hosts, home: home,
 		rates: map[alibaba.Action]float64{actions.read: domainReads, actions.set: domainWrites},
 		codes: alibaba.Codes{
 			"InvalidDomain.*":           alibaba.NotFound,

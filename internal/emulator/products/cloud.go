@@ -53,7 +53,7 @@ func (c *Cloud) Reset() {
 }
 
 // Names returns the products that are served, sorted.
-func Names() []string { return []string{"alb", "cdn", "clb", "dcdn", "nlb"} }
+func Names() []string { return []string{"alb", "cdn", "clb", "dcdn", "nlb", "vod"} }
 
 func (c *Cloud) service(name string) *emulator.Service {
 	if n, ok := networks[name]; ok {

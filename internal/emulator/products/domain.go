@@ -14,10 +14,12 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
-// Domain is a domain of CDN or DCDN.
+// Domain is what serves one certificate: a domain, or one of ESA's certificates.
 type Domain struct {
-	// Product is cdn or dcdn.
+	// Product is cdn, dcdn or vod.
 	Product string `json:"product"`
+	// Region is needed where the product has regions of its own.
+	Region string `json:"region,omitempty"`
 	// Name is the domain; one for all names below it begins with a dot: .example.com.
 	Name    string `json:"name"`
 	Account string `json:"account"`
@@ -47,16 +49,25 @@ type certified struct {
 	Since            time.Time
 }
 
-// network is in what the two products differ.
+// network is in what the three products differ.
 type network struct {
 	name, version, read, set string
 	// staging says that the product has a parameter for its staging environment.
 	staging bool
+	// regions are those of endpoints of their own; none is one for all, and a second one of CDN
+	// for accounts of the international site.
+	regions []string
+	// onAll says that permissions are on all resources (T36).
+	onAll bool
 }
 
 var networks = map[string]network{
 	"cdn":  {name: "cdn", version: "2018-05-10", read: "DescribeDomainCertificateInfo", set: "SetCdnDomainSSLCertificate"},
 	"dcdn": {name: "dcdn", version: "2018-01-15", read: "DescribeDcdnDomainCertificateInfo", set: "SetDcdnDomainSSLCertificate", staging: true},
+	"vod": {
+		name: "vod", version: "2017-03-21", read: "DescribeVodDomainCertificateInfo", set: "SetVodDomainSSLCertificate", staging: true, onAll: true,
+		regions: []string{"cn-shanghai", "cn-beijing", "cn-shenzhen", "ap-southeast-1", "ap-southeast-5", "ap-northeast-1", "eu-central-1", "us-west-1"},
+	},
 }
 
 // The documented limits (T30).
@@ -65,22 +76,28 @@ const (
 	domainReads  = 100
 )
 
-// network serves CDN or DCDN. A call names its region, which changes nothing.
+// network serves CDN, DCDN or VOD.
 func (c *Cloud) network(n network) *emulator.Service {
 	subject := func(call *emulator.ServiceCall) string { return call.Parameters["DomainName"] }
 	arn := func(call *emulator.ServiceCall) string {
+		if n.onAll {
+			return "*"
+		}
 		return "acs:" + n.name + ":*:" + call.Account + ":domain/" + call.Parameters["DomainName"]
 	}
 	set := []string{"DomainName", "SSLProtocol", "CertType", "CertId", "CertRegion", "CertName"}
 	if n.staging {
 		set = append(set, "Env")
 	}
+	regions := n.regions
+	if len(regions) == 0 {
+		regions = emulator.Regions
+	}
 	return &emulator.Service{
-		Name: n.name, Code: strings.ToUpper(n.name), Permission: n.name, Version: n.version,
-		Regions: []string{emulator.RegionChina, emulator.RegionInternational},
+		Name: n.name, Code: strings.ToUpper(n.name), Permission: n.name, Version: n.version, Regions: regions,
 		Host: func(region string) string {
-			if region == emulator.RegionInternational && n.name == "cdn" {
-				return "cdn.ap-southeast-1.aliyuncs.com"
+			if len(n.regions) > 0 || region == emulator.RegionInternational && n.name == "cdn" {
+				return n.name + "." + region + ".aliyuncs.com"
 			}
 			return n.name + ".aliyuncs.com"
 		},
@@ -100,7 +117,7 @@ func (c *Cloud) network(n network) *emulator.Service {
 // domainOf returns the caller's domain; c.mu is held.
 func (c *Cloud) domainOf(call *emulator.ServiceCall, n network) (*domain, *emulator.Refusal) {
 	d := c.domains[domainKey{n.name, call.Parameters["DomainName"]}]
-	if d == nil || d.Account != call.Account {
+	if d == nil || d.Account != call.Account || len(n.regions) > 0 && d.Region != call.Region {
 		return nil, &emulator.Refusal{Status: http.StatusNotFound, Code: "InvalidDomain.NotFound", Message: "The domain provided does not exist in our records."}
 	}
 	return d, nil
@@ -210,8 +227,12 @@ func covers(certificate emulator.Certificate, domain string) bool {
 
 // AddDomain makes a domain. It replaces one of the same name.
 func (c *Cloud) AddDomain(d Domain) error {
-	if _, ok := networks[d.Product]; !ok || d.Name == "" {
+	n, ok := networks[d.Product]
+	if !ok || d.Name == "" {
 		return errNoSuch("product of domains", d.Product)
+	}
+	if len(n.regions) > 0 && !slices.Contains(n.regions, d.Region) {
+		return errNoSuch("region of "+d.Product, d.Region)
 	}
 	if !c.server.HasAccount(d.Account) {
 		return errNoSuch("account", d.Account)
