@@ -119,6 +119,7 @@ func (c *Cloud) AdminHandler() http.Handler {
 	mux.HandleFunc("POST /emulator/load-balancers", change(c.AddLoadBalancer))
 	mux.HandleFunc("POST /emulator/listeners", change(c.AddListener))
 	mux.HandleFunc("POST /emulator/classic-listeners", change(c.AddClassicListener))
+	mux.HandleFunc("POST /emulator/accelerator-listeners", change(c.AddAcceleratorListener))
 	mux.HandleFunc("POST /emulator/listeners/put", change(func(p putJSON) error { return c.Put(p.ID, p.Default, p.Additional) }))
 	mux.HandleFunc("POST /emulator/listeners/rival", change(c.adminRival))
 	mux.HandleFunc("POST /emulator/listeners/status", change(func(s statusJSON) error { return c.SetStatus(s.ID, s.Status) }))

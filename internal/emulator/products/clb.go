@@ -233,7 +233,7 @@ func (c *Cloud) deleteServerCertificate(call *emulator.ServiceCall) (map[string]
 	}
 	for _, l := range c.classics {
 		if l.Account == call.Account && l.Region == call.Region && (l.settle(c.now()).uses(s.id) || !l.busy.IsZero() && l.after.uses(s.id)) {
-			return nil, emulator.Refuse("CertificateAndPrivateKeyIsRefered", "The certificate and private key is refered by one or more VIPs.")
+			return nil, emulator.Refuse("CertificateAndPrivateKeyIsRefered", "The certificate is used by a listener.")
 		}
 	}
 	key := storeKey{call.Account, call.Region}

@@ -5,6 +5,7 @@ package products
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ type Cloud struct {
 	domains       map[domainKey]*domain
 	classics      map[classicKey]*classic
 	stores        map[storeKey][]*serverCertificate
+	accelerated   map[string]*accelerated
 	jobs          map[string]*job
 	tokens        map[tokenKey]token
 	ids           int64
@@ -48,24 +50,25 @@ func (c *Cloud) Reset() {
 	c.domains = map[domainKey]*domain{}
 	c.classics = map[classicKey]*classic{}
 	c.stores = map[storeKey][]*serverCertificate{}
+	c.accelerated = map[string]*accelerated{}
 	c.jobs = map[string]*job{}
 	c.tokens = map[tokenKey]token{}
 }
 
 // Names returns the products that are served, sorted.
-func Names() []string { return []string{"alb", "cdn", "clb", "dcdn", "nlb", "vod"} }
+func Names() []string {
+	return []string{"alb", "cdn", "clb", "dcdn", "ddos", "esa", "ga", "mse", "nlb", "vod", "waf"}
+}
 
 func (c *Cloud) service(name string) *emulator.Service {
 	if n, ok := networks[name]; ok {
 		return c.network(n)
 	}
-	switch name {
-	case "alb":
-		return c.alb()
-	case "clb":
-		return c.clb()
-	case "nlb":
-		return c.nlb()
+	services := map[string]func() *emulator.Service{
+		"alb": c.alb, "nlb": c.nlb, "clb": c.clb, "waf": c.waf, "esa": c.esa, "ga": c.ga, "ddos": c.ddos, "mse": c.mse,
+	}
+	if service, ok := services[name]; ok {
+		return service()
 	}
 	return nil
 }
@@ -130,6 +133,12 @@ func (c *Cloud) used(account string) []string {
 	for _, d := range c.domains {
 		if is := d.config.now(); d.Account == account && is.Kind == "cas" {
 			used = append(used, is.Identifier)
+		}
+	}
+	for _, l := range c.accelerated {
+		if is := l.settle(c.now()); l.Account == account {
+			used = append(used, is.Default)
+			used = slices.AppendSeq(used, maps.Values(is.Domains))
 		}
 	}
 	return append(used, c.usedByClassics(account)...)

@@ -16,11 +16,14 @@ import (
 
 // Domain is what serves one certificate: a domain, or one of ESA's certificates.
 type Domain struct {
-	// Product is cdn, dcdn or vod.
+	// Product is cdn, dcdn, vod, waf, esa, ddos or mse.
 	Product string `json:"product"`
 	// Region is needed where the product has regions of its own.
 	Region string `json:"region,omitempty"`
-	// Name is the domain; one for all names below it begins with a dot: .example.com.
+	// Instance is that of WAF, the site of ESA or the gateway of MSE.
+	Instance string `json:"instance,omitempty"`
+	// Name is the domain; one for all names below it begins with a dot: .example.com. For ESA it
+	// is the id of the certificate.
 	Name    string `json:"name"`
 	Account string `json:"account"`
 	// Certificate is the full identifier of a certificate of CAS, or the name of another one
@@ -40,6 +43,9 @@ type domainKey struct{ product, name string }
 type domain struct {
 	Domain
 	config, edges lagging[certified]
+	busy          time.Time
+	tls           tls
+	number        int64 // MSE's id of the domain
 }
 
 // certified is what a domain has. Kind is cas, upload, free or empty.
@@ -227,11 +233,10 @@ func covers(certificate emulator.Certificate, domain string) bool {
 
 // AddDomain makes a domain. It replaces one of the same name.
 func (c *Cloud) AddDomain(d Domain) error {
-	n, ok := networks[d.Product]
-	if !ok || d.Name == "" {
+	if !slices.Contains([]string{"cdn", "dcdn", "vod", "waf", "esa", "ddos", "mse"}, d.Product) || d.Name == "" {
 		return errNoSuch("product of domains", d.Product)
 	}
-	if len(n.regions) > 0 && !slices.Contains(n.regions, d.Region) {
+	if n, ok := networks[d.Product]; (!ok || len(n.regions) > 0) && (d.Region == "" || !HasRegion(d.Product, d.Region)) {
 		return errNoSuch("region of "+d.Product, d.Region)
 	}
 	if !c.server.HasAccount(d.Account) {
@@ -239,7 +244,8 @@ func (c *Cloud) AddDomain(d Domain) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	made := &domain{Domain: d}
+	c.ids++
+	made := &domain{Domain: d, number: c.ids, tls: tls{"tlsv1.2", "true", "99", "ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-RSA-AES256-GCM-SHA384"}}
 	is := certified{Identifier: d.Certificate, On: d.Certificate != "" && !d.HTTPSOff}
 	if d.Certificate != "" {
 		is.Kind, is.Since = cmp.Or(d.Type, "cas"), c.now()

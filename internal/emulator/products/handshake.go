@@ -45,6 +45,9 @@ func (c *Cloud) Shake(listenerID, sni string) (Handshake, bool) {
 	if l := c.listeners[listenerID]; l != nil {
 		return c.shakeListener(l, sni), true
 	}
+	if l := c.accelerated[listenerID]; l != nil {
+		return c.shakeAccelerated(l, sni), true
+	}
 	for key, l := range c.classics {
 		if fmt.Sprintf("%s:%d", key.balancer, key.port) == listenerID {
 			return c.shakeClassic(l, sni), true

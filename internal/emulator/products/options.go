@@ -48,6 +48,12 @@ type Unknowns struct {
 	CLBImportsOnce bool
 	// NLBFailsWith200 makes NLB refuse with a status of 200 and Success=false (T23).
 	NLBFailsWith200 bool
+	// WAFKeepsTLS makes ModifyDomainCert leave settings of TLS that are not sent as they are. By
+	// default they fall back (T52). WAFBareIDs makes DescribeDomainDetail name a certificate by
+	// its number alone in Listen (T51).
+	WAFKeepsTLS, WAFBareIDs bool
+	// ESAWithoutRegion leaves the region of CAS out of ESA's list (T63).
+	ESAWithoutRegion bool
 	// TokenLife is how long a client token is remembered; 0 is for ever (T11).
 	TokenLife time.Duration
 	// InUseCode, if it is set, is the code with which CAS refuses to delete a certificate that
