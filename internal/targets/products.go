@@ -65,6 +65,11 @@ const (
 		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-central-1"
 	// (T39)
 	vodRegions = "cn-shanghai cn-beijing cn-shenzhen ap-southeast-1 ap-southeast-5 ap-northeast-1 eu-central-1 us-west-1"
+	// (T85)
+	mseRegions = "cn-hangzhou cn-shanghai cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-shenzhen cn-guangzhou cn-chengdu " +
+		"cn-hongkong ap-southeast-1 ap-southeast-5 ap-northeast-1 eu-central-1 us-east-1 us-west-1"
+	// Products that are there twice, like CAS.
+	sites = china + " " + international
 	// Those of CLB but for the ones that share an endpoint (T40).
 	clbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-wulanchabu cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 " +
@@ -178,6 +183,74 @@ var table = map[Product]*product{
 		quota:         100,
 		raise:         "the store of a region holds 100 server certificates: delete those that no listener uses, or have the quota raised in the Quota Center",
 		adapter:       func(s *session) Adapter { return &clb{s} },
+	},
+	WAF: {
+		name: WAF, called: "WAF", version: "2021-10-01", permission: "yundun-waf", hosts: regional("wafopenapi", sites), home: china,
+		rates: map[alibaba.Action]float64{wafRead: reads, wafSet: unknownWrites},
+		codes: alibaba.Codes{
+			"Waf.Pullin.ResourceProcessing": alibaba.Busy,
+			"Waf.Pullin.MustListenHTTPS":    alibaba.Refused,
+			"Waf.Pullin.DomainNotExist":     alibaba.NotFound, // a guess, like the next (T53)
+			"Waf.Pullin.CertNotExist":       alibaba.NotFound,
+		},
+		noCertificate: []string{"Waf.Pullin.CertNotExist"},
+		adapter:       func(s *session) Adapter { return &waf{s} },
+	},
+	ESA: {
+		name: ESA, called: "ESA", version: "2024-09-10", permission: "esa", hosts: regional("esa", sites), home: china,
+		rates: map[alibaba.Action]float64{esaList: reads, esaSet: unknownWrites},
+		codes: alibaba.Codes{
+			"Site.NotFound":          alibaba.NotFound, // a guess, like the next two
+			"Certificate.IdNotFound": alibaba.NotFound,
+			"Certificate.NotFound":   alibaba.NotFound,
+			"Certificate.Duplicated": alibaba.Refused,
+			"CertQuotaCheckFailed":   alibaba.Quota,
+		},
+		noCertificate: []string{"Certificate.NotFound"},
+		quota:         2,
+		raise:         "the free plan holds 2 certificates, expired ones included: delete those that are not needed, or change the plan",
+		adapter:       func(s *session) Adapter { return &esa{s} },
+	},
+	GA: {
+		name: GA, called: "GA", version: "2019-11-20", permission: "ga", hosts: regional("ga", china), home: china,
+		rates: map[alibaba.Action]float64{
+			gaRead: reads, gaList: reads, gaDefault: unknownWrites, gaReplace: unknownWrites, gaAdd: unknownWrites,
+		},
+		codes: alibaba.Codes{
+			"StateError.*":                 alibaba.Busy,
+			"NotActive.*":                  alibaba.Busy,
+			"IdempotenceProcessing":        alibaba.Busy,
+			"IdempotenceSignatureMismatch": alibaba.Transient,
+			"NotExist.Domain":              alibaba.Transient, // it was there when it was read
+			"Exist.Domain":                 alibaba.Transient, // it was not there when it was read
+			"NotExist.*":                   alibaba.NotFound,
+			"NotSupport.*":                 alibaba.Refused,
+			"IllegalParameter.*":           alibaba.Refused,
+			"QuotaExceeded.*":              alibaba.Quota,
+		},
+		noCertificate: []string{"NotExist.Certificate"},
+		quota:         25,
+		raise:         "a listener holds 25 additional certificates: take off what is not needed, or use another listener",
+		adapter:       func(s *session) Adapter { return &ga{s} },
+	},
+	DDoS: {
+		name: DDoS, called: "Anti-DDoS", version: "2020-01-01", permission: "yundun-ddoscoo", hosts: regional("ddoscoo", sites), home: china,
+		rates: map[alibaba.Action]float64{ddosRead: reads, ddosNames: reads, ddosSet: unknownWrites},
+		codes: alibaba.Codes{
+			"DomainNotExist":  alibaba.NotFound, // a guess, like the next (T81)
+			"SslCertNotExist": alibaba.NotFound,
+		},
+		noCertificate: []string{"SslCertNotExist"},
+		adapter:       func(s *session) Adapter { return &ddos{s} },
+	},
+	MSE: {
+		name: MSE, called: "MSE", version: "2019-05-31", permission: "mse", hosts: regional("mse", mseRegions),
+		rates: map[alibaba.Action]float64{mseRead: reads, mseSet: unknownWrites},
+		codes: alibaba.Codes{
+			"400": alibaba.Refused, // with a status of 200 (T86)
+			"404": alibaba.NotFound,
+		},
+		adapter: func(s *session) Adapter { return &mse{s} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	VOD:  network(VOD, "VOD", "2017-03-21", "VodDomain", "Vod", regional("vod", vodRegions)),
