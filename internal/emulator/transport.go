@@ -13,13 +13,16 @@ import (
 // errReset is what a client sees of a connection that the server cut.
 var errReset = errors.New("connection reset by peer")
 
-// transport carries requests to a region without a network.
+// transport carries requests to a handler without a network.
 type transport struct{ handler http.Handler }
 
 // Transport returns the connection of a client to a region in the same process: no
 // network and no goroutine, so that a test has its own time. The answer is complete
 // when RoundTrip returns; a client that gives up gets its context's error then.
 func (s *Server) Transport(region string) http.RoundTripper { return transport{s.Handler(region)} }
+
+// Direct is Transport for what serves another product.
+func Direct(handler http.Handler) http.RoundTripper { return transport{handler} }
 
 // RoundTrip implements http.RoundTripper.
 func (t transport) RoundTrip(request *http.Request) (response *http.Response, err error) {

@@ -5,6 +5,8 @@ package targets
 
 import (
 	"context"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -84,6 +86,32 @@ func TestPermissionsAreNamed(t *testing.T) {
 				t.Errorf("%s needs %s", name, permission)
 			}
 		}
+	}
+}
+
+// The page names every permission that is needed, once, and no other.
+func TestThePageNamesThePermissions(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/targets.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "## What is called")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var want, named []string
+	for _, name := range Names() {
+		want = append(want, Permissions(name)...)
+		if row := "| `" + string(name) + "` | `"; !strings.Contains(section, row) || !strings.Contains(section, " "+table[name].version+" |") {
+			t.Errorf("the page has no row of %s %s", name, table[name].version)
+		}
+	}
+	for _, match := range regexp.MustCompile("`([a-z-]+:[A-Z][A-Za-z]+)`").FindAllStringSubmatch(section, -1) {
+		named = append(named, match[1])
+	}
+	slices.Sort(want)
+	slices.Sort(named)
+	if diff := cmp.Diff(want, named); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -318,6 +319,19 @@ func TestPermissionsOfALBAreOnTheLoadBalancer(t *testing.T) {
 	}
 	if r := w.alb(update, "lsn-1", nil, second); r.status != http.StatusForbidden {
 		t.Errorf("another action: %+v", r)
+	}
+}
+
+func TestALBIsReachedWithoutANetwork(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, Options{})
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://alb.cn-shanghai.aliyuncs.com/?Action=GetListenerAttribute&Version=2020-06-16&Format=JSON", http.NoBody)
+	w.check(err)
+	response, err := w.cloud.Transport("alb", shanghai).RoundTrip(request)
+	w.check(err)
+	defer response.Body.Close()
+	if body := must(io.ReadAll(response.Body)); !strings.Contains(string(body), "IncompleteSignature") {
+		t.Errorf("%s", body)
 	}
 }
 

@@ -83,6 +83,12 @@ func (c *Cloud) Handler(product, region string) http.Handler {
 	return c.server.Serve(service, region)
 }
 
+// Transport returns the connection of a client to a product in the same process, as that of
+// emulator.Server does.
+func (c *Cloud) Transport(product, region string) http.RoundTripper {
+	return emulator.Direct(c.Handler(product, region))
+}
+
 // HasRegion reports whether a product is there, and serves a region.
 func HasRegion(product, region string) bool {
 	service := new(Cloud).service(product)
