@@ -304,18 +304,22 @@ func (a *clb) importOne(ctx context.Context, t Target, c Certificate, begun bool
 	return "", err
 }
 
+// maxDeletions keeps a removal from holding a worker for a whole store, at a call a second.
+const maxDeletions = 5
+
 // Remove implements Adapter: copies that this listener does not serve are deleted. One that
-// something else uses is left, and holds up no other.
+// something else uses is left, and holds up no other: of more than a few, each time begins with
+// others.
 func (a *clb) Remove(ctx context.Context, t Target, s State, r Removal) error {
 	entries, failure := mayRemove(t, s, r)
 	if failure != nil {
 		return failure
 	}
 	var inUse *Error
-	for n, e := range entries {
-		if e.Role != RoleStored {
-			continue
-		}
+	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.Role != RoleStored })
+	first := int(a.cloud.caller.Clock().Now().Unix()) // another one each second
+	for n := range min(len(entries), maxDeletions) {
+		e := entries[(first+n)%len(entries)]
 		_, err := call[accepted](ctx, a.session, t, clbDelete, n > 0, map[string]string{"ServerCertificateId": e.ProviderID})
 		switch {
 		case err == nil || is(err, a.product.gone):

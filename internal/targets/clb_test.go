@@ -111,6 +111,45 @@ func TestOldCopiesAreDeletedUnlessSomethingUsesThem(t *testing.T) {
 	w.check(w.remove(slot, state, old[0])) // it is gone already
 }
 
+func TestManyCopiesAreDeletedInTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	for range 8 { // each leaves two copies behind that nothing uses
+		w.classic(products.ClassicListener{})
+	}
+	slot := clbSlot("")
+	left := []int{}
+	for range 3 {
+		state := w.read(slot)
+		stored := slices.DeleteFunc(slices.Clone(state.Entries), func(e Entry) bool { return e.Role != RoleStored })
+		w.check(w.remove(slot, state, stored...))
+		left = append(left, len(w.cloud.Stored(account, shanghai)))
+	}
+	if diff := cmp.Diff([]int{11, 6, 2}, left); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestCopiesThatAreInUseHoldUpNoOther(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.classic(products.ClassicListener{})
+	old := w.certificate("old.example.com").Identifier()
+	for port := range 6 { // six listeners of another load balancer use a copy each
+		w.check(w.cloud.AddClassicListener(products.ClassicListener{LoadBalancer: "lb-2", Account: account, Region: shanghai, Port: 1000 + port, Default: old}))
+	}
+	w.check(w.cloud.AddClassicListener(products.ClassicListener{LoadBalancer: "lb-3", Account: account, Region: shanghai, Port: 443, Default: old}))
+	w.check(w.cloud.AddClassicListener(products.ClassicListener{LoadBalancer: "lb-3", Account: account, Region: shanghai, Port: 443}))
+	slot := clbSlot("")
+	for tries := 0; len(w.cloud.Stored(account, shanghai)) > 8; tries++ {
+		state := w.read(slot)
+		stored := slices.DeleteFunc(slices.Clone(state.Entries), func(e Entry) bool { return e.Role != RoleStored })
+		if err := w.remove(slot, state, stored...); tries > 10 {
+			t.Fatalf("the one that nothing uses is still there: %v", err)
+		}
+	}
+}
+
 func TestACrashBetweenImportAndUseMakesNoSecondCopy(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, products.Options{})

@@ -200,8 +200,9 @@ type Placement struct {
 	// Seed makes the client token, together with what is sent. The same attempt repeats its
 	// seed, also after a crash; another attempt has another, or the product would answer it
 	// with the outcome of the first and change nothing: a rollback places a certificate that
-	// was placed before. So it holds the binding's UID, the certificate and what the status
-	// has kept of the attempt (pendingSince).
+	// was placed before, and a change that was accepted may have come to nothing. So it holds
+	// the binding's UID, the certificate and what the status has kept of the attempt
+	// (pendingSince), which begins anew when the attempt is given up.
 	Seed string
 }
 
