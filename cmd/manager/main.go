@@ -68,6 +68,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	ctrl.SetLogger(zap.New(zap.UseFlagOptions(&s.zap)))
 	saveMemory(ctx)
+	if err := cleanProxies(getenv, os.Setenv); err != nil { // before net/http reads them, which it does once
+		return err
+	}
 
 	kube, err := config.GetConfig()
 	if err != nil {

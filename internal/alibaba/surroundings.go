@@ -51,12 +51,7 @@ func (c *Caller) newTransportError(x exchange, request *http.Request, reached bo
 		failure.Message = "given up before the answer came"
 		return failure
 	}
-	proxy, err := c.proxyOf(request)
-	if err != nil {
-		failure.Problem, failure.Cause = ProblemProxy, nil // which repeats the URL, with its password
-		failure.Message = "the proxy's address in HTTPS_PROXY or HTTP_PROXY is no URL; correct it"
-		return failure
-	}
+	proxy := c.proxyOf(request)
 	peer := request.URL.Host
 	toProxy := false
 	if op, ok := errors.AsType[*net.OpError](cause); ok && op.Op == "proxyconnect" {
@@ -78,16 +73,16 @@ func (c *Caller) newTransportError(x exchange, request *http.Request, reached bo
 
 // proxyOf returns host and port of the proxy for a request, without its user and
 // password; empty if there is none.
-func (c *Caller) proxyOf(request *http.Request) (string, error) {
+func (c *Caller) proxyOf(request *http.Request) string {
 	transport, ok := c.http.Transport.(*http.Transport)
 	if !ok || transport.Proxy == nil {
-		return "", nil
+		return ""
 	}
 	proxy, err := transport.Proxy(request)
 	if err != nil || proxy == nil {
-		return "", err
+		return "" // an address that is no URL is refused at the start
 	}
-	return proxy.Host, nil
+	return proxy.Host
 }
 
 // proxyAnswer returns what the proxy said, such as Forbidden.

@@ -109,12 +109,6 @@ func TestWhatIsWrongAroundTheOperatorIsToldApart(t *testing.T) {
 			cloud.URL, &http.Transport{Proxy: through("http", address(forbids.Server))},
 			ProblemProxy, []string{"the proxy " + address(forbids.Server), "Forbidden", address(cloud)},
 		},
-		"a proxy by an address that is none": {
-			cloud.URL, &http.Transport{Proxy: func(*http.Request) (*url.URL, error) {
-				return nil, errors.New(`invalid proxy address "http://user:` + password + `@proxy\n"`)
-			}},
-			ProblemProxy, []string{"HTTPS_PROXY", "no URL"},
-		},
 		"another failure": {
 			"https://cas.example.com", &http.Transport{DialContext: dial(errors.New("no route"))},
 			ProblemNetwork, []string{"cas.example.com cannot be reached"},
