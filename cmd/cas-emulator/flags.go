@@ -77,6 +77,7 @@ func parse(args []string, stderr io.Writer) (config, error) {
 	flags.BoolVar(&o.LimitsSharedAcrossRegions, "limits-shared-across-regions", false, "count the calls of both regions together")
 	flags.BoolVar(&o.AcceptPKCS8EC, "accept-pkcs8-ec", false, "accept elliptic-curve keys as PKCS#8")
 	flags.BoolVar(&o.NoDigests, "no-digests", false, "leave digests out of lists")
+	flags.BoolVar(&o.ListOldestFirst, "list-oldest-first", false, "list the oldest certificates first")
 	flags.BoolVar(&o.KeywordWithoutWildcards, "keyword-without-wildcards", false, "let a Keyword that holds * find nothing")
 	flags.StringVar(&revoked, "revoked-uploads", "empty", "answer to a list of uploads with Status=REVOKED: empty, ignored (as without a status) or refused")
 	flags.StringVar(&o.RevokedUploadsCode, "revoked-uploads-code", "InvalidParameter", "error `code` of --revoked-uploads=refused")

@@ -5,6 +5,7 @@ package emulator
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -127,7 +128,8 @@ func (q listQuery) selects(r *record, now time.Time) bool {
 	return !q.nothing && strings.Contains(r.searched, q.keyword) && slices.Contains(q.statuses, statusOf(r, now))
 }
 
-// list is ListUserCertificateOrder. The newest come first, which is a guess (F65).
+// list is ListUserCertificateOrder: a part of the list as it is at this moment, so that what
+// was listed before moves when certificates come and go (F79).
 func (s *Server) list(i *invocation) (any, *failure) {
 	q, failed := s.readList(i.parameters)
 	if failed != nil {
@@ -140,7 +142,7 @@ func (s *Server) list(i *invocation) (any, *failure) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, skip := s.clock.Now(), (q.page-1)*q.size
-	for _, r := range slices.Backward(i.shelf().records) {
+	for _, r := range s.inOrder(i.shelf()) {
 		if i.hides(r) || !q.selects(r, now) {
 			continue
 		}
@@ -151,6 +153,14 @@ func (s *Server) list(i *invocation) (any, *failure) {
 	}
 	i.distort(&answer)
 	return answer, nil
+}
+
+// inOrder yields the certificates of a shelf in the order of lists, which is a guess (F65).
+func (s *Server) inOrder(h *shelf) iter.Seq2[int, *record] {
+	if s.options.ListOldestFirst {
+		return slices.All(h.records)
+	}
+	return slices.Backward(h.records)
 }
 
 // entry shows a certificate in a list.

@@ -134,6 +134,40 @@ func TestPagesHoldEveryCertificateOnce(t *testing.T) {
 	}
 }
 
+func TestPagesMoveWithTheList(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		oldestFirst bool
+		before      []string
+		afterwards  []string
+	}{
+		"newest first":             {false, []string{"n4", "n3"}, []string{"n3", "n2"}},
+		"oldest first where asked": {true, []string{"n0", "n1"}, []string{"n3", "n4"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, c, _ := newTestServer(t, Options{ListLimit: -1, Unknowns: Unknowns{ListOldestFirst: test.oldestFirst}})
+			p := issueFor("a.example.com")
+			add := func(name string) {
+				if _, err := s.AddForeign(testAccount, RegionChina, Foreign{Name: name, PEM: p.cert}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for n := range 5 {
+				add(fmt.Sprintf("n%d", n))
+			}
+			if diff := cmp.Diff(test.before, names(c.list(map[string]string{"ShowSize": "2", "CurrentPage": "1"}))); diff != "" {
+				t.Error(diff)
+			}
+			s.DeleteOutOfBand(testAccount, RegionChina, s.Certificates(testAccount, RegionChina)[0].CertID)
+			add("n5")
+			if diff := cmp.Diff(test.afterwards, names(c.list(map[string]string{"ShowSize": "2", "CurrentPage": "2"}))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func TestKeywordsWithWildcards(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

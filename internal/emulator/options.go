@@ -85,6 +85,9 @@ type Unknowns struct {
 	// KeywordWithoutWildcards lets a Keyword that holds * find nothing. By default it
 	// finds the domains that it is a part of, like any other (F74).
 	KeywordWithoutWildcards bool
+	// ListOldestFirst lists the oldest certificates first. By default the newest come
+	// first (F65).
+	ListOldestFirst bool
 	// RevokedUploads is the answer to a list of uploads with the status REVOKED,
 	// which is documented for orders alone (F17). By default it is empty.
 	RevokedUploads RevokedAnswer
