@@ -87,7 +87,9 @@ func (a *listAnswer) Take(entry []byte) {
 		a.page.Unreadable++
 		return
 	}
-	a.page.Certificates = append(a.page.Certificates, answer.certificate())
+	certificate := answer.certificate()
+	certificate.Row = len(a.page.Certificates) + a.page.Unreadable
+	a.page.Certificates = append(a.page.Certificates, certificate)
 }
 
 // Validate refuses an answer without a total: an empty list must be told from

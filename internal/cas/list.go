@@ -4,6 +4,7 @@
 package cas
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -56,7 +57,7 @@ func (c *Client) ListPage(ctx context.Context, q inventory.Query) (inventory.Pag
 		"Status":      q.Status,
 		"Keyword":     q.Keyword,
 		"CurrentPage": strconv.Itoa(q.Page),
-		"ShowSize":    strconv.Itoa(PageSize),
+		"ShowSize":    strconv.Itoa(cmp.Or(q.Size, PageSize)),
 	})
 	answer, err := send[listAnswer](ctx, c, slot, call)
 	if err != nil {

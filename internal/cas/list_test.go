@@ -32,7 +32,7 @@ func TestListPage(t *testing.T) {
 			CertID: 7, ResourceID: "cas-upload-1", Name: "shop", SHA256: strings.Repeat("cd", 32),
 			NotAfter: time.Date(2027, 1, 2, 0, 0, 0, 0, time.UTC),
 		},
-		{CertID: 8, Name: "17"},
+		{CertID: 8, Name: "17", Row: 1},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -311,6 +311,18 @@ func (v *Inventory) young(certID int64) (write, bool) {
 	return w, ok && read.Sub(w.at) <= v.config.OwnWriteAge
 }
 
+// wroteSince reports whether we uploaded or deleted anything at or after a time.
+func (v *Inventory) wroteSince(since time.Time) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, w := range v.written {
+		if !w.at.Before(since) {
+			return true
+		}
+	}
+	return false
+}
+
 // insert enters an entry in its order, with what is already known of the certificate.
 // The caller holds the lock.
 func (v *Inventory) insert(identity string, e Entry) {

@@ -34,6 +34,8 @@ type Query struct {
 	Keyword string
 	// Page counts from 1.
 	Page int
+	// Size is how many certificates a page holds; 0 stands for Config.PageSize.
+	Size int
 	// Begun reports whether earlier answers are lost unless this page is read now.
 	Begun bool
 }
@@ -46,6 +48,9 @@ type Page struct {
 	// Unreadable is the number of entries without an id, which are left out.
 	Unreadable int
 }
+
+// rows is the number of entries of the page.
+func (p Page) rows() int { return len(p.Certificates) + p.Unreadable }
 
 // Certificate is what is read of a certificate in the list. For an SM2 pair it is not
 // known which of the two the digest and the date describe.
@@ -61,6 +66,8 @@ type Certificate struct {
 	SHA256 string
 	// NotAfter is exact to the day; zero where unreadable.
 	NotAfter time.Time
+	// Row counts the entries of its page that stand before it, those without an id too.
+	Row int
 }
 
 // wasSent reports whether a page was asked for: unless the limit had no place for it.
@@ -116,7 +123,7 @@ func (v *Inventory) findWithStatus(ctx context.Context, lister Lister, calls *in
 			continue
 		}
 		if listed := len(seen) + unreadable; len(found) == 0 && int64(listed) < page.Total {
-			return nil, v.miscounted(q.Status, listed, page.Total, page.Total)
+			return nil, v.miscounted(q.Status, listed, page.Total, errCut)
 		}
 		return found, nil
 	}

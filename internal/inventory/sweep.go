@@ -20,11 +20,18 @@ const (
 	// not count. What both cost together is at most twice the cheaper of the two.
 	unknownCost = 10
 	lookUpTime  = time.Minute
-	// sweepTimeout bounds one sweep; 10,000 certificates take two minutes at the
-	// pace of a sweep that can wait.
-	sweepTimeout = 30 * time.Minute
-	// rereads is how often a status is read again because it changed meanwhile.
-	rereads = 3
+	// pageTimeout bounds how long a sweep waits for one page. There is no bound for all
+	// of them: what is merely large takes its time.
+	pageTimeout = 30 * time.Minute
+	// rereads is how often the list of a status is read because a part of it may have been
+	// missed, and pageReads how often a page because it is not as long as the list's count
+	// says.
+	rereads   = 3
+	pageReads = 3
+	// A reading that has taken fewPages, and busyPages times as many as the list holds, is
+	// given up.
+	fewPages  = 20
+	busyPages = 4
 	// A sweep that failed is not started again at once: after failureRest, which
 	// doubles with each failure in a row up to maxRest, or after refusalRest where
 	// somebody has to grant something first.
@@ -42,8 +49,12 @@ const (
 	maxSweepHint = 30 * time.Second
 )
 
-// errShifted says that the list changed while it was read, or was cut short.
-var errShifted = errors.New("the list changed while it was read, or was cut short")
+var (
+	// errShifted says that a part of the list may have been missed because it changed.
+	errShifted = errors.New("the list changed while it was read")
+	// errCut says that a page is not as long as the list's count says.
+	errCut = errors.New("the list was cut short")
+)
 
 // sweep is one reading of the whole list.
 type sweep struct {
@@ -141,12 +152,9 @@ func (s *sweep) hint(qps float64) time.Duration {
 	return min(max(estimate, minSweepHint), maxSweepHint)
 }
 
-// run carries a sweep out, on a context of its own: a caller that gives up must not
-// fail the others.
+// run carries a sweep out, whoever gives up waiting for it: others may wait too.
 func (v *Inventory) run(source Source, s *sweep) {
-	ctx, cancel := context.WithTimeout(context.Background(), sweepTimeout)
-	defer cancel()
-	entries, failure := v.readAll(ctx, source.Lister, s)
+	entries, failure := v.readAll(source.Lister, s)
 	if failure == nil {
 		v.replace(s.began, entries, s.unreadable)
 	}
@@ -173,14 +181,14 @@ func (f *sweepFailure) failed(err *alibaba.Error, credential string, began, now 
 }
 
 // readAll reads the list of every status.
-func (v *Inventory) readAll(ctx context.Context, lister Lister, s *sweep) ([]Entry, *alibaba.Error) {
+func (v *Inventory) readAll(lister Lister, s *sweep) ([]Entry, *alibaba.Error) {
 	var all []Entry
 	for _, status := range v.config.Statuses {
 		var entries []Entry
 		var unreadable int
 		failure := &alibaba.Error{Action: v.config.Action, Cause: errShifted}
 		for range rereads {
-			entries, unreadable, failure = v.readStatus(ctx, lister, s, status)
+			entries, unreadable, failure = v.readStatus(lister, s, status)
 			if failure == nil || !errors.Is(failure, errShifted) {
 				break
 			}
@@ -194,47 +202,70 @@ func (v *Inventory) readAll(ctx context.Context, lister Lister, s *sweep) ([]Ent
 	return all, nil
 }
 
-// readStatus reads every page of one status. It counts only if it listed as many
-// entries as the cloud counts, at its first page and at its last. An entry that cannot
-// be read is one of them: it must not keep the others from being known.
-func (v *Inventory) readStatus(ctx context.Context, lister Lister, s *sweep, status string) (entries []Entry, unreadable int, failure *alibaba.Error) {
-	ids := map[int64]bool{}
-	total := int64(-1)
-	for number := 1; ; number++ {
-		page, failure := v.sweepPage(ctx, lister, s, Query{Status: status, Page: number})
+// readStatus reads the list of one status. It counts only if every page shows again where
+// the one before it ended, so that nothing can have slipped through between them however
+// the list changed, and if each is as long as the cloud's count says. An entry that cannot
+// be read is one of the list: it must not keep the others from being known.
+func (v *Inventory) readStatus(lister Lister, s *sweep, status string) (entries []Entry, unreadable int, failure *alibaba.Error) {
+	r := newReading(v.config.PageSize)
+	for again := 0; ; {
+		if v.isHopeless(r) {
+			return nil, 0, v.tooFast(status, r)
+		}
+		w := r.next()
+		page, failure := v.sweepPage(lister, s, Query{Status: status, Page: w.page, Size: w.size})
 		if failure != nil {
 			return nil, 0, failure
 		}
-		if total < 0 {
-			total = page.Total
+		fresh, verdict := r.take(w, page)
+		for _, certificate := range fresh {
+			entries = v.keep(entries, certificate, s.began)
 		}
-		before := len(ids) + unreadable
-		unreadable += page.Unreadable
-		for _, certificate := range page.Certificates {
-			if !ids[certificate.CertID] {
-				ids[certificate.CertID] = true
-				entries = v.keep(entries, certificate, s.began)
+		s.left.Store(max(0, page.Total-int64(r.reached)) / int64(v.config.PageSize))
+		switch verdict {
+		case uneven:
+			if again++; again == pageReads {
+				return nil, 0, v.miscounted(status, w.start()+page.rows(), page.Total, errCut)
 			}
-		}
-		s.left.Store(max(0, page.Total/int64(v.config.PageSize)-int64(number)))
-		listed := len(ids) + unreadable
-		if int64(number)*int64(v.config.PageSize) < page.Total && listed > before {
 			continue
+		case shuffled:
+			return nil, 0, v.shifted(status, r)
+		case complete:
+			if r.steady && int64(r.listed()) != r.total && !v.wroteSince(s.began) {
+				return nil, 0, v.miscounted(status, r.listed(), r.total, errShifted)
+			}
+			return entries, r.unreadable, nil
+		case onward, missed:
 		}
-		if int64(listed) != total || total != page.Total {
-			return nil, 0, v.miscounted(status, listed, total, page.Total)
-		}
-		return entries, unreadable, nil
+		again = 0
 	}
 }
 
-// miscounted is the error of a list that is not as long as the cloud says.
-func (v *Inventory) miscounted(status string, listed int, first, last int64) *alibaba.Error {
-	message := fmt.Sprintf("the list%s holds %d certificates, but the cloud's TotalCount says %d", ofStatus(status), listed, last)
-	if first != last {
-		message += fmt.Sprintf(", and said %d on the first page", first)
+// isHopeless reports whether a reading has taken several times as many pages as the list
+// holds, and does not end. A list that is merely large is read to its end.
+func (v *Inventory) isHopeless(r *reading) bool {
+	return int64(r.pages) > fewPages+busyPages*r.total/int64(v.config.PageSize)
+}
+
+// tooFast is the error of a list that is given up.
+func (v *Inventory) tooFast(status string, r *reading) *alibaba.Error {
+	message := fmt.Sprintf("the list%s changes faster than it can be read: %d pages were read of %d certificates", ofStatus(status), r.pages, r.total)
+	return &alibaba.Error{Action: v.config.Action, Message: message}
+}
+
+// shifted is the error of a list in which nothing tells whether a part of it was missed.
+func (v *Inventory) shifted(status string, r *reading) *alibaba.Error {
+	message := fmt.Sprintf("the list%s changed while it was read, so that a part of it may have been missed", ofStatus(status))
+	if r.unreadable > 0 {
+		message += fmt.Sprintf("; %d of its entries have no id that can be read", r.unreadable)
 	}
 	return &alibaba.Error{Action: v.config.Action, Message: message, Cause: errShifted}
+}
+
+// miscounted is the error of a list that is not as long as the cloud says.
+func (v *Inventory) miscounted(status string, listed int, total int64, cause error) *alibaba.Error {
+	message := fmt.Sprintf("the list%s holds %d certificates, but the cloud's TotalCount says %d", ofStatus(status), listed, total)
+	return &alibaba.Error{Action: v.config.Action, Message: message, Cause: cause}
 }
 
 func ofStatus(status string) string {
@@ -254,7 +285,9 @@ func (v *Inventory) keep(entries []Entry, certificate Certificate, seen time.Tim
 
 // sweepPage reads one page when the list limit has a place for it. While nobody
 // waits for the sweep it leaves most places to others.
-func (v *Inventory) sweepPage(ctx context.Context, lister Lister, s *sweep, q Query) (Page, *alibaba.Error) {
+func (v *Inventory) sweepPage(lister Lister, s *sweep, q Query) (Page, *alibaba.Error) {
+	ctx, cancel := context.WithTimeout(context.Background(), pageTimeout)
+	defer cancel()
 	for tries := 1; ; {
 		page, err := lister.ListPage(ctx, q)
 		if wasSent(err) {
