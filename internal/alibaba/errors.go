@@ -166,6 +166,10 @@ func IsDenied(err error) bool { return isClass(err, Denied) }
 // IsUnauthenticated reports whether err is of class Unauthenticated.
 func IsUnauthenticated(err error) bool { return isClass(err, Unauthenticated) }
 
+// IsOfCredential reports whether err is about the credential alone, so that the same call may
+// succeed with another one of the account.
+func IsOfCredential(err error) bool { return IsDenied(err) || IsUnauthenticated(err) }
+
 // RetryAfter returns how long to wait before the failed call is worth
 // repeating, and whether err says so.
 func RetryAfter(err error) (time.Duration, bool) {

@@ -43,6 +43,9 @@ func (c *Cloud) Client(region string, p alibaba.Provider) (*Client, error) {
 	return &Client{cloud: c, region: region, endpoint: endpoint, identity: identity}, nil
 }
 
+// Credential tells one credential from another; no secret can be told from it.
+func (c *Client) Credential() string { return c.identity.Credential() }
+
 // KnownAccount returns the id of the account that the credential is of, and ""
 // as long as that was not learned. It never calls.
 func (c *Client) KnownAccount() string { return c.identity.KnownAccount() }

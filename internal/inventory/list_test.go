@@ -6,6 +6,7 @@ package inventory
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -179,6 +180,45 @@ func TestTheFailureOfACredentialIsItsOwn(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// Who joins a sweep that another credential may not make, makes one of his own.
+func TestNobodyFailsByAnothersCredential(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		failure *alibaba.Error
+		calls   int64
+	}{
+		"it may not list":                      {&alibaba.Error{Class: alibaba.Denied}, 2},
+		"it is not taken":                      {&alibaba.Error{Class: alibaba.Unauthenticated}, 2},
+		"a failure that is not a credential's": {&alibaba.Error{Class: alibaba.Refused}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				v := newTestInventory()
+				theirs := Source{Credential: "theirs", Lister: listerFunc(func(Query) (Page, error) {
+					time.Sleep(time.Second)
+					return Page{}, tc.failure
+				})}
+				var calls atomic.Int64
+				ours := Source{Credential: "ours", Lister: listerFunc(func(q Query) (Page, error) {
+					calls.Add(1)
+					return library(nil)(q)
+				})}
+				done := make(chan error)
+				go func() { done <- v.Sweep(t.Context(), theirs) }()
+				synctest.Wait()
+				err := v.Sweep(t.Context(), ours)
+				if (err == nil) != (tc.calls > 0) || calls.Load() != tc.calls {
+					t.Errorf("%d calls with our own credential, want %d: %v", calls.Load(), tc.calls, err)
+				}
+				if err := <-done; alibaba.ClassOf(err) != tc.failure.Class {
+					t.Errorf("theirs ended with %v", err)
+				}
+			})
+		})
+	}
 }
 
 // A retry that is asked for right after a sweep has failed does not take its failure away from

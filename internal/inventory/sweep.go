@@ -58,10 +58,11 @@ var (
 
 // sweep is one reading of the whole list.
 type sweep struct {
-	began  time.Time
-	urgent atomic.Bool  // objects wait for it
-	left   atomic.Int64 // estimate of the pages to come
-	calls  int
+	credential string // with which it reads
+	began      time.Time
+	urgent     atomic.Bool  // objects wait for it
+	left       atomic.Int64 // estimate of the pages to come
+	calls      int
 	// unreadable counts the entries of the list that could not be read.
 	unreadable int
 	// failure is why the list could not be read; it is set before done is closed.
@@ -93,7 +94,7 @@ func (v *Inventory) SweptSince(source Source, since time.Time) error {
 		v.mu.Unlock()
 		return err
 	}
-	s, start := v.join(now)
+	s, start := v.join(source.Credential, now)
 	s.urgent.Store(true)
 	hint := s.hint(v.config.QPS)
 	v.mu.Unlock()
@@ -105,32 +106,36 @@ func (v *Inventory) SweptSince(source Source, since time.Time) error {
 
 // Sweep reads the whole list now, at a pace that leaves most of the budget to
 // others, and returns when it is at hand or failed. Callers at the same time share
-// one. It reads.
+// one, but not the failure of a credential that others brought. It reads.
 func (v *Inventory) Sweep(ctx context.Context, source Source) error {
-	v.mu.Lock()
-	s, start := v.join(v.clock.Now())
-	v.mu.Unlock()
-	if start {
-		v.config.Background(func() { v.run(source, s) })
+	for {
+		v.mu.Lock()
+		s, start := v.join(source.Credential, v.clock.Now())
+		v.mu.Unlock()
+		if start {
+			v.config.Background(func() { v.run(source, s) })
+		}
+		select {
+		case <-ctx.Done():
+			return alibaba.GivenUp(ctx, v.config.Action)
+		case <-s.done:
+		}
+		if s.failure == nil {
+			return nil // not the failure as it is: a nil *Error in an error is not nil
+		}
+		if s.credential == source.Credential || !alibaba.IsOfCredential(s.failure) {
+			return s.failure
+		}
 	}
-	select {
-	case <-ctx.Done():
-		return alibaba.GivenUp(ctx, v.config.Action)
-	case <-s.done:
-	}
-	if s.failure != nil {
-		return s.failure // not returned as it is: a nil *Error in an error is not nil
-	}
-	return nil
 }
 
 // join returns the sweep under way, or a new one that the caller starts. The caller
 // holds the lock.
-func (v *Inventory) join(now time.Time) (s *sweep, start bool) {
+func (v *Inventory) join(credential string, now time.Time) (s *sweep, start bool) {
 	if v.flight != nil {
 		return v.flight, false
 	}
-	v.flight = &sweep{began: now, done: make(chan struct{})}
+	v.flight = &sweep{credential: credential, began: now, done: make(chan struct{})}
 	return v.flight, true
 }
 
@@ -174,7 +179,7 @@ func (v *Inventory) run(source Source, s *sweep) {
 // failed notes a failure, and how long the sweep is not tried again.
 func (f *sweepFailure) failed(err *alibaba.Error, credential string, began, now time.Time) {
 	rest := min(failureRest<<min(f.inARow, 5), maxRest)
-	if err.Class == alibaba.Denied || err.Class == alibaba.Unauthenticated {
+	if alibaba.IsOfCredential(err) {
 		rest = max(rest, refusalRest)
 	}
 	*f = sweepFailure{err: err, credential: credential, began: began, until: now.Add(max(rest, err.RetryAfter)), inARow: f.inARow + 1}

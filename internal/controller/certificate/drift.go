@@ -7,6 +7,7 @@ import (
 	"cmp"
 	"context"
 	"hash/fnv"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
@@ -241,20 +243,26 @@ func sameClaim(o *v1alpha1.CloudCertificate) func(*v1alpha1.CloudCertificate) bo
 }
 
 // look sweeps a place, and returns the objects whose certificate is not listed. The
-// client is nil where that is not possible.
+// client is nil where that is not possible: a credential that may not list, or is not
+// taken, leaves it to the next one of the place.
 func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
-	cloud := d.clientFor(ctx, p)
-	if cloud == nil {
-		return nil, nil
+	var failure error
+	tried := 0
+	for cloud := range d.clients(ctx, p) {
+		if failure = cloud.Sweep(ctx); failure == nil {
+			d.lost.Store(p, cloud)
+			return cloud, d.count(ctx, p, cloud)
+		}
+		if tried++; !alibaba.IsOfCredential(failure) {
+			break
+		}
 	}
-	if err := cloud.Sweep(ctx); err != nil {
+	if failure != nil {
 		sweeps.WithLabelValues(p.Region, "failed").Inc()
 		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
-			"account", p.Account, "region", p.Region, "problem", err.Error())
-		return nil, nil
+			"account", p.Account, "region", p.Region, "credentials tried", tried, "problem", failure.Error())
 	}
-	d.lost.Store(p, cloud)
-	return cloud, d.count(ctx, p, cloud)
+	return nil, nil
 }
 
 // count returns the objects of a place whose certificate was not there when the list was
@@ -281,21 +289,30 @@ func (d *drift) recount(ctx context.Context) {
 	})
 }
 
-// clientFor returns a client with the credentials of an object in a place. An object
-// whose credentials turn out to be of another account has to be looked at.
-func (d *drift) clientFor(ctx context.Context, p driftPlace) *cas.Client {
-	for _, o := range d.claims(ctx, p) {
-		cloud, err := d.Accounts.client(ctx, o, p.Region)
-		if err != nil {
-			continue
+// clients yields a client for each credential of the objects in a place, the operator's own
+// first. An object whose credentials turn out to be of another account is reconciled.
+func (d *drift) clients(ctx context.Context, p driftPlace) iter.Seq[*cas.Client] {
+	claims := d.claims(ctx, p)
+	slices.SortStableFunc(claims, func(a, b *v1alpha1.CloudCertificate) int {
+		return cmp.Compare(a.Spec.CredentialsSecretRef.Name, b.Spec.CredentialsSecretRef.Name) // the operator's have no name
+	})
+	return func(yield func(*cas.Client) bool) {
+		known := map[string]bool{}
+		for _, o := range claims {
+			cloud, err := d.Accounts.client(ctx, o, p.Region)
+			if err != nil || known[cloud.Credential()] {
+				continue
+			}
+			if id := account(ctx, cloud); id != "" && p.Account != "" && id != p.Account {
+				d.enqueue(ctx, client.ObjectKeyFromObject(o))
+				continue
+			}
+			known[cloud.Credential()] = true
+			if !yield(cloud) {
+				return
+			}
 		}
-		if id := account(ctx, cloud); id != "" && p.Account != "" && id != p.Account {
-			d.enqueue(ctx, client.ObjectKeyFromObject(o))
-			continue
-		}
-		return cloud
 	}
-	return nil
 }
 
 // isOutdated says that the cloud lists superseded versions that the status does not

@@ -856,8 +856,10 @@ func TestTheFigureOfMissingCertificatesFallsWithTheRepair(t *testing.T) {
 		op := w.operator()
 		place := driftPlaceOf(w.api.objects[simKey])
 		gone := func() int {
-			cloud := op.drift.clientFor(context.Background(), place)
-			return len(op.drift.count(context.Background(), place, cloud))
+			for cloud := range op.drift.clients(context.Background(), place) {
+				return len(op.drift.count(context.Background(), place, cloud))
+			}
+			return -1
 		}
 		if _, lost := op.drift.lost.Load(place); gone() != 1 || !lost {
 			t.Fatal("nothing is missing")
