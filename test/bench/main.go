@@ -88,6 +88,7 @@ func scenarios() [][]scenario {
 		{{"backlog", backlog}},
 		{{"renewal", renewal}},
 		{{"neighbours", neighbours}},
+		{{"large account", largeAccount}},
 		{{"failover", failover}},
 		{{"growth", growth}, {"restart", restart}, {"memory", memory}, {"drift", driftRound}},
 	}
