@@ -154,7 +154,7 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 			time.Sleep(ratelimit.QuietStart / 2)
 		}
 		for _, region := range Regions() {
-			slot, _ := client.cloud.limiterFor(client.identity, region, ActionUpload).Reserve(ratelimit.Prompt, ratelimit.Prompt.Horizon())
+			slot, _ := client.cloud.limiterFor(client.identity, region, ActionUpload).Reserve("", ratelimit.Prompt, ratelimit.Prompt.Horizon())
 			if slot == nil {
 				t.Fatalf("%s: the first call has to come back", region)
 			}
@@ -164,7 +164,7 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 			}
 		}
 		other := newBubbleClient(t, func(*http.Request) (*http.Response, error) { return answerWith(`{"AccountId":"1"}`), nil })
-		if slot, wait := other.cloud.limiterFor(other.identity, RegionChina, ActionUpload).Reserve(ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
+		if slot, wait := other.cloud.limiterFor(other.identity, RegionChina, ActionUpload).Reserve("", ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
 			t.Errorf("a process that has just begun calls after %v", wait)
 		}
 	})

@@ -83,7 +83,7 @@ func (c *Client) reserve(ctx context.Context, action alibaba.Action, u ratelimit
 	if limiter == nil {
 		return nil, &alibaba.Error{Action: action, Message: "the action has no limiter"}
 	}
-	place, retryAfter := limiter.Reserve(u, horizon)
+	place, retryAfter := limiter.Reserve("", u, horizon)
 	if place == nil {
 		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}

@@ -3,7 +3,7 @@
 
 // Package ratelimit keeps to the limits that a cloud sets for an account: each limiter
 // paces the calls of one action, adapts to throttled answers, and hands out places in
-// the order of urgency.
+// the order of urgency, and within an urgency to one tenant after the other.
 package ratelimit
 
 import (
@@ -20,7 +20,8 @@ type Clock interface {
 }
 
 // Urgency orders those who want a place of a limiter. Who is less urgent
-// reserves less far ahead, so that a place is always left for who is more so.
+// reserves less far ahead, so that a place is always left for who is more so; and for each
+// lower urgency a part of the places is kept (lowerEvery).
 type Urgency int
 
 const (
@@ -91,7 +92,7 @@ type Limiter struct {
 	next     time.Time   // on the shifted line: the first place not handed out
 	freed    []time.Time // on the shifted line: places given back, sorted
 	sent     []time.Time // the last calls, oldest first, at most cap(sent)
-	hint     [Repair + 1]time.Time
+	turns    turns
 	used     time.Time // when it was last asked for anything
 	mergedTo *Limiter
 }
@@ -100,7 +101,7 @@ type Limiter struct {
 // earliest.
 func New(clock Clock, rate float64, first time.Time) *Limiter {
 	return &Limiter{
-		clock: clock, full: rate, base: rate, next: first, used: clock.Now(),
+		clock: clock, full: rate, base: rate, next: first, used: clock.Now(), turns: newTurns(),
 		sent: make([]time.Time, 0, int(rate)+1),
 	}
 }
@@ -117,42 +118,44 @@ func (l *Limiter) interval(now time.Time) time.Duration {
 	return time.Duration(float64(time.Second) / l.rate(now))
 }
 
-// Reserve takes the first free place, if it is within the horizon; else it
-// returns how long to wait before asking again.
-func (l *Limiter) Reserve(u Urgency, horizon time.Duration) (*Slot, time.Duration) {
+// Reserve takes the first free place for a tenant, if it is within the horizon and the
+// tenant's turn; else it returns how long to wait before asking again. Who may reserve further
+// ahead than is usual for the urgency has begun something that would be lost, and is not
+// held up for a turn.
+func (l *Limiter) Reserve(tenant string, u Urgency, horizon time.Duration) (*Slot, time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.clock.Now()
 	l.used = now
 	line := now.Add(-l.shift)
 	l.freed = slices.DeleteFunc(l.freed, func(at time.Time) bool { return at.Before(line) })
+	l.turns.due(line)
 
 	reuse := len(l.freed) > 0
 	at := later(l.next, line)
 	if reuse {
 		at = l.freed[0]
 	}
-	if wait := at.Sub(line); wait > horizon {
-		return nil, l.comeBack(now, u, wait-horizon/2)
+	wait, interval := at.Sub(line), l.interval(now)
+	expected := l.turns.arrive(tenant, u, now)
+	reach := l.turns.reach(u, horizon, interval, now)
+	round, alone := l.turns.round(tenant, u, now, interval, reach)
+	next := now
+	if !alone {
+		next = later(now, l.turns.next(tenant, u).Add(-reach))
+	}
+	begun := horizon > u.Horizon()
+	if wait > reach || !begun && (next.After(now) || !l.turns.mayHold(tenant, int(reach/interval)+1)) {
+		first := later(next, now.Add(wait-min(reach, wait)/2))
+		return nil, l.turns.comeBack(tenant, u, now, first, round, expected).Sub(now)
 	}
 	if reuse {
 		l.freed = l.freed[1:]
 	} else {
-		l.next = at.Add(l.interval(now))
+		l.next = at.Add(interval)
 	}
-	return &Slot{limiter: l, at: at, due: at.Add(l.shift)}, 0
-}
-
-// comeBack hands out times to ask again, one after the other and a quarter
-// faster than places, so that the queue neither runs dry nor is asked by
-// everybody at once.
-func (l *Limiter) comeBack(now time.Time, u Urgency, wait time.Duration) time.Duration {
-	first := now.Add(wait)
-	l.hint[u] = later(l.hint[u].Add(l.interval(now)*4/5), first)
-	if l.hint[u].Sub(now) > maxHint {
-		l.hint[u] = now.Add(maxHint)
-	}
-	return l.hint[u].Sub(now)
+	l.turns.take(tenant, u, at, now, round, alone)
+	return &Slot{limiter: l, tenant: tenant, at: at, due: at.Add(l.shift)}, 0
 }
 
 // admit lets the call of a place go if it is due and returns when that was; else
@@ -226,12 +229,13 @@ func (l *Limiter) written(sent time.Time) {
 }
 
 // giveBack makes a place that was not used free again.
-func (l *Limiter) giveBack(at time.Time) {
+func (l *Limiter) giveBack(tenant string, at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
 		return
 	}
+	l.turns.giveBack(turn{at, tenant})
 	index, _ := slices.BinarySearchFunc(l.freed, at, time.Time.Compare)
 	l.freed = slices.Insert(l.freed, index, at)
 	// The last places of the line are taken back altogether, so that a pause or
@@ -242,14 +246,14 @@ func (l *Limiter) giveBack(at time.Time) {
 	}
 }
 
-// throttled slows down after a throttled answer to the call that was sent at
+// throttled slows down after a throttled answer to a tenant's call that was sent at
 // the given time. Answers to calls sent before the last slowing tell nothing
 // new. It returns when it is worth asking again.
-func (l *Limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duration {
+func (l *Limiter) throttled(tenant string, sent time.Time, timeLeft time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
-		return l.mergedTo.throttled(sent, timeLeft)
+		return l.mergedTo.throttled(tenant, sent, timeLeft)
 	}
 	now := l.clock.Now()
 	if !sent.Before(l.slowed) {
@@ -266,7 +270,9 @@ func (l *Limiter) throttled(sent time.Time, timeLeft time.Duration) time.Duratio
 		l.single = false
 		l.base = max(l.full*minShare, l.base*decrease/byChance)
 	}
-	return max(timeLeft, l.comeBack(now, Prompt, later(l.next.Add(l.shift), l.slowed).Sub(now)))
+	first := later(l.next.Add(l.shift), l.slowed)
+	round, _ := l.turns.round(tenant, Prompt, now, l.interval(now), 0)
+	return max(timeLeft, l.turns.comeBack(tenant, Prompt, now, first, round, false).Sub(now))
 }
 
 // MergeInto hands everything over to the limiter of the account, once it is
@@ -287,6 +293,7 @@ func (l *Limiter) MergeInto(to *Limiter) {
 	all := append(slices.Clone(to.sent), l.sent...)
 	slices.SortFunc(all, time.Time.Compare)
 	to.sent = append(to.sent[:0], all[max(0, len(all)-cap(to.sent)):]...)
+	to.turns.merge(&l.turns, l.shift-to.shift)
 	l.mergedTo = to
 	l.freed = nil
 }

@@ -54,7 +54,7 @@ func run(l *Limiter, u Urgency, until time.Time, think func() time.Duration, log
 // the cloud counts it.
 func runOver(l *Limiter, u Urgency, until time.Time, think func() time.Duration, transit func(written func()), log *calls) {
 	for time.Now().Before(until) {
-		slot, hint := l.Reserve(u, u.Horizon())
+		slot, hint := l.Reserve("one of all", u, u.Horizon())
 		if slot == nil {
 			time.Sleep(hint)
 			continue
@@ -167,7 +167,7 @@ func TestLimiterReservesAtMostHalfASecondAhead(t *testing.T) {
 		places := map[Urgency]int{}
 		for _, u := range []Urgency{Repair, Backlog, Prompt} {
 			for {
-				slot, hint := l.Reserve(u, u.Horizon())
+				slot, hint := l.Reserve("", u, u.Horizon())
 				if slot == nil {
 					if hint <= 0 {
 						t.Errorf("urgency %d: hint %v", u, hint)
@@ -193,7 +193,7 @@ func TestLimiterHintsFormAQueue(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		var last time.Duration
 		for i := range 100 {
-			slot, hint := l.Reserve(Prompt, 0)
+			slot, hint := l.Reserve("", Prompt, 0)
 			if slot != nil {
 				continue
 			}
@@ -207,7 +207,7 @@ func TestLimiterHintsFormAQueue(t *testing.T) {
 			t.Errorf("the last is told to come back in %v", last)
 		}
 		for range 1000 {
-			_, last = l.Reserve(Prompt, 0)
+			_, last = l.Reserve("", Prompt, 0)
 		}
 		if last != maxHint {
 			t.Errorf("hint of a long queue is %v", last)
@@ -222,7 +222,7 @@ func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		var slots []*Slot
 		for range 6 {
-			slot, _ := l.Reserve(Prompt, time.Second)
+			slot, _ := l.Reserve("", Prompt, time.Second)
 			slots = append(slots, slot)
 		}
 		want := []time.Time{slots[2].at, slots[4].at, slots[5].at, slots[5].at.Add(100 * time.Millisecond)}
@@ -230,7 +230,7 @@ func TestPlacesThatAreGivenBackAreUsed(t *testing.T) {
 			slots[i].Release()
 		}
 		for i, at := range want {
-			slot, _ := l.Reserve(Prompt, time.Second)
+			slot, _ := l.Reserve("", Prompt, time.Second)
 			if slot == nil || !slot.at.Equal(at) {
 				t.Errorf("place %d: got %v, want %v", i, slot, at)
 			}
@@ -244,7 +244,7 @@ func TestAReleasedPlaceDoesNotDelayTheNext(t *testing.T) {
 		l := New(realClock{}, 1, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		for range 5 {
-			slot, _ := l.Reserve(Prompt, 0)
+			slot, _ := l.Reserve("", Prompt, 0)
 			if slot == nil {
 				t.Fatal("no place although none was used")
 			}
@@ -258,13 +258,13 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(realClock{}, 10, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
-		first, _ := l.Reserve(Prompt, time.Second)
-		second, _ := l.Reserve(Prompt, time.Second)
+		first, _ := l.Reserve("", Prompt, time.Second)
+		second, _ := l.Reserve("", Prompt, time.Second)
 		sent, err := first.Wait(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		hint := l.throttled(sent, 5*time.Second)
+		hint := l.throttled("", sent, 5*time.Second)
 		if hint < 5*time.Second {
 			t.Errorf("hint %v", hint)
 		}
@@ -272,11 +272,11 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 		if paused, ok := errors.AsType[*PausedError](err); !ok || paused.RetryAfter < 5*time.Second {
 			t.Errorf("got %v", err)
 		}
-		if slot, _ := l.Reserve(Prompt, Prompt.Horizon()); slot != nil {
+		if slot, _ := l.Reserve("", Prompt, Prompt.Horizon()); slot != nil {
 			t.Error("a place during the pause")
 		}
 		time.Sleep(5 * time.Second)
-		if slot, _ := l.Reserve(Prompt, Prompt.Horizon()); slot == nil {
+		if slot, _ := l.Reserve("", Prompt, Prompt.Horizon()); slot == nil {
 			t.Error("no place after the pause")
 		}
 	})
@@ -288,12 +288,12 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 		l := New(realClock{}, 100, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		sent := time.Now()
-		l.throttled(sent, 0)
+		l.throttled("", sent, 0)
 		if got := l.rate(time.Now()); got != 95 {
 			t.Errorf("rate after one answer at the full rate: %v", got)
 		}
 		for range 9 {
-			l.throttled(sent, 0)
+			l.throttled("", sent, 0)
 		}
 		if got := l.rate(time.Now()); got != 80 {
 			t.Errorf("rate after ten answers to the same calls: %v", got)
@@ -307,7 +307,7 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 			t.Errorf("rate a minute later: %v", got)
 		}
 		for range 100 {
-			l.throttled(time.Now(), 0)
+			l.throttled("", time.Now(), 0)
 			time.Sleep(minPause)
 		}
 		if got := l.rate(time.Now()); got < 5 || got > 5.5 {
@@ -335,7 +335,7 @@ func TestMergedLimitersKeepTheLimitOfOne(t *testing.T) {
 		// What was reserved from the other one before is still out.
 		var late []*Slot
 		for range 10 {
-			if slot, _ := two.Reserve(Prompt, 2*time.Second); slot != nil {
+			if slot, _ := two.Reserve("", Prompt, 2*time.Second); slot != nil {
 				late = append(late, slot)
 			}
 		}
@@ -427,7 +427,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 					for range 60 {
 						wg.Go(func() {
 							for time.Since(start) < seconds*time.Second {
-								slot, hint := l.Reserve(Prompt, Prompt.Horizon())
+								slot, hint := l.Reserve("", Prompt, Prompt.Horizon())
 								if slot == nil {
 									time.Sleep(hint)
 									continue
@@ -445,7 +445,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 									continue
 								}
 								throttled[n].add()
-								time.Sleep(l.throttled(sent, 0))
+								time.Sleep(l.throttled("", sent, 0))
 							}
 						})
 					}
@@ -494,13 +494,13 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 			}
 			time.Sleep(10 * time.Millisecond)
 		}
-		last, _ := two.Reserve(Prompt, 0)
-		for slot := last; slot != nil; slot, _ = two.Reserve(Prompt, 800*time.Millisecond) {
+		last, _ := two.Reserve("", Prompt, 0)
+		for slot := last; slot != nil; slot, _ = two.Reserve("", Prompt, 800*time.Millisecond) {
 			last = slot
 		}
-		early, _ := one.Reserve(Prompt, 0)
-		two.throttled(time.Now(), 0)
-		two.throttled(time.Now(), 0)
+		early, _ := one.Reserve("", Prompt, 0)
+		two.throttled("", time.Now(), 0)
+		two.throttled("", time.Now(), 0)
 		two.MergeInto(one)
 
 		if sent, wait := one.admit(early.at); !sent.IsZero() || wait < 800*time.Millisecond {
@@ -509,7 +509,7 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 		if got := one.rate(time.Now()); got < 7.99 || got > 8.01 {
 			t.Errorf("rate %v, want the lower one", got)
 		}
-		next, _ := one.Reserve(Prompt, 10*time.Second)
+		next, _ := one.Reserve("", Prompt, 10*time.Second)
 		if next.at.Add(one.shift).Before(last.at.Add(two.shift)) {
 			t.Errorf("a place before those that are out")
 		}
@@ -526,7 +526,7 @@ func TestPromptCallersPassABacklog(t *testing.T) {
 		for range 3000 {
 			wg.Go(func() {
 				for {
-					slot, hint := l.Reserve(Backlog, Backlog.Horizon())
+					slot, hint := l.Reserve("one of all", Backlog, Backlog.Horizon())
 					if slot == nil {
 						// As a controller does, with jitter.
 						time.Sleep(hint + time.Duration(rand.Int64N(int64(hint/10)+1)))
@@ -543,7 +543,7 @@ func TestPromptCallersPassABacklog(t *testing.T) {
 		for range 500 {
 			wg.Go(func() {
 				began := time.Now()
-				slot, hint := l.Reserve(Prompt, Prompt.Horizon())
+				slot, hint := l.Reserve("", Prompt, Prompt.Horizon())
 				if slot == nil {
 					t.Errorf("a renewal has to come back in %v", hint)
 					return

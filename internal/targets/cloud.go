@@ -252,7 +252,7 @@ func (s *session) reserve(ctx context.Context, c alibaba.Call, begun bool) (*rat
 	if begun {
 		horizon = nextHorizon
 	}
-	slot, retryAfter := limiter.Reserve(s.urgency, horizon)
+	slot, retryAfter := limiter.Reserve("", s.urgency, horizon) // an adapter is not told yet for which tenant it calls
 	if slot == nil || !slot.Take() {
 		return nil, &alibaba.Error{Action: c.Action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}
