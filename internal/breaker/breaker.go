@@ -1,0 +1,200 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package breaker keeps those who wait for one place from holding up all others. Its calls
+// occupy workers; a place that stops answering would have all of them within seconds.
+package breaker
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock tells the time; a test brings its own.
+type Clock interface {
+	Now() time.Time
+}
+
+const (
+	// mostUnanswered is after how many unanswered calls in a row a place is only probed.
+	mostUnanswered = 5
+	// probePause is the time between two probes: where connections are refused at once, a
+	// probe takes no time.
+	probePause = time.Second
+	// turnedAway is how long to wait where a place is being probed. A probe that hangs takes
+	// 4.5 s, so that all are back within 10 s of the place's return.
+	turnedAway = 3 * time.Second
+	// crowded is how long to wait where too many calls are under way.
+	crowded = 500 * time.Millisecond
+	// spread keeps those who were told to come back from coming all at once.
+	spread = time.Millisecond
+)
+
+// Breaker bounds the calls to one place. A quarter of the workers may always be busy with it,
+// more only as it answers, and three quarters at most; after five unanswered calls in a row it
+// is probed by one call at a time until it answers. It is safe for concurrent use.
+type Breaker struct {
+	clock   Clock
+	workers int
+	around  *Breaker // a larger place that this one is a part of; nil if there is none
+
+	mu         sync.Mutex
+	busy       int // calls under way
+	answers    recent
+	unanswered int // calls in a row
+	probes     int // 1 while a probe is under way
+	probeAfter time.Time
+	hint       time.Time // when the last one was told to come back
+}
+
+// New makes the breaker of a place for a process with so many workers. A breaker that is
+// around others bounds all their calls together, and does not stop them: what one of its parts
+// leaves unanswered says nothing of another.
+func New(clock Clock, workers int, around *Breaker) *Breaker {
+	return &Breaker{clock: clock, workers: workers, around: around}
+}
+
+// Call is a call under way. It ends once, by one of its methods.
+type Call struct {
+	breaker *Breaker
+	around  *Call
+	probe   bool
+}
+
+// Enter admits a call, or returns how long to wait before asking again.
+func (b *Breaker) Enter() (*Call, time.Duration) {
+	call := &Call{breaker: b}
+	if b.around != nil {
+		around, wait := b.around.enter(&Call{breaker: b.around}, false)
+		if around == nil {
+			return nil, wait
+		}
+		call.around = around
+	}
+	entered, wait := b.enter(call, b.around != nil)
+	if entered == nil {
+		call.around.Cancel()
+	}
+	return entered, wait
+}
+
+// Wait returns how long to wait before Enter may admit a call, and 0 if it does now.
+func (b *Breaker) Wait() time.Duration {
+	call, wait := b.Enter()
+	call.Cancel()
+	return wait
+}
+
+// Open reports whether the place has left five calls in a row unanswered.
+func (b *Breaker) Open() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.unanswered >= mostUnanswered
+}
+
+func (b *Breaker) enter(call *Call, stops bool) (*Call, time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.clock.Now()
+	open := stops && b.unanswered >= mostUnanswered
+	switch {
+	case open && b.probes > 0:
+		return nil, b.comeBack(now, turnedAway)
+	case open && now.Before(b.probeAfter):
+		return nil, b.probeAfter.Sub(now)
+	case b.busy >= b.limit(now) && !open: // what hangs since before must not keep the probe out
+		return nil, b.comeBack(now, crowded)
+	}
+	b.busy++
+	if call.probe = open; open {
+		b.probes++
+	}
+	return call, 0
+}
+
+// limit is how many workers may be busy with the place.
+func (b *Breaker) limit(now time.Time) int {
+	quarter := max(b.workers/4, 1)
+	return min(quarter+b.answers.count(now), max(b.workers-quarter, 1))
+}
+
+// comeBack hands out times to ask again, one after the other.
+func (b *Breaker) comeBack(now time.Time, wait time.Duration) time.Duration {
+	b.hint = b.hint.Add(spread)
+	if first := now.Add(wait); b.hint.Before(first) {
+		b.hint = first
+	}
+	return b.hint.Sub(now)
+}
+
+// Answered ends a call to which an answer came, whatever it said.
+func (c *Call) Answered() {
+	c.end(func(b *Breaker, now time.Time) {
+		b.unanswered = 0
+		b.answers.add(now)
+	})
+}
+
+// Unanswered ends a call to which none came, and returns how long to wait before the next:
+// 0 while the place is not probed.
+func (c *Call) Unanswered() (wait time.Duration) {
+	c.end(func(b *Breaker, now time.Time) {
+		b.unanswered++
+		b.probeAfter = now.Add(probePause)
+	})
+	if c.breaker.Open() {
+		wait = probePause
+	}
+	return wait
+}
+
+// Cancel ends a call that was not sent after all. It may be called on nil.
+func (c *Call) Cancel() {
+	if c != nil {
+		c.end(func(*Breaker, time.Time) {})
+	}
+}
+
+func (c *Call) end(note func(b *Breaker, now time.Time)) {
+	b := c.breaker
+	b.mu.Lock()
+	b.busy--
+	if c.probe {
+		b.probes--
+	}
+	note(b, b.clock.Now())
+	b.mu.Unlock()
+	if c.around != nil {
+		c.around.end(note)
+	}
+}
+
+// lately is the time in which answers raise the limit.
+const lately = 500 * time.Millisecond
+
+// recent counts what happened lately, to half of that time.
+type recent struct {
+	since       time.Time // when now began
+	now, before int
+}
+
+func (r *recent) add(at time.Time) {
+	r.turn(at)
+	r.now++
+}
+
+func (r *recent) count(at time.Time) int {
+	r.turn(at)
+	return r.now + r.before
+}
+
+// turn begins anew after half of the time.
+func (r *recent) turn(at time.Time) {
+	switch passed := at.Sub(r.since); {
+	case passed < lately/2:
+	case passed < lately:
+		r.since, r.before, r.now = r.since.Add(lately/2), r.now, 0
+	default:
+		r.since, r.before, r.now = at, 0, 0
+	}
+}

@@ -1,0 +1,265 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package breaker
+
+import (
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+type realClock struct{}
+
+func (realClock) Now() time.Time { return time.Now() }
+
+const workers = 60
+
+// place is a place of the cloud that is called through a breaker.
+type place struct {
+	*Breaker
+	latency func() (d time.Duration, answers bool)
+
+	mu           sync.Mutex
+	busy, most   int
+	sent, denied int
+	answered     []time.Time
+}
+
+func (p *place) count(busy int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.busy += busy
+	p.most = max(p.most, p.busy)
+}
+
+// call makes a call, and returns how long the caller is told to stay away.
+func (p *place) call() time.Duration {
+	call, wait := p.Enter()
+	if call == nil {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.denied++
+		return wait
+	}
+	p.count(1)
+	defer p.count(-1)
+	d, answers := p.latency()
+	time.Sleep(d)
+	p.mu.Lock()
+	p.sent++
+	p.mu.Unlock()
+	if !answers {
+		return call.Unanswered()
+	}
+	call.Answered()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answered = append(p.answered, time.Now())
+	return 0
+}
+
+// crowd has so many objects call a place again and again for a time, each until it is answered
+// and again after the pause.
+func (p *place) crowd(objects int, d, pause time.Duration) {
+	end := time.Now().Add(d)
+	var all sync.WaitGroup
+	for range objects {
+		all.Go(func() {
+			for time.Now().Before(end) {
+				time.Sleep(max(p.call(), pause))
+			}
+		})
+	}
+	all.Wait()
+}
+
+func hangs() (time.Duration, bool) { return 4500 * time.Millisecond, false }
+
+func answersAfter(d time.Duration) func() (time.Duration, bool) {
+	return func() (time.Duration, bool) { return d, true }
+}
+
+func TestAPlaceThatHangsTakesAQuarterOfTheWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		p := &place{Breaker: New(realClock{}, workers, New(realClock{}, workers, nil)), latency: hangs}
+		p.crowd(600, time.Minute, time.Second)
+		if p.most != workers/4 {
+			t.Errorf("%d workers were busy at a time", p.most)
+		}
+		// Fifteen at once, then one in 5.5 s.
+		if p.sent > 15+12 || p.sent < 15+8 {
+			t.Errorf("%d calls in a minute", p.sent)
+		}
+		if perSecond := p.denied / 60; perSecond > 600 {
+			t.Errorf("%d were turned away a second", perSecond)
+		}
+	})
+}
+
+func TestAPlaceThatIsBackIsUsedWithinTenSeconds(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		objects int
+		latency func() (time.Duration, bool)
+	}{
+		"many wait":                {600, hangs},
+		"one waits":                {1, hangs},
+		"connections are refused":  {600, func() (time.Duration, bool) { return 0, false }},
+		"one waits and is refused": {1, func() (time.Duration, bool) { return 0, false }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				back := time.Now().Add(time.Minute)
+				p := &place{Breaker: New(realClock{}, workers, nil)}
+				p.Breaker.around = New(realClock{}, workers, nil)
+				p.latency = func() (time.Duration, bool) {
+					if time.Now().Before(back) {
+						return tc.latency()
+					}
+					return 50 * time.Millisecond, true
+				}
+				p.crowd(tc.objects, 80*time.Second, time.Millisecond)
+				if len(p.answered) == 0 || p.answered[0].Sub(back) > 6*time.Second {
+					t.Fatalf("first answers: %v after %s", p.answered[:min(3, len(p.answered))], back)
+				}
+				if got := p.Wait(); got != 0 || p.Open() {
+					t.Errorf("the place answers, and is still probed: wait %s", got)
+				}
+				if tc.objects == 1 {
+					return
+				}
+				within := 0
+				for _, at := range p.answered {
+					if at.Sub(back) < 10*time.Second {
+						within++
+					}
+				}
+				if within < tc.objects {
+					t.Errorf("%d of %d were answered within 10 s", within, tc.objects)
+				}
+			})
+		})
+	}
+}
+
+func TestAPlaceThatAnswersGetsTheWorkersThatItNeeds(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		latency time.Duration
+		least   float64 // answers a second
+	}{
+		"in the usual time": {150 * time.Millisecond, 250},
+		"slowly":            {400 * time.Millisecond, 90},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				p := &place{Breaker: New(realClock{}, workers, New(realClock{}, workers, nil)), latency: answersAfter(tc.latency)}
+				p.crowd(workers, time.Minute, 0)
+				if got := float64(len(p.answered)) / 60; got < tc.least {
+					t.Errorf("%.0f answers a second, want %.0f", got, tc.least)
+				}
+				if p.most != workers*3/4 {
+					t.Errorf("%d workers were busy at a time", p.most)
+				}
+			})
+		})
+	}
+}
+
+// What hangs at a place that answers other calls leaves a quarter of the workers to others, and
+// the place is not given up.
+func TestAPlaceThatAnswersSomeCallsIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		n := 0
+		p := &place{Breaker: New(realClock{}, workers, New(realClock{}, workers, nil)), latency: func() (time.Duration, bool) {
+			mu.Lock()
+			defer mu.Unlock()
+			if n++; n%3 == 0 {
+				return hangs()
+			}
+			return 20 * time.Millisecond, true
+		}}
+		var all sync.WaitGroup
+		for range 95 * 60 {
+			all.Go(func() { p.call() })
+			time.Sleep(time.Second / 95)
+		}
+		all.Wait()
+		if p.most > workers*3/4 {
+			t.Errorf("%d workers were busy at a time", p.most)
+		}
+		if got := float64(len(p.answered)) / 60; got < 5 {
+			t.Errorf("%.1f answers a second", got)
+		}
+	})
+}
+
+// Many accounts of one region that hangs take a quarter of the workers together, and those of
+// another region are not held up.
+func TestPlacesOfARegionAreBoundedTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		region := New(realClock{}, workers, nil)
+		most, mu := 0, sync.Mutex{}
+		var all sync.WaitGroup
+		for range 100 {
+			p := &place{Breaker: New(realClock{}, workers, region)}
+			p.latency = func() (time.Duration, bool) {
+				mu.Lock()
+				defer mu.Unlock()
+				region.mu.Lock()
+				defer region.mu.Unlock()
+				most = max(most, region.busy)
+				return hangs()
+			}
+			all.Go(func() { p.crowd(10, time.Minute, 100*time.Millisecond) })
+		}
+		all.Wait()
+		if most != workers/4 {
+			t.Errorf("%d workers were busy at a time", most)
+		}
+		if region.busy != 0 {
+			t.Errorf("%d calls are left", region.busy)
+		}
+	})
+}
+
+func TestACallThatWasNotSentSaysNothing(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(realClock{}, workers, New(realClock{}, workers, nil))
+		for range mostUnanswered {
+			call, _ := b.Enter()
+			call.Unanswered()
+		}
+		if call, wait := b.Enter(); call != nil || wait != probePause {
+			t.Errorf("right after the last call a probe may be sent in %s", wait)
+		}
+		time.Sleep(probePause)
+		probe, _ := b.Enter()
+		if probe == nil {
+			t.Fatal("no probe")
+		}
+		if call, wait := b.Enter(); call != nil || wait < turnedAway {
+			t.Errorf("a second probe may be sent in %s", wait)
+		}
+		probe.Cancel()
+		if !b.Open() {
+			t.Error("a call that was not sent ends the probing")
+		}
+		if probe, _ = b.Enter(); probe == nil {
+			t.Fatal("a call that was not sent counts as a probe")
+		}
+		probe.Answered()
+		if b.Open() || b.busy != 0 || b.around.busy != 0 {
+			t.Errorf("after an answer: open %t, busy %d", b.Open(), b.busy)
+		}
+	})
+}
