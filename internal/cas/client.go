@@ -23,6 +23,7 @@ type Client struct {
 	region   string
 	endpoint string
 	identity *alibaba.Identity
+	behalf   Behalf
 }
 
 // Client returns the client of a region and a credential. It is cheap enough
@@ -83,12 +84,17 @@ func (c *Client) reserve(ctx context.Context, action alibaba.Action, u ratelimit
 	if limiter == nil {
 		return nil, &alibaba.Error{Action: action, Message: "the action has no limiter"}
 	}
-	place, retryAfter := limiter.Reserve("", u, horizon)
+	if failure := c.place().mayEnter(action); failure != nil {
+		return nil, failure
+	}
+	place, retryAfter := limiter.Reserve(c.behalf.Tenant, u, horizon)
 	if place == nil {
 		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}
 	return &Slot{place: place, key: c.slotKey(action)}, nil
 }
+
+func (c *Client) place() *place { return c.cloud.placeFor(c.identity, c.region) }
 
 func (c *Client) slotKey(action alibaba.Action) slotKey {
 	return slotKey{credential: c.identity.Credential(), region: c.region, action: action}
@@ -186,22 +192,39 @@ func send[T any](ctx context.Context, c *Client, slot *Slot, call alibaba.Call) 
 		}
 		slot.take(key)
 	}
+	to := c.place()
+	entered, failure := to.enter(call.Action)
+	if failure != nil {
+		slot.place.GiveBack()
+		return nil, failure
+	}
 	credentials, failure := c.identity.Credentials(ctx)
 	var sent time.Time
 	if failure == nil {
 		sent, failure = slot.wait(ctx)
 	}
 	if failure != nil {
+		entered.Cancel()
 		slot.place.GiveBack()
 		return nil, failure
 	}
 	call.Written = func() { slot.place.Written(sent) }
 	answer, failure := alibaba.Send[T](ctx, c.identity, credentials, call)
-	if failure == nil {
-		return answer, nil
-	}
-	if failure.Class == alibaba.Throttled {
+	to.end(entered, failure)
+	if failure != nil && failure.Class == alibaba.Throttled {
 		failure.RetryAfter = slot.place.Throttled(sent, failure.RetryAfter)
 	}
-	return nil, failure
+	if failure != nil {
+		c.tell(call.Action, failure)
+		return nil, failure
+	}
+	c.tell(call.Action, nil)
+	return answer, nil
+}
+
+// tell says that a call was sent.
+func (c *Client) tell(action alibaba.Action, err error) {
+	if c.behalf.Sent != nil {
+		c.behalf.Sent(action, err)
+	}
 }

@@ -4,6 +4,7 @@
 package cas
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/breaker"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
@@ -34,12 +36,15 @@ type Config struct {
 	// shows late in it, and a deleted certificate leaves it late (F64); default
 	// inventory.DefaultOwnWriteAge.
 	OwnWriteAge time.Duration
+	// Workers are those who call at the same time; default 60. A region that does not answer
+	// may occupy a quarter of them.
+	Workers int
 	// Background runs what nobody waits for; default a goroutine of its own. A
 	// simulation runs it at once, in order.
 	Background func(func())
 }
 
-// Cloud is what all clients of CAS in a process share: limiters and inventories. It is
+// Cloud is what all clients of CAS in a process share: limiters, inventories and breakers. It is
 // safe for concurrent use.
 type Cloud struct {
 	caller      *alibaba.Caller
@@ -50,11 +55,14 @@ type Cloud struct {
 	parseName   inventory.ParseName
 	ownWriteAge time.Duration
 	background  func(func())
+	workers     int
 
 	mu          sync.Mutex
 	began       time.Time // see Begin; zero before
 	limiters    kept[limiters]
 	inventories kept[*inventory.Inventory]
+	places      kept[*place]
+	regions     map[string]*breaker.Breaker
 }
 
 // New checks the configuration and makes a Cloud that calls by the caller. Nothing is
@@ -69,8 +77,11 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 		parseName:   config.ParseName,
 		ownWriteAge: config.OwnWriteAge,
 		background:  config.Background,
+		workers:     cmp.Or(config.Workers, defaultWorkers),
 		limiters:    newKept[limiters](),
 		inventories: newKept[*inventory.Inventory](),
+		places:      newKept[*place](),
+		regions:     map[string]*breaker.Breaker{},
 	}
 	if err := c.setEndpoints(config.Endpoints); err != nil {
 		return nil, err

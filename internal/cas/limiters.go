@@ -74,7 +74,7 @@ func (c *Cloud) accountKnown(id *alibaba.Identity) {
 	c.moveToAccount(id.Credential(), id.KnownAccount())
 }
 
-// moveToAccount moves the limiters and the inventories of a credential to its account,
+// moveToAccount moves the limiters, the inventories and the places of a credential to its account,
 // where they meet those of other credentials of the same one. c.mu is held.
 func (c *Cloud) moveToAccount(credential, account string) {
 	now := c.clock.Now()
@@ -85,11 +85,13 @@ func (c *Cloud) moveToAccount(credential, account string) {
 				l.MergeInto(to[action])
 			}
 		})
+		c.places.move(before, after, now, func(_, _ *place) {}) // calls under way end where they began
 		c.inventories.move(before, after, now, func(from, to *inventory.Inventory) { to.Merge(from) })
 	}
 }
 
-// dropIdle forgets limiters and inventories of accounts that nobody has used for an hour.
+// dropIdle forgets limiters of accounts, and what belongs to them, that nobody has used for an
+// hour.
 func (c *Cloud) dropIdle() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -103,6 +105,10 @@ func (c *Cloud) dropIdle() {
 		return true
 	})
 	maps.DeleteFunc(c.inventories.accounts, func(key budget, _ *inventory.Inventory) bool {
+		_, used := c.limiters.accounts[key]
+		return !used
+	})
+	maps.DeleteFunc(c.places.accounts, func(key budget, _ *place) bool {
 		_, used := c.limiters.accounts[key]
 		return !used
 	})

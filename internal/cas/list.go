@@ -40,7 +40,7 @@ var listedStatuses = []string{statusCurrent, statusExpired}
 func (c *Client) ListPage(ctx context.Context, q inventory.Query) (inventory.Page, error) {
 	urgency := ratelimit.Prompt
 	if q.Keyword == "" {
-		urgency = ratelimit.Repair
+		urgency, c = ratelimit.Repair, c.For(Behalf{})
 	}
 	horizon := urgency.Horizon()
 	if q.Begun {

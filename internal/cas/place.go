@@ -1,0 +1,96 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package cas
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/breaker"
+)
+
+// defaultWorkers is the default of Config.Workers.
+const defaultWorkers = 60
+
+// Behalf says for whom a client calls.
+type Behalf struct {
+	// Tenant shares the account's limits with other tenants; empty is the operator itself.
+	Tenant string
+	// Sent, if set, is told of every call that was sent, and its error.
+	Sent func(action alibaba.Action, err error)
+}
+
+// For returns the same client for calls on somebody's behalf. Sweeps are the operator's own,
+// whoever asks for them.
+func (c *Client) For(b Behalf) *Client {
+	client := *c
+	client.behalf = b
+	return &client
+}
+
+// place is an account in a region, as far as it answers.
+type place struct {
+	*breaker.Breaker
+
+	mu   sync.Mutex
+	last alibaba.Error // of the last call to which no answer came
+}
+
+// c.mu is held.
+func (c *Cloud) newPlace(region string) *place {
+	around, ok := c.regions[region]
+	if !ok {
+		around = breaker.New(c.clock, c.workers, nil)
+		c.regions[region] = around
+	}
+	return &place{Breaker: breaker.New(c.clock, c.workers, around)}
+}
+
+// placeFor returns the place that an identity's calls in a region go to.
+func (c *Cloud) placeFor(id *alibaba.Identity, region string) *place {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.places.get(c.budgetOf(id, region), c.clock.Now(), func() *place { return c.newPlace(region) })
+}
+
+// enter admits a call to the place. Where it does not, nobody waits in a worker.
+func (p *place) enter(action alibaba.Action) (*breaker.Call, *alibaba.Error) {
+	call, wait := p.Enter()
+	if call != nil {
+		return call, nil
+	}
+	if !p.Open() {
+		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: wait, Message: "as many calls as may be under way wait for an answer of the cloud"}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	failure := p.last
+	failure.Action, failure.RetryAfter, failure.MayHaveHappened = action, wait, false
+	return nil, &failure
+}
+
+// mayEnter returns why no call is admitted now, if so.
+func (p *place) mayEnter(action alibaba.Action) *alibaba.Error {
+	call, failure := p.enter(action)
+	call.Cancel()
+	return failure
+}
+
+// end notes what came of a call that was sent. While the place is probed, the failure says
+// when to ask again.
+func (p *place) end(call *breaker.Call, failure *alibaba.Error) {
+	switch {
+	case failure == nil || failure.HTTPStatus != 0:
+		call.Answered()
+	case errors.Is(failure, context.Canceled): // by ourselves
+		call.Cancel()
+	default:
+		failure.RetryAfter = max(failure.RetryAfter, call.Unanswered())
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.last = *failure
+	}
+}
