@@ -206,6 +206,7 @@ func newAccounts(s *settings, getenv func(string) string) (*certificate.Accounts
 		UploadQPS: s.uploadQPS,
 		ListQPS:   s.listQPS,
 		ParseName: bundle.ParseName,
+		Workers:   s.maxConcurrentReconciles,
 	})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ import (
 // What Decide has to know of its outcome it notes; any error that it returns ends the
 // reconcile.
 func (p *pass) act(ctx context.Context, step protocol.Step) error {
+	if err := p.takeTurn(step); err != nil {
+		return err
+	}
 	switch step := step.(type) {
 	case protocol.Hold:
 		return p.setFinalizer(ctx, p.next, step.Want)
@@ -65,6 +68,7 @@ func (p *pass) read(ctx context.Context, step protocol.Read) error {
 		p.slot = slot
 	}
 	p.held = isHeld(p.next)
+	p.turn.read = true
 	var err error
 	p.secret, p.content, err = p.load(ctx, p.next)
 	return err

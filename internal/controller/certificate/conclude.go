@@ -73,6 +73,7 @@ func (p *pass) keep(ctx context.Context) (reconcile.Result, error) {
 // pruned publishes what came of an attempt to delete superseded versions. It never changes
 // Ready, only its message.
 func (p *pass) pruned(ctx context.Context, err error) (reconcile.Result, error) {
+	p.keepHint(err)
 	p.announcePruned(p.before, p.next)
 	if p.cloud != nil {
 		p.deriveHistory(p.next, p.cloud.Inventory()) // there may be more than were shown
@@ -108,6 +109,10 @@ func (p *pass) fail(ctx context.Context, err error) (reconcile.Result, error) {
 	if isStale(err) {
 		return reconcile.Result{RequeueAfter: p.catchUp(p.before)}, nil
 	}
+	if turn, ok := errors.AsType[*turnError](err); ok {
+		return p.yield(ctx, turn)
+	}
+	p.keepHint(err)
 	if !p.before.DeletionTimestamp.IsZero() {
 		return p.failDeletion(ctx, err)
 	}

@@ -37,6 +37,8 @@ type pass struct {
 	// secret and content are what was read live; nil until then.
 	secret  *corev1.Secret
 	content *bundle.Bundle
+	// turn is what the reconcile takes of what all share.
+	turn turn
 	// came is what the steps so far came to.
 	came protocol.Pass
 }
@@ -73,7 +75,7 @@ func (p *pass) connect(ctx context.Context) {
 		p.came.NoAccount = failureOf(err) // an upload does not need it, unless accounts are restricted
 	}
 	p.Accounts.hold(p.next, cloud.KnownAccount() != "")
-	p.cloud = cloud
+	p.cloud = cloud.For(p.behalf())
 }
 
 // observe is everything that the next decision may rest on.

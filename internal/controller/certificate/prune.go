@@ -27,14 +27,17 @@ type pruning struct {
 }
 
 // expedite ends every wait for a slow retry when a new resync is asked for, also that
-// for a list which could not be read.
-func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertificate) {
-	if !r.resyncAsked(object) || object.Spec.Suspend || !r.memory.expedite(object, resyncRequest(object)) {
-		return
+// for a list which could not be read, and reports whether it did. It returns how long the
+// request has to wait for that.
+func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertificate) (hurried bool, wait time.Duration) {
+	if asked, wait := r.askedToHurry(object); !asked {
+		return false, wait
 	}
+	r.memory.expedite(object, resyncRequest(object))
 	if cloud, err := r.Accounts.lastClient(ctx, object, r.region(object)); err == nil { // else the pass says what is wrong
 		cloud.Inventory().Retry()
 	}
+	return true, 0
 }
 
 // announcePruned reports what was deleted.

@@ -549,7 +549,7 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			w.given(deleting)
-			w.work(time.Minute)
+			w.work(2 * time.Minute)
 			if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
 				t.Fatalf("%s: %s", reason, message)
 			}

@@ -45,7 +45,8 @@ var testScheme = func() *runtime.Scheme {
 }()
 
 // harness is a reconciler between a fake API server and an emulator over HTTP. Its
-// clock stands still until a test moves it; the client's own does not.
+// clock stands still until a test moves it, or a pass waits for a limit; the client's own
+// does not.
 type harness struct {
 	*Reconciler
 	t      *testing.T
@@ -143,6 +144,7 @@ func (h *harness) pass() (*v1alpha1.CloudCertificate, reconcile.Result, error) {
 		case <-h.t.Context().Done():
 			h.t.Fatal(h.t.Context().Err())
 		case <-time.After(result.RequeueAfter):
+			h.clock.SetTime(h.clock.Now().Add(result.RequeueAfter))
 		}
 	}
 	h.t.Fatal("the rate limit never ended")
@@ -322,6 +324,7 @@ func TestSlowRetriesGrowAndStartAnew(t *testing.T) {
 			t.Fatal(err)
 		}
 		delays = append(delays, result.RequeueAfter)
+		h.clock.SetTime(h.clock.Now().Add(time.Minute))
 	}
 	want := []time.Duration{5 * time.Minute, 10 * time.Minute, 20 * time.Minute, 40 * time.Minute, time.Hour, time.Hour}
 	if diff := cmp.Diff(want, delays); diff != "" {

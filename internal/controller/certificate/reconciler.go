@@ -76,6 +76,7 @@ type Reconciler struct {
 	Jitter func(time.Duration) time.Duration
 
 	memory memory
+	turns  turns
 	oldCRD sync.Once // what is wrong with the CRD is said once
 
 	start   sync.Once
@@ -98,11 +99,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	if r.isBehind(ctx, object) {
 		return reconcile.Result{RequeueAfter: r.catchUp(object)}, nil // the event of our own write is let through to the cache, not to the queue
 	}
-	r.expedite(ctx, object)
+	hurried, wait := r.expedite(ctx, object)
+	if wait > 0 {
+		return reconcile.Result{RequeueAfter: wait}, nil
+	}
 	p, err := r.begin(ctx, object)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	p.turn.paid = hurried
+	defer p.endTurn()
 	defer func() { p.slot.Release() }()
 	for range maxSteps {
 		step := protocol.Decide(p.observe())

@@ -1,0 +1,164 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package certificate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
+)
+
+// turn is what a reconcile takes of what all objects share.
+type turn struct {
+	paid            bool // its first call is counted already
+	taken           bool // it occupies a worker of its namespace's share
+	read            bool // it has read the Secret
+	calls           int  // that were sent, deletions not included
+	failedDeletions int
+}
+
+// turnError says that it is not an object's turn. Nothing was called.
+type turnError struct {
+	after time.Duration
+	why   string
+	// silent reports whether the status has nothing to say of it: it is about what nobody
+	// waits for.
+	silent bool
+}
+
+// Error implements error.
+func (e *turnError) Error() string { return "waiting for " + e.why }
+
+// Verdict is what a person is told of an object whose turn it is not: nothing for a minute.
+func (e *turnError) Verdict(s verdict.Subject) verdict.Verdict {
+	v := verdict.Verdict{
+		Reason:  v1alpha1.ReasonThrottled,
+		Message: fmt.Sprintf("%s since %s", e.Error(), s.ThrottledSince.UTC().Format(time.RFC3339)),
+		Void:    true,
+		Quiet:   s.Now.Sub(s.ThrottledSince) < alibaba.Patience,
+		Again:   verdict.Again{Pace: verdict.In, After: e.after},
+	}
+	if s.Served {
+		v.Ready = verdict.Unchanged
+	}
+	return v
+}
+
+// takeTurn lets a step go that calls the cloud or reads the Secret, if it is the object's turn.
+// Every other step is free: it rests on caches.
+func (p *pass) takeTurn(step protocol.Step) error {
+	action, reaches := actionOf(step)
+	if !reaches {
+		return nil
+	}
+	now, key := p.Clock.Now(), client.ObjectKeyFromObject(p.before)
+	_, together := step.(protocol.ListTogether)
+	deletes := together || action == cas.ActionDelete
+	refuse := func(after time.Duration, why string) error {
+		return &turnError{after: after, why: why, silent: deletes || !p.before.DeletionTimestamp.IsZero()}
+	}
+	if after := p.turns.promised(key, action, now); after > 0 {
+		return refuse(after, "the account's rate limit of "+string(action))
+	}
+	if after := p.turns.untilDeletion(key, now); deletes && after > 0 {
+		return refuse(after, "the next attempt to delete certificates")
+	}
+	if p.turn.taken {
+		return nil // what was begun is finished
+	}
+	if after := p.turns.untilCall(key, now); after > 0 && !p.turn.paid {
+		return refuse(after, "its next call: there are five at once for one object, then one in ten seconds")
+	}
+	if after := p.turns.occupy(p.before.Namespace, p.Options.MaxConcurrentReconciles, now); after > 0 {
+		return refuse(after, "other objects of its namespace")
+	}
+	p.turn.taken = true
+	return nil
+}
+
+// actionOf is the action that a step may call, empty where it reads a Secret alone, and
+// reports whether it does either.
+func actionOf(step protocol.Step) (action alibaba.Action, reaches bool) {
+	switch step := step.(type) {
+	case protocol.Read:
+		if step.Reserve {
+			return cas.ActionUpload, true
+		}
+		return "", true
+	case protocol.Upload:
+		return cas.ActionUpload, true
+	case protocol.LookUp, protocol.List, protocol.ListTogether:
+		return cas.ActionList, true
+	case protocol.Delete:
+		return cas.ActionDelete, true
+	}
+	return "", false
+}
+
+// behalf says for whom the reconcile calls the cloud, and counts the calls.
+func (p *pass) behalf() cas.Behalf {
+	return cas.Behalf{Tenant: p.before.Namespace, Sent: func(action alibaba.Action, err error) {
+		switch {
+		case action != cas.ActionDelete:
+			p.turn.calls++
+		case err != nil && !alibaba.IsNotFound(err):
+			p.turn.failedDeletions++
+		}
+	}}
+}
+
+// endTurn gives back what the reconcile has taken, and counts what it called.
+func (p *pass) endTurn() {
+	if !p.turn.taken {
+		return
+	}
+	cost := p.turn.calls * costOfCall
+	if cost == 0 && p.turn.read {
+		cost = costOfRead
+	}
+	p.turns.spend(client.ObjectKeyFromObject(p.before), cost, p.turn.failedDeletions, p.Clock.Now())
+	p.turns.leave(p.before.Namespace)
+}
+
+// keepHint keeps the hint of a limit, so that no event shortens it.
+func (p *pass) keepHint(err error) {
+	hint, ok := errors.AsType[*alibaba.Error](err)
+	if !ok || hint.Class != alibaba.Throttled {
+		return
+	}
+	now := p.Clock.Now()
+	p.turns.promise(client.ObjectKeyFromObject(p.before), hint.Action, now.Add(hint.RetryAfter), now)
+}
+
+// yield ends a reconcile whose turn it is not.
+func (p *pass) yield(ctx context.Context, e *turnError) (reconcile.Result, error) {
+	if e.silent {
+		return reconcile.Result{RequeueAfter: e.after}, nil
+	}
+	s := p.subject(p.next)
+	s.ThrottledSince = p.memory.throttled(p.next, s.Now)
+	return p.conclusion(ctx, e, e.Verdict(s))
+}
+
+// askedToHurry reports whether a resync asks for a try at once that was not granted yet. It
+// costs a call, so that nobody asks for more by it than an object may call; and it returns how
+// long it takes until the object has one.
+func (r *Reconciler) askedToHurry(object *v1alpha1.CloudCertificate) (asked bool, wait time.Duration) {
+	request := resyncRequest(object)
+	if !r.resyncAsked(object) || object.Spec.Suspend || r.memory.waits.Of(object).expedited == request {
+		return false, 0
+	}
+	wait = r.turns.hurry(client.ObjectKeyFromObject(object), r.Clock.Now())
+	return wait == 0, wait
+}
