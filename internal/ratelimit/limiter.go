@@ -145,7 +145,7 @@ func (l *Limiter) Reserve(tenant string, u Urgency, horizon time.Duration) (*Slo
 		next = later(now, l.turns.next(tenant, u).Add(-reach))
 	}
 	begun := horizon > u.Horizon()
-	if wait > reach || !begun && (next.After(now) || !l.turns.mayHold(tenant, int(reach/interval)+1)) {
+	if wait > reach || !begun && (next.After(now) || !l.turns.mayHold(tenant, interval)) {
 		first := later(next, now.Add(wait-min(reach, wait)/2))
 		return nil, l.turns.comeBack(tenant, u, now, first, round, expected).Sub(now)
 	}

@@ -20,7 +20,7 @@ const lostAfter = time.Second
 // turns sees to it that the places of a limiter are shared. Its limiter holds the lock.
 //
 // Within an urgency tenants take turns. Of the places that can be reserved no tenant holds
-// more than are left free, so that whoever holds none finds one. Those who have to wait queue
+// more than half as many as are left free, so that whoever holds none finds one, and soon. Those who have to wait queue
 // for each tenant apart, so that a long queue delays only its own tenant; and while several
 // tenants have a queue, each gets one place in a round.
 type turns struct {
@@ -66,11 +66,12 @@ func (t *turns) leave(tenant string) {
 	}
 }
 
-// mayHold reports whether it is a tenant's turn to reserve one of so many places. Callers
-// without a tenant are the operator itself, which asks for one place at a time.
-func (t *turns) mayHold(tenant string, places int) bool {
-	held := t.held[tenant]
-	return tenant == "" || held == 0 || held < places-len(t.ahead)
+// mayHold reports whether a tenant holds so few places that it may have one more, of those
+// that are within anybody's reach. Callers without a tenant are the operator itself, which asks
+// for one place at a time.
+func (t *turns) mayHold(tenant string, interval time.Duration) bool {
+	held, places := t.held[tenant], int(Prompt.Horizon()/interval)+1
+	return tenant == "" || held == 0 || 2*held < places-len(t.ahead)
 }
 
 // reach is how far ahead a caller may reserve now, who usually may as far as horizon. A

@@ -89,6 +89,7 @@ func scenarios() [][]scenario {
 		{{"renewal", renewal}},
 		{{"neighbours", neighbours}},
 		{{"large account", largeAccount}},
+		{{"noisy tenant", noisyTenant}, {"fight", fight}, {"hanging region", hangingRegion}},
 		{{"failover", failover}},
 		{{"growth", growth}, {"restart", restart}, {"memory", memory}, {"drift", driftRound}},
 	}
