@@ -97,6 +97,7 @@ type simWorld struct {
 type simMutant struct {
 	unlocked     bool                                      // writes without optimistic lock
 	deaf         bool                                      // Secrets wake nobody
+	unnoticed    bool                                      // a call without an answer is taken for one with an error
 	rename       func(op *simOperator, name string) string // another name for an upload
 	lostAnswer   func(op *simOperator)                     // an upload's answer was lost
 	ownWriteAge  time.Duration
@@ -448,6 +449,9 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 	}
 	if after != nil {
 		return nil, after
+	}
+	if err != nil && w.unnoticed {
+		return &http.Response{StatusCode: http.StatusGatewayTimeout, Header: http.Header{}, Body: http.NoBody}, nil
 	}
 	return response, err
 }
