@@ -45,6 +45,12 @@ type Breaker struct {
 	probes     int // 1 while a probe is under way
 	probeAfter time.Time
 	hint       time.Time // when the last one was told to come back
+	probers    map[string]prober
+}
+
+// prober is a tenant that wants to call a place which is being probed.
+type prober struct {
+	asked, probed time.Time
 }
 
 // New makes the breaker of a place for a process with so many workers. A breaker that is
@@ -58,12 +64,14 @@ func New(clock Clock, workers int, around *Breaker) *Breaker {
 type Call struct {
 	breaker *Breaker
 	around  *Call
+	tenant  string
 	probe   bool
 }
 
-// Enter admits a call, or returns how long to wait before asking again.
-func (b *Breaker) Enter() (*Call, time.Duration) {
-	call := &Call{breaker: b}
+// Enter admits a call of a tenant, or returns how long to wait before asking again. Tenants
+// probe in turn: what one of them sends may be the reason why no answer comes.
+func (b *Breaker) Enter(tenant string) (*Call, time.Duration) {
+	call := &Call{breaker: b, tenant: tenant}
 	if b.around != nil {
 		around, wait := b.around.enter(&Call{breaker: b.around}, false)
 		if around == nil {
@@ -76,13 +84,6 @@ func (b *Breaker) Enter() (*Call, time.Duration) {
 		call.around.Cancel()
 	}
 	return entered, wait
-}
-
-// Wait returns how long to wait before Enter may admit a call, and 0 if it does now.
-func (b *Breaker) Wait() time.Duration {
-	call, wait := b.Enter()
-	call.Cancel()
-	return wait
 }
 
 // Open reports whether the place has left five calls in a row unanswered.
@@ -98,7 +99,7 @@ func (b *Breaker) enter(call *Call, stops bool) (*Call, time.Duration) {
 	now := b.clock.Now()
 	open := stops && b.unanswered >= mostUnanswered
 	switch {
-	case open && b.probes > 0:
+	case open && (!b.isNext(call.tenant, now) || b.probes > 0):
 		return nil, b.comeBack(now, turnedAway)
 	case open && now.Before(b.probeAfter):
 		return nil, b.probeAfter.Sub(now)
@@ -110,6 +111,22 @@ func (b *Breaker) enter(call *Call, stops bool) (*Call, time.Duration) {
 		b.probes++
 	}
 	return call, 0
+}
+
+// isNext notes that a tenant asks for a probe, and reports whether it is its turn: no other
+// that has asked lately has waited longer.
+func (b *Breaker) isNext(tenant string, now time.Time) bool {
+	if b.probers == nil {
+		b.probers = map[string]prober{}
+	}
+	own := prober{asked: now, probed: b.probers[tenant].probed}
+	b.probers[tenant] = own
+	for _, other := range b.probers {
+		if other.probed.Before(own.probed) && now.Sub(other.asked) < 2*turnedAway {
+			return false
+		}
+	}
+	return true
 }
 
 // limit is how many workers may be busy with the place.
@@ -130,7 +147,7 @@ func (b *Breaker) comeBack(now time.Time, wait time.Duration) time.Duration {
 // Answered ends a call to which an answer came, whatever it said.
 func (c *Call) Answered() {
 	c.end(func(b *Breaker, now time.Time) {
-		b.unanswered = 0
+		b.unanswered, b.probers = 0, nil
 		b.answers.add(now)
 	})
 }
@@ -141,9 +158,12 @@ func (c *Call) Unanswered() (wait time.Duration) {
 	c.end(func(b *Breaker, now time.Time) {
 		b.unanswered++
 		b.probeAfter = now.Add(probePause)
+		if c.probe && b == c.breaker {
+			b.probers[c.tenant] = prober{probed: now}
+		}
 	})
 	if c.breaker.Open() {
-		wait = probePause
+		wait = turnedAway
 	}
 	return wait
 }

@@ -36,7 +36,7 @@ func (p *place) count(busy int) {
 
 // call makes a call, and returns how long the caller is told to stay away.
 func (p *place) call() time.Duration {
-	call, wait := p.Enter()
+	call, wait := p.Enter("a")
 	if call == nil {
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -123,11 +123,11 @@ func TestAPlaceThatIsBackIsUsedWithinTenSeconds(t *testing.T) {
 					return 50 * time.Millisecond, true
 				}
 				p.crowd(tc.objects, 80*time.Second, time.Millisecond)
-				if len(p.answered) == 0 || p.answered[0].Sub(back) > 6*time.Second {
+				if len(p.answered) == 0 || p.answered[0].Sub(back) > 8*time.Second {
 					t.Fatalf("first answers: %v after %s", p.answered[:min(3, len(p.answered))], back)
 				}
-				if got := p.Wait(); got != 0 || p.Open() {
-					t.Errorf("the place answers, and is still probed: wait %s", got)
+				if p.Open() {
+					t.Error("the place answers, and is still probed")
 				}
 				if tc.objects == 1 {
 					return
@@ -236,30 +236,69 @@ func TestACallThatWasNotSentSaysNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := New(realClock{}, workers, New(realClock{}, workers, nil))
 		for range mostUnanswered {
-			call, _ := b.Enter()
+			call, _ := b.Enter("a")
 			call.Unanswered()
 		}
-		if call, wait := b.Enter(); call != nil || wait != probePause {
+		if call, wait := b.Enter("a"); call != nil || wait != probePause {
 			t.Errorf("right after the last call a probe may be sent in %s", wait)
 		}
 		time.Sleep(probePause)
-		probe, _ := b.Enter()
+		probe, _ := b.Enter("a")
 		if probe == nil {
 			t.Fatal("no probe")
 		}
-		if call, wait := b.Enter(); call != nil || wait < turnedAway {
+		if call, wait := b.Enter("a"); call != nil || wait < turnedAway {
 			t.Errorf("a second probe may be sent in %s", wait)
 		}
 		probe.Cancel()
 		if !b.Open() {
 			t.Error("a call that was not sent ends the probing")
 		}
-		if probe, _ = b.Enter(); probe == nil {
+		if probe, _ = b.Enter("a"); probe == nil {
 			t.Fatal("a call that was not sent counts as a probe")
 		}
 		probe.Answered()
 		if b.Open() || b.busy != 0 || b.around.busy != 0 {
 			t.Errorf("after an answer: open %t, busy %d", b.Open(), b.busy)
+		}
+	})
+}
+
+// What one tenant sends may be the reason why no answer comes: its probes keep no other from
+// calling.
+func TestTenantsProbeInTurn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(realClock{}, workers, New(realClock{}, workers, nil))
+		end := time.Now().Add(5 * time.Minute)
+		var all sync.WaitGroup
+		for range 300 {
+			all.Go(func() {
+				for time.Now().Before(end) {
+					call, wait := b.Enter("never answered")
+					if call != nil {
+						time.Sleep(4500 * time.Millisecond)
+						wait = call.Unanswered()
+					}
+					time.Sleep(max(wait, time.Second))
+				}
+			})
+		}
+		var slowest time.Duration
+		for time.Now().Before(end) {
+			time.Sleep(30 * time.Second)
+			began := time.Now()
+			call, wait := b.Enter("answered")
+			for call == nil {
+				time.Sleep(wait)
+				call, wait = b.Enter("answered")
+			}
+			slowest = max(slowest, time.Since(began))
+			call.Answered()
+		}
+		all.Wait()
+		if slowest > 10*time.Second {
+			t.Errorf("a call that would have been answered waited %s", slowest)
 		}
 	})
 }

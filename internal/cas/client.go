@@ -84,7 +84,7 @@ func (c *Client) reserve(ctx context.Context, action alibaba.Action, u ratelimit
 	if limiter == nil {
 		return nil, &alibaba.Error{Action: action, Message: "the action has no limiter"}
 	}
-	if failure := c.place().mayEnter(action); failure != nil {
+	if failure := c.place().mayEnter(c.behalf.Tenant, action); failure != nil {
 		return nil, failure
 	}
 	place, retryAfter := limiter.Reserve(c.behalf.Tenant, u, horizon)
@@ -193,7 +193,7 @@ func send[T any](ctx context.Context, c *Client, slot *Slot, call alibaba.Call) 
 		slot.take(key)
 	}
 	to := c.place()
-	entered, failure := to.enter(call.Action)
+	entered, failure := to.enter(c.behalf.Tenant, call.Action)
 	if failure != nil {
 		slot.place.GiveBack()
 		return nil, failure

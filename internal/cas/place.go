@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/breaker"
@@ -56,9 +57,9 @@ func (c *Cloud) placeFor(id *alibaba.Identity, region string) *place {
 	return c.places.get(c.budgetOf(id, region), c.clock.Now(), func() *place { return c.newPlace(region) })
 }
 
-// enter admits a call to the place. Where it does not, nobody waits in a worker.
-func (p *place) enter(action alibaba.Action) (*breaker.Call, *alibaba.Error) {
-	call, wait := p.Enter()
+// enter admits a call of a tenant to the place. Where it does not, nobody waits in a worker.
+func (p *place) enter(tenant string, action alibaba.Action) (*breaker.Call, *alibaba.Error) {
+	call, wait := p.Enter(tenant)
 	if call != nil {
 		return call, nil
 	}
@@ -68,15 +69,24 @@ func (p *place) enter(action alibaba.Action) (*breaker.Call, *alibaba.Error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	failure := p.last
-	failure.Action, failure.RetryAfter, failure.MayHaveHappened = action, wait, false
+	failure.Action, failure.RetryAfter, failure.MayHaveHappened = action, hint(action, wait), false
 	return nil, &failure
 }
 
 // mayEnter returns why no call is admitted now, if so.
-func (p *place) mayEnter(action alibaba.Action) *alibaba.Error {
-	call, failure := p.enter(action)
+func (p *place) mayEnter(tenant string, action alibaba.Action) *alibaba.Error {
+	call, failure := p.enter(tenant, action)
 	call.Cancel()
 	return failure
+}
+
+// hint is when a call is worth repeating to a place that is being probed. A deletion has time,
+// and may go unanswered for the sake of one certificate: it is tried less often each time.
+func hint(action alibaba.Action, wait time.Duration) time.Duration {
+	if action == ActionDelete {
+		return 0
+	}
+	return wait
 }
 
 // end notes what came of a call that was sent. While the place is probed, the failure says
@@ -88,7 +98,7 @@ func (p *place) end(call *breaker.Call, failure *alibaba.Error) {
 	case errors.Is(failure, context.Canceled): // by ourselves
 		call.Cancel()
 	default:
-		failure.RetryAfter = max(failure.RetryAfter, call.Unanswered())
+		failure.RetryAfter = max(failure.RetryAfter, hint(failure.Action, call.Unanswered()))
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.last = *failure

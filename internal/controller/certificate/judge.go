@@ -4,6 +4,7 @@
 package certificate
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -91,8 +92,9 @@ func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
 	if v.Reason != v1alpha1.ReasonCredentialsUnavailable {
 		v.Reason = v1alpha1.ReasonDeletionBlocked
 	}
-	if v.Refusal && v.Again.Pace == verdict.Retry {
-		v.Again.Pace = verdict.Soon
+	_, byCloud := errors.AsType[*alibaba.Error](err)
+	if (v.Refusal || byCloud) && v.Again.Pace == verdict.Retry {
+		v.Again.Pace = verdict.Soon // the queue would begin anew each time that it is not the object's turn
 	}
 	end := `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
 	if at, limited := p.observe().OrphanAt(); limited && v.Refusal {
