@@ -190,7 +190,7 @@ func (c *Call) end(note func(b *Breaker, now time.Time)) {
 }
 
 // lately is the time in which answers raise the limit.
-const lately = 500 * time.Millisecond
+const lately = time.Second
 
 // recent counts what happened lately, to half of that time.
 type recent struct {
