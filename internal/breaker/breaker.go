@@ -25,21 +25,25 @@ const (
 	// 4.5 s, so that all are back within 10 s of the place's return.
 	turnedAway = 3 * time.Second
 	// crowded is how long to wait where too many calls are under way.
-	crowded = 500 * time.Millisecond
+	crowded = 200 * time.Millisecond
+	// shareOfFree is how many times as many calls one tenant may have under way as are free.
+	shareOfFree = 5
 	// spread keeps those who were told to come back from coming all at once.
 	spread = time.Millisecond
 )
 
 // Breaker bounds the calls to one place. A quarter of the workers may always be busy with it,
-// more only as it answers, and three quarters at most; after five unanswered calls in a row it
-// is probed by one call at a time until it answers. It is safe for concurrent use.
+// more only as it answers, and seven eighths at most; one tenant leaves some of them to others.
+// After five unanswered calls in a row it is probed by one call at a time until it answers. It
+// is safe for concurrent use.
 type Breaker struct {
 	clock   Clock
 	workers int
 	around  *Breaker // a larger place that this one is a part of; nil if there is none
 
 	mu         sync.Mutex
-	busy       int // calls under way
+	busy       int            // calls under way
+	held       map[string]int // of each tenant
 	answers    recent
 	unanswered int // calls in a row
 	probes     int // 1 while a probe is under way
@@ -73,7 +77,7 @@ type Call struct {
 func (b *Breaker) Enter(tenant string) (*Call, time.Duration) {
 	call := &Call{breaker: b, tenant: tenant}
 	if b.around != nil {
-		around, wait := b.around.enter(&Call{breaker: b.around}, false)
+		around, wait := b.around.enter(&Call{breaker: b.around, tenant: tenant}, false)
 		if around == nil {
 			return nil, wait
 		}
@@ -103,10 +107,14 @@ func (b *Breaker) enter(call *Call, stops bool) (*Call, time.Duration) {
 		return nil, b.comeBack(now, turnedAway)
 	case open && now.Before(b.probeAfter):
 		return nil, b.probeAfter.Sub(now)
-	case b.busy >= b.limit(now) && !open: // what hangs since before must not keep the probe out
+	case !open && !b.hasRoom(call.tenant, now): // what hangs since before must not keep the probe out
 		return nil, b.comeBack(now, crowded)
 	}
+	if b.held == nil {
+		b.held = map[string]int{}
+	}
 	b.busy++
+	b.held[call.tenant]++
 	if call.probe = open; open {
 		b.probes++
 	}
@@ -129,10 +137,11 @@ func (b *Breaker) isNext(tenant string, now time.Time) bool {
 	return true
 }
 
-// limit is how many workers may be busy with the place.
-func (b *Breaker) limit(now time.Time) int {
-	quarter := max(b.workers/4, 1)
-	return min(quarter+b.answers.count(now), max(b.workers-quarter, 1))
+// hasRoom reports whether one more worker may be busy with the place, for a tenant.
+func (b *Breaker) hasRoom(tenant string, now time.Time) bool {
+	limit := min(max(b.workers/4, 1)+b.answers.count(now), max(b.workers-b.workers/8, 1))
+	held, free := b.held[tenant], limit-b.busy
+	return free > 0 && (held == 0 || held < shareOfFree*free)
 }
 
 // comeBack hands out times to ask again, one after the other.
@@ -179,6 +188,9 @@ func (c *Call) end(note func(b *Breaker, now time.Time)) {
 	b := c.breaker
 	b.mu.Lock()
 	b.busy--
+	if b.held[c.tenant]--; b.held[c.tenant] == 0 {
+		delete(b.held, c.tenant)
+	}
 	if c.probe {
 		b.probes--
 	}

@@ -86,11 +86,11 @@ func TestAPlaceThatHangsTakesAQuarterOfTheWorkers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := &place{Breaker: New(realClock{}, workers, New(realClock{}, workers, nil)), latency: hangs}
 		p.crowd(600, time.Minute, time.Second)
-		if p.most != workers/4 {
+		if p.most > workers/4 || p.most < workers/5 {
 			t.Errorf("%d workers were busy at a time", p.most)
 		}
-		// Fifteen at once, then one in 5.5 s.
-		if p.sent > 15+12 || p.sent < 15+8 {
+		// Some at once, then one in 5.5 s.
+		if p.sent > 15+12 || p.sent < 12+8 {
 			t.Errorf("%d calls in a minute", p.sent)
 		}
 		if perSecond := p.denied / 60; perSecond > 600 {
@@ -163,7 +163,7 @@ func TestAPlaceThatAnswersGetsTheWorkersThatItNeeds(t *testing.T) {
 				if got := float64(len(p.answered)) / 60; got < tc.least {
 					t.Errorf("%.0f answers a second, want %.0f", got, tc.least)
 				}
-				if p.most != workers*3/4 {
+				if p.most > workers*7/8 || p.most < workers*2/3 {
 					t.Errorf("%d workers were busy at a time", p.most)
 				}
 			})
@@ -171,8 +171,8 @@ func TestAPlaceThatAnswersGetsTheWorkersThatItNeeds(t *testing.T) {
 	}
 }
 
-// What hangs at a place that answers other calls leaves a quarter of the workers to others, and
-// the place is not given up.
+// What hangs at a place that answers other calls leaves workers to others, and the
+// place is not given up.
 func TestAPlaceThatAnswersSomeCallsIsBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestAPlaceThatAnswersSomeCallsIsBounded(t *testing.T) {
 			time.Sleep(time.Second / 95)
 		}
 		all.Wait()
-		if p.most > workers*3/4 {
+		if p.most > workers*7/8 {
 			t.Errorf("%d workers were busy at a time", p.most)
 		}
 		if got := float64(len(p.answered)) / 60; got < 5 {
@@ -222,7 +222,7 @@ func TestPlacesOfARegionAreBoundedTogether(t *testing.T) {
 			all.Go(func() { p.crowd(10, time.Minute, 100*time.Millisecond) })
 		}
 		all.Wait()
-		if most != workers/4 {
+		if most > workers/4 || most < workers/5 {
 			t.Errorf("%d workers were busy at a time", most)
 		}
 		if region.busy != 0 {
@@ -299,6 +299,36 @@ func TestTenantsProbeInTurn(t *testing.T) {
 		all.Wait()
 		if slowest > 10*time.Second {
 			t.Errorf("a call that would have been answered waited %s", slowest)
+		}
+	})
+}
+
+// A tenant that floods a place finds it empty first, and leaves some of it to others.
+func TestATenantLeavesRoomToOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(realClock{}, workers, New(realClock{}, workers, nil))
+		var flood []*Call
+		for range workers {
+			if call, _ := b.Enter("flood"); call != nil {
+				flood = append(flood, call)
+			}
+		}
+		if len(flood) > 13 || len(flood) < 10 {
+			t.Errorf("a tenant has %d calls under way", len(flood))
+		}
+		for range 2 {
+			call, wait := b.Enter("other")
+			if call == nil {
+				t.Fatalf("another tenant has to wait %s", wait)
+			}
+			flood = append(flood, call)
+		}
+		for _, call := range flood {
+			call.Answered()
+		}
+		if len(b.held) != 0 || len(b.around.held) != 0 {
+			t.Errorf("calls are left: %v", b.held)
 		}
 	})
 }
