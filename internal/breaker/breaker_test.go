@@ -115,7 +115,7 @@ func TestAPlaceThatIsBackIsUsedWithinTenSeconds(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				back := time.Now().Add(time.Minute)
 				p := &place{Breaker: New(realClock{}, workers, nil)}
-				p.Breaker.around = New(realClock{}, workers, nil)
+				p.around = New(realClock{}, workers, nil)
 				p.latency = func() (time.Duration, bool) {
 					if time.Now().Before(back) {
 						return tc.latency()

@@ -63,10 +63,10 @@ func (c *cloud) change(ctx context.Context, method string, body []byte) error {
 }
 
 // fleetWithOperator is a world with n synced objects and an operator that is idle.
-func (b *bench) fleetWithOperator(ctx context.Context, n int, profile string) (*world, *operator, error) {
+func (b *bench) fleetWithOperator(ctx context.Context, n int, profile string) (*world, error) {
 	w, err := b.newWorld(ctx, onTheWay(20*time.Millisecond, 0)...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	_, err = w.syncAll(ctx, n, profile)
 	var o *operator
@@ -78,9 +78,9 @@ func (b *bench) fleetWithOperator(ctx context.Context, n int, profile string) (*
 	}
 	if err != nil {
 		w.close()
-		return nil, nil, err
+		return nil, err
 	}
-	return w, o, nil
+	return w, nil
 }
 
 // rewrite changes a Secret at a pace until the context ends, each time to the next of some
@@ -147,7 +147,7 @@ func busiestMinute(times []time.Time) int {
 // to contents that the cloud refuses, while another tenant renews.
 func noisyTenant(ctx context.Context, b *bench, to *recorder) error {
 	objects, renewals := b.of(300), b.of(500)
-	w, _, err := b.fleetWithOperator(ctx, renewals, "noisy-fleet")
+	w, err := b.fleetWithOperator(ctx, renewals, "noisy-fleet")
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (w *world) addObjectsOn(ctx context.Context, secret types.NamespacedName, n
 
 // fight has two controllers write one Secret in turn, five times a second.
 func fight(ctx context.Context, b *bench, to *recorder) error {
-	w, _, err := b.fleetWithOperator(ctx, 1, "fight")
+	w, err := b.fleetWithOperator(ctx, 1, "fight")
 	if err != nil {
 		return err
 	}
@@ -262,7 +262,7 @@ func fight(ctx context.Context, b *bench, to *recorder) error {
 // hangingRegion has 600 objects in a region that hangs, while those in the other renew.
 func hangingRegion(ctx context.Context, b *bench, to *recorder) error {
 	objects, renewals := b.of(600), b.of(500)
-	w, _, err := b.fleetWithOperator(ctx, renewals, "region-fleet")
+	w, err := b.fleetWithOperator(ctx, renewals, "region-fleet")
 	if err != nil {
 		return err
 	}
