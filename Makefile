@@ -44,7 +44,7 @@ GENERATED := 'api/*/zz_generated.*' config/crd/bases config/rbac/role.yaml chart
 verify: generate ## Regenerate; fail if that is not staged or committed, a module is not tidy or vet complains.
 	@git diff --exit-code -- $(GENERATED) || { echo "error: these are not what is committed: stage them if they should be" >&2; exit 1; }
 	@new="$$(git ls-files --others --exclude-standard -- $(GENERATED))"; [ -z "$$new" ] || { echo "error: not in git: $$new" >&2; exit 1; }
-	@for module in . hack/cluster hack/tools test/chart; do go -C "$$module" mod tidy -diff; done
+	@for module in . hack/cluster hack/prometheus hack/tools test/chart; do go -C "$$module" mod tidy -diff; done
 	@for module in . test/chart; do go -C "$$module" vet -tags=e2e,bench ./...; done
 
 .PHONY: lint

@@ -9,6 +9,7 @@
 //	assets linter         the linter's binary
 //	assets node           the folder of what else a node needs: kubelet, containerd, …
 //	assets cert-manager   the binary of cert-manager's controllers
+//	assets prometheus     the folder of prometheus and promtool
 //
 // For the first, KUBEBUILDER_ASSETS wins; else the prebuilt envtest archive is
 // downloaded where it can be reached, and else they are built from Go modules,
@@ -48,8 +49,10 @@ func obtain(ctx context.Context, args []string) (string, error) {
 		return built(ctx, "node", clusterModule, nodeTargets...)
 	case "cert-manager":
 		return only(ctx, "cert-manager", clusterModule, certManager)
+	case "prometheus":
+		return prometheus(ctx)
 	default:
-		return "", fmt.Errorf("nothing is known of %q: linter, node or cert-manager", args[0])
+		return "", fmt.Errorf("nothing is known of %q: linter, node, cert-manager or prometheus", args[0])
 	}
 }
 

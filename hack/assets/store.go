@@ -24,9 +24,10 @@ type store struct {
 	log     io.Writer
 }
 
-// newStore is the store of commands of a module, in the cache.
-func newStore(kind, module string, targets []target) (store, error) {
-	key, err := cacheKey(module, targets)
+// newStore is the store of commands of a module, in the cache; how names more files that say
+// how they are built.
+func newStore(kind, module string, targets []target, how ...string) (store, error) {
+	key, err := cacheKey(module, targets, how)
 	if err != nil {
 		return store{}, fmt.Errorf("%w (run it from the root of the checkout)", err)
 	}
@@ -126,11 +127,11 @@ func complete(dir string, targets []target) error {
 
 // cacheKey names what would be made: the platform, the Go release, and a digest of the
 // targets, of the module that pins every version, of the targets' sources in it, and
-// of the file that says how they are built.
-func cacheKey(module string, targets []target) (string, error) {
+// of the files that say how they are built.
+func cacheKey(module string, targets []target, how []string) (string, error) {
 	digest := sha256.New()
 	fmt.Fprintln(digest, targets)
-	files := []string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"), filepath.Join("hack", "assets", "make.go")}
+	files := append([]string{filepath.Join(module, "go.mod"), filepath.Join(module, "go.sum"), filepath.Join("hack", "assets", "make.go")}, how...)
 	for _, t := range targets {
 		if !strings.HasPrefix(t.pkg, "./") {
 			continue
