@@ -28,9 +28,8 @@ type target struct{ pkg, name string }
 
 // The modules that pin what is built.
 const (
-	clusterModule    = "hack/cluster"
-	toolsModule      = "hack/tools"
-	prometheusModule = "hack/prometheus"
+	clusterModule = "hack/cluster"
+	toolsModule   = "hack/tools"
 )
 
 var (
@@ -49,10 +48,6 @@ var (
 		{"github.com/containerd/containerd/v2/cmd/containerd", "containerd"},
 		{"github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2", "containerd-shim-runc-v2"},
 		{"github.com/containerd/containerd/v2/cmd/ctr", "ctr"},
-	}
-	prometheusTargets = []target{
-		{"github.com/prometheus/prometheus/cmd/prometheus", "prometheus"},
-		{"github.com/prometheus/prometheus/cmd/promtool", "promtool"},
 	}
 	certManager = target{"./cert-manager", "cert-manager"}
 	linter      = target{"./golangci-lint", "golangci-lint"}
@@ -90,9 +85,14 @@ func kubernetes(ctx context.Context) (string, error) {
 // build compiles commands of a module into dir, one after the other: two links at
 // once need too much memory.
 func build(ctx context.Context, log io.Writer, module, dir string, targets []target) error {
-	flags, err := buildFlags(ctx, module)
-	if err != nil {
-		return err
+	var flags []string
+	if module == clusterModule {
+		version, err := kubernetes(ctx)
+		if err != nil {
+			return err
+		}
+		// Without these file systems containerd needs no C headers.
+		flags = []string{"-ldflags=" + ldflags(version), "-tags=no_btrfs,no_devmapper,no_zfs"}
 	}
 	for _, t := range targets {
 		if err := buildOne(ctx, log, module, dir, t, flags); err != nil {
@@ -100,20 +100,6 @@ func build(ctx context.Context, log io.Writer, module, dir string, targets []tar
 		}
 	}
 	return nil
-}
-
-// buildFlags are those that the commands of a module need.
-func buildFlags(ctx context.Context, module string) ([]string, error) {
-	switch module {
-	case clusterModule:
-		version, err := kubernetes(ctx)
-		// Without these file systems containerd needs no C headers.
-		return []string{"-ldflags=" + ldflags(version), "-tags=no_btrfs,no_devmapper,no_zfs"}, err
-	case prometheusModule:
-		// Tests name their targets: the clients of thirty clouds would be most of the build.
-		return []string{"-ldflags=-s -w", "-tags=remove_all_sd"}, nil
-	}
-	return nil, nil
 }
 
 func buildOne(ctx context.Context, log io.Writer, module, dir string, t target, flags []string) error {

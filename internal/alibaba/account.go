@@ -149,7 +149,7 @@ func (id *Identity) callerIdentity(ctx context.Context, before string) (string, 
 	if err != nil {
 		return "", err
 	}
-	call := Call{Action: actionCallerIdentity, Version: stsVersion, Endpoint: id.caller.stsEndpoint}
+	call := Call{Service: ServiceSTS, Action: actionCallerIdentity, Version: stsVersion, Endpoint: id.caller.stsEndpoint}
 	form, err := sign(call, stsRegion, credentials)
 	if err != nil {
 		return "", err

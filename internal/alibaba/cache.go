@@ -29,6 +29,9 @@ type cachedProvider struct {
 	id    string
 	clock Clock
 	fetch func(context.Context) (Credentials, error)
+	// observe, if set, is told of every attempt: until when the credentials last, or why
+	// there are no new ones.
+	observe func(expires time.Time, err error)
 
 	mu      sync.Mutex
 	current sealed // the credentials until expires; nil: none yet
@@ -100,12 +103,16 @@ func (p *cachedProvider) startRefresh(now time.Time) {
 		ctx, cancel := context.WithTimeout(context.Background(), CallTimeout)
 		defer cancel()
 		fresh, err := p.fetch(ctx)
-		p.finishRefresh(fresh, err)
+		err = p.finishRefresh(fresh, err)
+		if p.observe != nil {
+			p.observe(fresh.Expiration, err)
+		}
 		close(done)
 	}()
 }
 
-func (p *cachedProvider) finishRefresh(fresh Credentials, err error) {
+// finishRefresh keeps what an attempt came to, and returns why that is nothing.
+func (p *cachedProvider) finishRefresh(fresh Credentials, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := p.clock.Now()
@@ -117,9 +124,10 @@ func (p *cachedProvider) finishRefresh(fresh Credentials, err error) {
 	}
 	p.flight, p.err, p.tried = nil, err, now
 	if err != nil {
-		return
+		return err
 	}
 	p.current, p.expires, p.fetched, p.tried = seal(fresh), fresh.Expiration, now, time.Time{}
+	return nil
 }
 
 // refused says that the cloud does not take these credentials any more: they

@@ -33,6 +33,8 @@ type Action string
 // Call is one call of a product. It is made for each call: what is signed is never sent
 // again.
 type Call struct {
+	// Service is the product, by a short name for logs and metrics.
+	Service string
 	// Action and Version name it.
 	Action  Action
 	Version string
@@ -54,6 +56,8 @@ type Call struct {
 type exchange struct {
 	Call
 	form url.Values
+	// account is that of the credentials; empty where it is not known.
+	account string
 	// before is the summary of the last failure of the same call, where it is known.
 	before string
 	// list is the answer, if it is one with a list.
@@ -99,7 +103,7 @@ func Send[T any](ctx context.Context, id *Identity, credentials Credentials, cal
 		return nil, failure
 	}
 	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
-	answer, failure := send[T](ctx, id.caller, exchange{Call: call, form: form})
+	answer, failure := send[T](ctx, id.caller, exchange{Call: call, form: form, account: id.KnownAccount()})
 	if failure != nil {
 		id.noteRefusal(credentials, failure)
 		return nil, failure
@@ -226,15 +230,21 @@ func timeLeft(header http.Header) time.Duration {
 
 // CallInfo describes one call that was sent, for metrics and logs. It holds no secret.
 type CallInfo struct {
+	// Service is the product.
+	Service string
+	// Account is the one whose credentials signed the call; empty where it is not known.
+	Account string
 	// Action is the call.
 	Action Action
 	// Region is that of the call; empty for calls to STS.
 	Region string
 	// Outcome is "success" or the name of the error's class.
 	Outcome string
-	// Code is the cloud's error code; empty where none came. It can be anything: as a
-	// metric's label it would be too many.
+	// Code is the cloud's error code; empty where none came. It can be anything.
 	Code string
+	// KnownCode is one of KnownCodes, OtherCode, or empty where no code came: fit for a
+	// metric's label.
+	KnownCode string
 	// RequestID is the cloud's id of a call that failed, for its support.
 	RequestID string
 	// HTTPStatus is 0 where no answer came.
@@ -255,10 +265,13 @@ func (c *Caller) observe(x exchange, failure *Error, took time.Duration) {
 	if c.onCall == nil {
 		return
 	}
-	info := CallInfo{Action: x.Action, Region: x.Region, Outcome: "success", Duration: took}
+	info := CallInfo{
+		Service: x.Service, Account: x.account, Action: x.Action, Region: x.Region, Outcome: OutcomeSuccess, Duration: took,
+	}
 	if failure != nil {
 		info.Outcome, info.Problem, info.Summary = failure.Class.String(), failure.Problem, failure.Summary()
 		info.Code, info.RequestID, info.HTTPStatus = failure.Code, failure.RequestID, failure.HTTPStatus
+		info.KnownCode = knownCode(failure.Code, x.Codes)
 		info.Repeated = info.Summary == x.before
 	}
 	c.onCall(info)

@@ -283,7 +283,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 func TestObserveSeesEveryCallSent(t *testing.T) {
 	t.Parallel()
-	codes := []string{"", "ThingRepeat", "Some.New.Code"}
+	codes := []string{"", "ThingRepeat", "Some.New.Code", "Throttling.User"}
 	var sent int
 	server := newCloudServer(t, func(w http.ResponseWriter, _ *http.Request) {
 		if code := codes[sent]; code != "" {
@@ -302,8 +302,9 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 	}
 	want := []CallInfo{
 		{Action: "MakeThing", Region: "eu-north-9", Outcome: "success"},
-		{Action: "MakeThing", Region: "eu-north-9", Outcome: "name_taken", Code: "ThingRepeat", HTTPStatus: 400, RequestID: "R-2", Summary: "ThingRepeat"},
-		{Action: "MakeThing", Region: "eu-north-9", Outcome: "transient", Code: "Some.New.Code", HTTPStatus: 400, RequestID: "R-3", Summary: "Some.New.Code"},
+		{Action: "MakeThing", Region: "eu-north-9", Outcome: "name_taken", Code: "ThingRepeat", KnownCode: "ThingRepeat", HTTPStatus: 400, RequestID: "R-2", Summary: "ThingRepeat"},
+		{Action: "MakeThing", Region: "eu-north-9", Outcome: "transient", Code: "Some.New.Code", KnownCode: OtherCode, HTTPStatus: 400, RequestID: "R-3", Summary: "Some.New.Code"},
+		{Action: "MakeThing", Region: "eu-north-9", Outcome: "throttled", Code: "Throttling.User", KnownCode: "Throttling", HTTPStatus: 400, RequestID: "R-4", Summary: "Throttling.User"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

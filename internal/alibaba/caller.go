@@ -38,6 +38,9 @@ type Config struct {
 	Clock Clock
 	// Observe, if set, is told of every call that was sent. It must not block.
 	Observe func(CallInfo)
+	// ObserveRefresh, if set, is told of every attempt to renew temporary credentials. It
+	// must not block.
+	ObserveRefresh func(RefreshInfo)
 	// Transport replaces the connections to the cloud, for tests that put
 	// something in between; default our own.
 	Transport http.RoundTripper
@@ -50,6 +53,7 @@ type Caller struct {
 	userAgent   string
 	clock       Clock
 	onCall      func(CallInfo)
+	onRefresh   func(RefreshInfo)
 	http        *http.Client
 
 	mu        sync.Mutex
@@ -72,6 +76,7 @@ func New(config Config) (*Caller, error) {
 		userAgent:   "cloudcert",
 		clock:       realClock{},
 		onCall:      config.Observe,
+		onRefresh:   config.ObserveRefresh,
 		http:        newHTTPClient(config.RootCAs),
 		known:       recent.New[string, *Identity](maxKnown, IdleAfter),
 		strangers:   recent.New[string, *Identity](maxStrangers, IdleAfter),

@@ -67,7 +67,9 @@ func (c *Caller) EnvironmentProvider(environment func(string) string) (Provider,
 		role.sessionName = "cloudcert"
 	}
 	id := hashID("oidc", c.stsEndpoint, role.roleARN, role.providerARN, role.tokenFile, role.sessionName)
-	return newCachedProvider(id, c.clock, role.assume), nil
+	provider := newCachedProvider(id, c.clock, role.assume)
+	provider.observe = func(expires time.Time, err error) { c.observeRefresh(SourceRRSA, expires, err) }
+	return provider, nil
 }
 
 func requireEnv(getenv func(string) string, names ...string) error {
@@ -116,7 +118,7 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		"DurationSeconds": {"3600"},
 	}
 	answer, failure := send[assumeRoleAnswer](ctx, r.caller, exchange{
-		Call: Call{Action: actionAssumeRole, Endpoint: r.caller.stsEndpoint, Secrets: []string{token}},
+		Call: Call{Service: ServiceSTS, Action: actionAssumeRole, Endpoint: r.caller.stsEndpoint, Secrets: []string{token}},
 		form: form,
 	})
 	if failure != nil {

@@ -46,7 +46,9 @@ func TestFormattingShowsNoSecret(t *testing.T) {
 	cached := newCachedProvider("id", realClock{}, nil)
 	fresh := credentials
 	fresh.Expiration = time.Now().Add(time.Hour)
-	cached.finishRefresh(fresh, nil)
+	if err := cached.finishRefresh(fresh, nil); err != nil {
+		t.Fatal(err)
+	}
 	if got, err := cached.Retrieve(t.Context()); err != nil || got != fresh {
 		t.Fatalf("got %v, %v", got, err)
 	}

@@ -17,6 +17,9 @@ const (
 	ActionDelete alibaba.Action = "DeleteUserCertificate"
 )
 
+// Service is the short name of the product in logs and metrics.
+const Service = "cas"
+
 const version = "2020-04-07"
 
 // codes are those of CAS alone (F40 to F49).
@@ -41,10 +44,16 @@ var codes = alibaba.Codes{
 	"InvalidStatus.DeleteProtection": alibaba.DeleteProtected,
 }
 
+// Codes returns the error codes that are known of calls to CAS, each with its class.
+func Codes() alibaba.Codes { return alibaba.KnownCodes(codes) }
+
+// Actions returns the calls, in order.
+func Actions() []alibaba.Action { return []alibaba.Action{ActionDelete, ActionList, ActionUpload} }
+
 // newCall returns a call of the client's region.
 func (c *Client) newCall(action alibaba.Action, params map[string]string) alibaba.Call {
 	return alibaba.Call{
-		Action: action, Version: version, Endpoint: c.endpoint, Region: c.region, Params: params,
+		Service: Service, Action: action, Version: version, Endpoint: c.endpoint, Region: c.region, Params: params,
 		Permission: "yundun-cert:" + string(action), Codes: codes,
 	}
 }

@@ -89,6 +89,7 @@ func (c *Client) reserve(ctx context.Context, action alibaba.Action, u ratelimit
 	}
 	place, retryAfter := limiter.Reserve(c.behalf.Tenant, u, horizon)
 	if place == nil {
+		c.waited(action, retryAfter)
 		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}
 	return &Slot{place: place, key: c.slotKey(action)}, nil
@@ -201,7 +202,9 @@ func send[T any](ctx context.Context, c *Client, slot *Slot, call alibaba.Call) 
 	credentials, failure := c.identity.Credentials(ctx)
 	var sent time.Time
 	if failure == nil {
+		begin := c.cloud.clock.Now()
 		sent, failure = slot.wait(ctx)
+		c.waited(call.Action, c.cloud.clock.Now().Sub(begin))
 	}
 	if failure != nil {
 		entered.Cancel()

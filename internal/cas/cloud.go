@@ -39,6 +39,9 @@ type Config struct {
 	// Workers are those who call at the same time; default 60. A region that does not answer
 	// may occupy a quarter of them.
 	Workers int
+	// ObserveWait, if set, is told how long a caller has to wait for its turn: in line, or
+	// until it may ask again. It must not block.
+	ObserveWait func(Pace, time.Duration)
 	// Background runs what nobody waits for; default a goroutine of its own. A
 	// simulation runs it at once, in order.
 	Background func(func())
@@ -56,6 +59,7 @@ type Cloud struct {
 	ownWriteAge time.Duration
 	background  func(func())
 	workers     int
+	observeWait func(Pace, time.Duration)
 
 	mu          sync.Mutex
 	began       time.Time // see Begin; zero before
@@ -78,6 +82,7 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 		ownWriteAge: config.OwnWriteAge,
 		background:  config.Background,
 		workers:     cmp.Or(config.Workers, defaultWorkers),
+		observeWait: config.ObserveWait,
 		limiters:    newKept[limiters](),
 		inventories: newKept[*inventory.Inventory](),
 		places:      newKept[*place](),

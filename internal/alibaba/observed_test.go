@@ -1,0 +1,58 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package alibaba
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestEveryAttemptToRenewCredentialsIsObserved(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got []RefreshInfo
+		caller := newTestCaller(t, Config{ObserveRefresh: func(r RefreshInfo) { got = append(got, r) }})
+		end := time.Now().Add(time.Hour)
+		answers := []struct {
+			expires time.Time
+			err     error
+		}{{end, nil}, {time.Time{}, errors.New("STS is away")}, {time.Now(), nil}}
+		next := 0
+		p := newCachedProvider("id", realClock{}, func(context.Context) (Credentials, error) {
+			answer := answers[next]
+			next++
+			return Credentials{AccessKeyID: "STS", Expiration: answer.expires}, answer.err
+		})
+		p.observe = func(expires time.Time, err error) { caller.observeRefresh(SourceRRSA, expires, err) }
+		for range answers {
+			_, _ = p.Retrieve(t.Context())
+			synctest.Wait()
+			time.Sleep(58 * time.Minute)
+		}
+		want := []RefreshInfo{{Source: "rrsa", Expires: end}, {Source: "rrsa", Failed: true}, {Source: "rrsa", Failed: true}}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("observed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestOutcomesAreAllClasses(t *testing.T) {
+	t.Parallel()
+	want := []string{
+		"success", "transient", "throttled", "name_taken", "not_found", "refused", "denied", "quota", "unauthenticated", "delete_protected",
+	}
+	if diff := cmp.Diff(want, Outcomes()); diff != "" {
+		t.Errorf("outcomes (-want +got):\n%s", diff)
+	}
+	for code, class := range KnownCodes(Codes{"ThingRepeat": NameTaken}) {
+		if got := knownCode(code, Codes{"ThingRepeat": NameTaken}); got != code {
+			t.Errorf("the known code %s of class %s is counted as %s", code, class, got)
+		}
+	}
+}
