@@ -116,7 +116,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	certificate.SetInfo(version.Version(), clusterID)
+	if err := addMetrics(ctx, mgr, kube, s, reconciler); err != nil {
+		return err
+	}
+	certificate.SetInfo(version.Version(), version.Commit(), clusterID)
 	ctrl.Log.Info("Starting", "version", version.String(), "clusterId", clusterID, "region", s.region)
 	return mgr.Start(ctx)
 }
@@ -136,7 +139,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 		Scheme:                 scheme,
 		Cache:                  certificate.CacheOptions(s.watchNamespaces),
 		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
-		Metrics:                metricsserver.Options{BindAddress: "0"}, // addServers
+		Metrics:                metricsserver.Options{BindAddress: "0"}, // addMetrics
 		HealthProbeBindAddress: "0",
 		PprofBindAddress:       s.pprofAddress,
 	}
@@ -155,7 +158,7 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("failed to set up the manager: %w", err)
 	}
-	return mgr, addServers(mgr, kube, s)
+	return mgr, addProbes(mgr, s.healthAddress)
 }
 
 // cachesSynced is ready when the caches are: a replica that is not the leader is
@@ -193,20 +196,22 @@ func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (stri
 // newAccounts sets up the way to the cloud.
 func newAccounts(s *settings, getenv func(string) string) (*certificate.Accounts, error) {
 	caller, err := alibaba.New(alibaba.Config{
-		STSEndpoint: s.stsEndpoint,
-		RootCAs:     s.rootCAs,
-		UserAgent:   "cloudcert/" + version.Version(),
-		Observe:     certificate.ObserveCall,
+		STSEndpoint:    s.stsEndpoint,
+		RootCAs:        s.rootCAs,
+		UserAgent:      "cloudcert/" + version.Version(),
+		Observe:        certificate.ObserveCall,
+		ObserveRefresh: certificate.ObserveRefresh,
 	})
 	if err != nil {
 		return nil, err
 	}
 	cloud, err := cas.New(caller, cas.Config{
-		Endpoints: s.endpoints,
-		UploadQPS: s.uploadQPS,
-		ListQPS:   s.listQPS,
-		ParseName: bundle.ParseName,
-		Workers:   s.maxConcurrentReconciles,
+		Endpoints:   s.endpoints,
+		UploadQPS:   s.uploadQPS,
+		ListQPS:     s.listQPS,
+		ParseName:   bundle.ParseName,
+		Workers:     s.maxConcurrentReconciles,
+		ObserveWait: certificate.ObserveWait,
 	})
 	if err != nil {
 		return nil, err

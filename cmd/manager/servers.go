@@ -4,22 +4,26 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
+	"path/filepath"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"k8s.io/client-go/rest"
 	certutil "k8s.io/client-go/util/cert"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/certwatcher"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
+
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
 // Everybody who reaches a port of the pod may open connections to it, without a token.
@@ -37,32 +41,56 @@ const (
 	idleTimeout   = 2 * time.Minute // longer than the usual interval of scrapes
 )
 
-// addServers adds the servers of probes and metrics. Both also run on replicas that do not
-// lead.
-func addServers(mgr ctrl.Manager, kube *rest.Config, s *settings) error {
+// addProbes adds the server of probes. It also runs on replicas that do not lead.
+func addProbes(mgr ctrl.Manager, address string) error {
 	probes := http.NewServeMux()
 	addCheck(probes, "/healthz", "ping", healthz.Ping)
 	addCheck(probes, "/readyz", "caches", cachesSynced(mgr))
-	if err := addServer(mgr, "health probe", s.healthAddress, probes, nil); err != nil {
+	return addServer(mgr, "health probe", address, probes, nil)
+}
+
+// addMetrics adds the metrics and their server. It also runs on replicas that do not lead.
+func addMetrics(ctx context.Context, mgr ctrl.Manager, kube *rest.Config, s *settings, reconciler *certificate.Reconciler) error {
+	fleet, err := certificate.NewFleet(ctx, mgr, reconciler)
+	if err != nil || s.metricsAddress == "0" {
 		return err
 	}
-	if s.metricsAddress == "0" {
-		return nil
+	if err := metrics.Registry.Register(fleet); err != nil {
+		return fmt.Errorf("failed to register the metrics: %w", err)
 	}
-	handler := promhttp.HandlerFor(metrics.Registry, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError})
+	exposition := &exposition{gatherer: metrics.Registry, log: mgr.GetLogger().WithName("metrics")}
+	if s.metricsPerObject {
+		exposition.writeSeries = fleet.WriteSeries
+	}
+	var handler http.Handler = exposition
 	var certificates *tls.Config
 	if !isLoopback(s.metricsAddress) {
-		var err error
-		if handler, err = guardMetrics(kube, mgr.GetHTTPClient(), mgr.GetLogger().WithName("metrics"), handler); err != nil {
+		if handler, err = guardMetrics(kube, mgr.GetHTTPClient(), exposition.log, exposition); err != nil {
 			return err
 		}
-		if certificates, err = selfSigned(); err != nil {
+		if certificates, err = metricsCertificates(mgr, s.metricsCertDir); err != nil {
 			return err
 		}
 	}
 	served := http.NewServeMux()
 	served.Handle("/metrics", handler)
 	return addServer(mgr, "metrics", s.metricsAddress, served, certificates)
+}
+
+// metricsCertificates is the configuration of TLS with the certificate in a folder, which is
+// read again when it changes; or with one of our own.
+func metricsCertificates(mgr ctrl.Manager, dir string) (*tls.Config, error) {
+	if dir == "" {
+		return selfSigned()
+	}
+	watcher, err := certwatcher.New(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"))
+	if err != nil {
+		return nil, fmt.Errorf("--metrics-cert-dir: failed to read the certificate for the metrics server: %w", err)
+	}
+	if err := mgr.Add(watcher); err != nil {
+		return nil, fmt.Errorf("failed to watch the certificate for the metrics server: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: watcher.GetCertificate, NextProtos: []string{"http/1.1"}}, nil
 }
 
 // addCheck serves a check at a path, and below it at the name of the check, as the servers

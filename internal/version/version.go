@@ -19,18 +19,22 @@ var (
 // Version is the released version, or dev.
 func Version() string { return version }
 
-// String is the version, the commit it was built from and the Go release, on one line.
-func String() string {
-	c := commit
-	if c == "" {
-		c = "unknown"
-		if build, ok := debug.ReadBuildInfo(); ok {
-			for _, s := range build.Settings {
-				if s.Key == "vcs.revision" {
-					c = s.Value
-				}
+// Commit is the commit that the build was made from, or unknown.
+func Commit() string {
+	if commit != "" {
+		return commit
+	}
+	if build, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range build.Settings {
+			if s.Key == "vcs.revision" {
+				return s.Value
 			}
 		}
 	}
-	return fmt.Sprintf("cloudcert %s (commit %s, %s)", version, c, runtime.Version())
+	return "unknown"
+}
+
+// String is the version, the commit it was built from and the Go release, on one line.
+func String() string {
+	return fmt.Sprintf("cloudcert %s (commit %s, %s)", version, Commit(), runtime.Version())
 }

@@ -165,7 +165,11 @@ func (p *pass) adopt(ctx context.Context, e protocol.Entry) error {
 	p.settle()
 	p.Accounts.hold(p.next, true) // they have listed it
 	p.cloud.Inventory().Settled(p.identity(p.next))
+	adopted := p.next.Status.CertID != e.CertID
 	p.setCurrent(p.next, p.cloud.KnownAccount(), inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, p.content)
+	if adopted {
+		uploads.WithLabelValues(p.next.Status.AccountID, p.next.Status.Region, resultAdopted).Inc()
+	}
 	p.came.Present = true
 	return nil
 }

@@ -88,6 +88,7 @@ func (d *drift) NeedLeaderElection() bool { return true }
 // Start looks at each place at wall-clock multiples of the interval, plus a phase of
 // its own, so that operators that share an account do not look at the same time.
 func (d *drift) Start(ctx context.Context) error {
+	driftInterval.Set(d.Options.DriftInterval.Seconds())
 	if d.Options.DriftInterval > 0 {
 		keepLooking(ctx, d.Options.DriftInterval, func(ctx context.Context) []driftPlace {
 			d.recount(ctx)
@@ -119,15 +120,26 @@ func keepLooking(ctx context.Context, interval time.Duration, places func(contex
 				})
 			}
 		}
-		dropFigures(before, present)
+		measurePlaces(before, present, now)
 		before, planned = present, now
 	}
 }
 
-// dropFigures takes back what was measured of places that are no more.
-func dropFigures(before, present []driftPlace) {
+// measurePlaces begins to measure places that are new, and takes back what was measured of
+// those that are no more.
+func measurePlaces(before, present []driftPlace, now time.Time) {
+	isAmong := func(places []driftPlace, p driftPlace) bool {
+		return slices.ContainsFunc(places, func(other driftPlace) bool { return other.Place == p.Place })
+	}
+	for _, p := range present {
+		if !isAmong(before, p) {
+			lastSuccess.WithLabelValues(p.Account, p.Region).Set(float64(now.Unix()))
+			missing.WithLabelValues(p.Account, p.Region)
+		}
+	}
 	for _, old := range before {
-		if !slices.ContainsFunc(present, func(p driftPlace) bool { return p.Place == old.Place }) {
+		if !isAmong(present, old) {
+			lastSuccess.DeleteLabelValues(old.Account, old.Region)
 			missing.DeleteLabelValues(old.Account, old.Region)
 		}
 	}
@@ -202,7 +214,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 	}
 	pace := time.Duration(0)
 	if claims := len(d.claims(ctx, p)); len(gone) > plausibleMissing && len(gone)*plausibleShare > claims {
-		sweeps.WithLabelValues(p.Region, "implausible").Inc()
+		sweeps.WithLabelValues(p.Region, sweepImplausible).Inc()
 		log.Error(nil, "The cloud does not list many certificates that it should; looking again before anything is repaired",
 			"missing", len(gone), "of", claims, "again", doubtDelay.String())
 		if !sleep(ctx, doubtDelay) {
@@ -215,7 +227,8 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
 		pace = doubtPace
 	}
-	sweeps.WithLabelValues(p.Region, "success").Inc()
+	sweeps.WithLabelValues(p.Region, sweepSucceeded).Inc()
+	lastSuccess.WithLabelValues(p.Account, p.Region).Set(float64(d.Clock.Now().Unix()))
 	cloud.Inventory().Trust()
 	for _, o := range d.claims(ctx, p) {
 		if d.isOutdated(o, cloud) {
@@ -228,6 +241,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 	}
 	for _, o := range gone {
 		d.memory.findings.Change(o, func(f *finding) { f.missing = o.Status.CertID })
+		d.changes.missed(o, d.Clock.Now())
 		d.enqueue(ctx, client.ObjectKeyFromObject(o))
 		if pace > 0 && !sleep(ctx, pace) {
 			return
@@ -258,7 +272,7 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 		}
 	}
 	if failure != nil {
-		sweeps.WithLabelValues(p.Region, "failed").Inc()
+		sweeps.WithLabelValues(p.Region, sweepFailed).Inc()
 		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
 			"account", p.Account, "region", p.Region, "credentials tried", tried, "problem", failure.Error())
 	}

@@ -58,14 +58,18 @@ func TestFiguresOfAPlaceThatIsNoMoreAreDropped(t *testing.T) {
 	t.Parallel()
 	gone := driftPlace{Place: protocol.Place{Account: "gone", Region: "cn-hangzhou"}}
 	stays := driftPlace{Place: protocol.Place{Account: "stays", Region: "cn-hangzhou"}}
-	for _, p := range []driftPlace{gone, stays} {
-		missing.WithLabelValues(p.Account, p.Region).Set(3)
-	}
-	dropFigures([]driftPlace{gone, stays}, []driftPlace{stays})
-	if missing.DeleteLabelValues(gone.Account, gone.Region) {
+	begin := time.Unix(1800000000, 0)
+	measurePlaces(nil, []driftPlace{gone, stays}, begin)
+	lastSuccess.WithLabelValues(stays.Account, stays.Region).Set(1800000060)
+	measurePlaces([]driftPlace{gone, stays}, []driftPlace{stays}, begin.Add(2*time.Minute))
+	if missing.DeleteLabelValues(gone.Account, gone.Region) || lastSuccess.DeleteLabelValues(gone.Account, gone.Region) {
 		t.Error("a figure was left")
 	}
 	if !missing.DeleteLabelValues(stays.Account, stays.Region) {
 		t.Error("the figure of a place that stays was dropped")
 	}
+	if got := counted(t, "cloudcert_drift_last_success_timestamp_seconds", stays.Account); got != 1800000060 {
+		t.Errorf("the last success of a place that stays is %v", got)
+	}
+	lastSuccess.DeleteLabelValues(stays.Account, stays.Region)
 }

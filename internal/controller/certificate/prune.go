@@ -50,6 +50,7 @@ func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
 		}
 	}
 	if len(deleted) > 0 {
+		pruned.WithLabelValues(before.Status.AccountID, before.Status.Region).Add(float64(len(deleted)))
 		r.Recorder.Eventf(next, nil, corev1.EventTypeNormal, v1alpha1.ReasonPruned, "Prune", "%s",
 			truncate("superseded versions deleted from the cloud: "+strings.Join(deleted, ", ")))
 	}

@@ -75,9 +75,10 @@ type Reconciler struct {
 	// not tried again together.
 	Jitter func(time.Duration) time.Duration
 
-	memory memory
-	turns  turns
-	oldCRD sync.Once // what is wrong with the CRD is said once
+	memory  memory
+	turns   turns
+	changes changes
+	oldCRD  sync.Once // what is wrong with the CRD is said once
 
 	start   sync.Once
 	started time.Time

@@ -163,6 +163,7 @@ type secretHandler struct {
 func (h secretHandler) Create(ctx context.Context, e event.CreateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	if !e.IsInInitialList {
 		h.r.credentialsChanged(ctx, e.Object)
+		h.r.contentChanged(ctx, e.Object, versionOfSecret(e.Object))
 	}
 	h.EventHandler.Create(ctx, e, q)
 }
@@ -171,6 +172,7 @@ func (h secretHandler) Create(ctx context.Context, e event.CreateEvent, q workqu
 func (h secretHandler) Update(ctx context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	if e.ObjectOld.GetResourceVersion() != e.ObjectNew.GetResourceVersion() {
 		h.r.credentialsChanged(ctx, e.ObjectNew)
+		h.r.contentChanged(ctx, e.ObjectNew, versionOfSecret(e.ObjectNew))
 	}
 	h.EventHandler.Update(ctx, e, q)
 }
@@ -179,6 +181,7 @@ func (h secretHandler) Update(ctx context.Context, e event.UpdateEvent, q workqu
 // no object refers to it any more.
 func (h secretHandler) Delete(ctx context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	h.r.Accounts.drop(client.ObjectKeyFromObject(e.Object))
+	h.r.contentChanged(ctx, e.Object, "")
 	h.EventHandler.Delete(ctx, e, q)
 }
 
@@ -194,19 +197,28 @@ func (r *Reconciler) credentialsChanged(ctx context.Context, secret client.Objec
 
 // referrers lists the objects that refer to a Secret.
 func (r *Reconciler) referrers(ctx context.Context, secret client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, object := range r.referring(ctx, secret) {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+	}
+	return requests
+}
+
+// referring returns the objects that refer to a Secret, as they are in the cache.
+func (r *Reconciler) referring(ctx context.Context, secret client.Object) []*v1alpha1.CloudCertificate {
 	list := &v1alpha1.CloudCertificateList{}
 	err := r.List(ctx, list, client.InNamespace(secret.GetNamespace()),
 		client.MatchingFields{bySecret: bucket(secret.GetName())}, client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return nil // only a cache that was never started fails, and the manager ends with it
 	}
-	var requests []reconcile.Request
+	var objects []*v1alpha1.CloudCertificate
 	for i := range list.Items {
 		if object := &list.Items[i]; refersTo(object, secret.GetName()) {
-			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(object)})
+			objects = append(objects, object)
 		}
 	}
-	return requests
+	return objects
 }
 
 // relevant lets through what a pass could answer: a change of the spec, of our

@@ -34,15 +34,18 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	if err != nil {
 		return err
 	}
+	result := resultCreated
 	before := next.Status
 	v.Uploaded(uploaded.CertID, uploaded.ResourceID, name)
 	r.warn(next, content)
 	r.setCurrent(next, cloud.KnownAccount(), inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
 	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
+		result = resultRecreated
 		r.memory.recreated(next, r.Clock.Now())
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
 			"certificate %d was gone from the cloud; uploaded again as %d", before.CertID, uploaded.CertID)
 	}
+	uploads.WithLabelValues(next.Status.AccountID, next.Status.Region, result).Inc()
 	return nil
 }
 
