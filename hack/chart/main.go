@@ -2,7 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command chart makes the chart's template of the CustomResourceDefinition from
-// the one in config/crd, so that there is one source of it: the types.
+// the one in config/crd, so that there is one source of it: the types; and the
+// PrometheusRule in config/prometheus from the chart's alerts.
 package main
 
 import (
@@ -32,7 +33,22 @@ func run() error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", source, err)
 	}
-	return os.WriteFile(template, []byte(text), 0o644)
+	if err := os.WriteFile(template, []byte(text), 0o644); err != nil {
+		return err
+	}
+	return writeRule()
+}
+
+func writeRule() error {
+	source, err := os.ReadFile(alerts)
+	if err != nil {
+		return err
+	}
+	text, err := renderRule(source)
+	if err != nil {
+		return fmt.Errorf("%s: %w", alerts, err)
+	}
+	return os.WriteFile(rule, text, 0o644)
 }
 
 // The definition is written by controller-gen: its metadata begins with the

@@ -325,4 +325,3 @@ func TestMetricsAreWhatTheirPageSays(t *testing.T) {
 		return "the sums are not there"
 	})
 }
-

@@ -28,13 +28,20 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
+// monitoring are the kinds of the Prometheus Operator.
+var monitoring = map[string]func() any{
+	"ServiceMonitor": func() any { return &monitoringv1.ServiceMonitor{} },
+	"PodMonitor":     func() any { return &monitoringv1.PodMonitor{} },
+	"PrometheusRule": func() any { return &monitoringv1.PrometheusRule{} },
+}
+
 const restricted = "pod-security.kubernetes.io/enforce"
 
 // TestAPIServerTakesEveryObject with every field: one that it does not know is an
 // error.
 func TestAPIServerTakesEveryObject(t *testing.T) {
 	t.Parallel()
-	for _, namespace := range []string{releaseNamespace, "shop", "blog", "monitoring"} {
+	for _, namespace := range []string{releaseNamespace, "shop", "blog", "monitoring", "grafana"} {
 		ensureNamespace(t, namespace)
 	}
 	renders := map[string][]*unstructured.Unstructured{}
@@ -48,8 +55,8 @@ func TestAPIServerTakesEveryObject(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			for _, o := range all {
-				if o.GetKind() == "ServiceMonitor" { // not a kind of the server
-					convert(t, o, &monitoringv1.ServiceMonitor{})
+				if kind, ok := monitoring[o.GetKind()]; ok { // not a kind of the server
+					convert(t, o, kind())
 					continue
 				}
 				if o.GetNamespace() == "" && o.GetKind() == "ConfigMap" {

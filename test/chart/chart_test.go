@@ -175,7 +175,7 @@ func TestPackageHoldsWhatUsersNeed(t *testing.T) {
 			files = append(files, filepath.ToSlash(file.Name))
 		}
 	}
-	want := []string{".helmignore", "Chart.yaml", "README.md", "values.schema.json", "values.yaml"}
+	want := []string{".helmignore", "Chart.yaml", "README.md", "files/alerts.yaml", "files/dashboard.json", "values.schema.json", "values.yaml"}
 	if diff := cmp.Diff(want, files); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}

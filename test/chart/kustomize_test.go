@@ -24,8 +24,8 @@ var variants = map[string]struct {
 	"namespaced": {[]string{"namespaced"}, "{watchNamespaces: [blog, shop], admissionPolicy: {enabled: true}}"},
 	"prometheus": {[]string{"default", "prometheus"}, `
 metrics:
-  readers: [{name: prometheus-k8s, namespace: monitoring}]
   serviceMonitor: {enabled: true}
+  prometheusRule: {enabled: true}
 `},
 }
 

@@ -22,6 +22,7 @@ func TestOldValuesRender(t *testing.T) {
 		"a network policy":      {"networkPolicy: {enabled: true}", "networkPolicy: {metricsFrom: []}"},
 		"no role for editors":   {"rbac: {aggregate: {edit: false}}", "{rbac: {aggregate: {edit: false}}, networkPolicy: {enabled: false}}"},
 		"no policy":             {"admissionPolicy: {enabled: false}", "{admissionPolicy: {enabled: false}, networkPolicy: {enabled: false}}"},
+		"a ServiceMonitor":      {"metrics: {serviceMonitor: {enabled: true}}", "{metrics: {serviceMonitor: {enabled: true}}, networkPolicy: {enabled: false}}"},
 		"no limits of memory":   {"resources: {limits: null}", "{resources: {limits: null}, networkPolicy: {enabled: false}}"},
 		"traffic out as before": {"networkPolicy: {enabled: true, egress: true}", "networkPolicy: {metricsFrom: [], egress: true}"},
 	} {
@@ -54,6 +55,14 @@ func oldChart(t *testing.T) *chart.Chart {
 	delete(loaded.Values["rbac"].(map[string]any), "aggregate")
 	network := loaded.Values["networkPolicy"].(map[string]any)
 	delete(network, "egress")
+	metrics := loaded.Values["metrics"].(map[string]any)
+	for _, later := range []string{"perObject", "tls", "podMonitor", "prometheusRule", "dashboard"} {
+		delete(metrics, later)
+	}
+	monitor := metrics["serviceMonitor"].(map[string]any)
+	for _, later := range []string{"jobLabel", "honorLabels", "authorization", "endpointAdditionalProperties"} {
+		delete(monitor, later)
+	}
 	network["enabled"], network["metricsFrom"] = false, []any{}
 	return loaded
 }
@@ -72,6 +81,7 @@ func TestRemovedValuesRender(t *testing.T) {
 		"rbac: {aggregate: null}",
 		"rbac: {aggregate: {edit: null}}",
 		"networkPolicy: {egress: null}",
+		"metrics: {perObject: null, tls: null, podMonitor: null, prometheusRule: null, dashboard: null}",
 	} {
 		t.Run(values, func(t *testing.T) {
 			t.Parallel()

@@ -143,3 +143,67 @@ a limit, and where extraEnv says what it should be.
 {{- mulf (float64 $number) $unit 0.8 | floor | int64 | default "" -}}
 {{- end -}}
 {{- end -}}
+
+{{/*
+Fails where there are no metrics to speak of (what), or, with reached, none that somebody
+outside of the pod can read.
+*/}}
+{{- define "cloudcert.requireMetrics" -}}
+{{- $mode := include "cloudcert.metricsMode" .root -}}
+{{- if eq $mode "off" -}}
+{{- fail (printf "%s.enabled needs metrics.enabled" .what) -}}
+{{- end -}}
+{{- if and .reached (eq $mode "loopback") -}}
+{{- fail (printf "%s.enabled: with watchNamespaces the metrics are on loopback alone, because checking who reads them takes a cluster-wide right. Set metrics.rbac to create to grant that right, or to existing if somebody else does" .what) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Whether there are metrics of single objects; helm upgrade --reuse-values leaves the key out. */}}
+{{- define "cloudcert.perObject" -}}
+{{- ne (toString .Values.metrics.perObject) "false" -}}
+{{- end -}}
+
+{{/* Name of the ServiceAccount that a monitor reads the metrics as, and of the Secret with its token. */}}
+{{- define "cloudcert.readerName" -}}
+{{- include "cloudcert.suffixed" (dict "root" . "suffix" "metrics-reader") -}}
+{{- end -}}
+
+{{/*
+Namespaces of the monitors that need such a ServiceAccount, as keys of a map.
+*/}}
+{{- define "cloudcert.readerNamespaces" -}}
+{{- $namespaces := dict -}}
+{{- range list .Values.metrics.serviceMonitor .Values.metrics.podMonitor -}}
+{{- if and (.).enabled (not (.).authorization) -}}
+{{- $namespaces = set $namespaces (.namespace | default $.Release.Namespace) true -}}
+{{- end -}}
+{{- end -}}
+{{- $namespaces | toYaml -}}
+{{- end -}}
+
+{{/*
+What ServiceMonitor and PodMonitor say of the endpoint alike. monitor: its values.
+*/}}
+{{- define "cloudcert.endpoint" -}}
+{{- $root := .root -}}
+{{- $namespace := .monitor.namespace | default $root.Release.Namespace -}}
+{{- $secret := ($root.Values.metrics.tls).existingSecret -}}
+{{- $tls := .monitor.tlsConfig -}}
+{{- if and (not $tls) $secret -}}
+{{- if ne $namespace $root.Release.Namespace -}}
+{{- fail (printf "%s.tlsConfig: the Secret of metrics.tls.existingSecret is in another namespace than the monitor; say by which CA the metrics are to be checked" .what) -}}
+{{- end -}}
+{{- $server := printf "%s.%s.svc" (include "cloudcert.suffixed" (dict "root" $root "suffix" "metrics")) $root.Release.Namespace -}}
+{{- $tls = dict "ca" (dict "secret" (dict "name" $secret "key" "ca.crt")) "serverName" $server -}}
+{{- end -}}
+{{- $reader := dict "type" "Bearer" "credentials" (dict "name" (include "cloudcert.readerName" $root) "key" "token") -}}
+{{- $endpoint := dict "port" "metrics" "path" "/metrics" "scheme" "https" "honorLabels" (ne (toString .monitor.honorLabels) "false")
+  "authorization" (.monitor.authorization | default $reader) "tlsConfig" ($tls | default (dict "insecureSkipVerify" true)) -}}
+{{- $monitor := .monitor -}}
+{{- range $field := list "interval" "scrapeTimeout" "relabelings" "metricRelabelings" -}}
+{{- if index $monitor $field -}}
+{{- $endpoint = set $endpoint $field (index $monitor $field) -}}
+{{- end -}}
+{{- end -}}
+{{- merge (dict) (.monitor.endpointAdditionalProperties | default dict) $endpoint | toYaml -}}
+{{- end -}}
