@@ -58,7 +58,8 @@ test: ## Run unit tests, tests on a real API server and those of the chart.
 ifeq ($(RACE),)
 	@echo "no C compiler was found: the race detector is off" >&2
 endif
-	@assets="$$(go run ./hack/assets)" && KUBEBUILDER_ASSETS="$$assets" hack/test '$(RACE) -timeout=40m -skip=$(SIMULATED) ./...' '$(SIMULATION)' '$(CHARTTEST)'
+	@assets="$$(go run ./hack/assets)" && prometheus="$$(go run ./hack/assets prometheus)" && \
+	  KUBEBUILDER_ASSETS="$$assets" PROMETHEUS_ASSETS="$$prometheus" hack/test '$(RACE) -timeout=40m -skip=$(SIMULATED) ./...' '$(SIMULATION)' '$(CHARTTEST)'
 
 .PHONY: chart
 chart: ## Lint the Helm chart and test what it renders, refuses and grants.
