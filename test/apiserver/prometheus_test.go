@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"os"
@@ -95,10 +96,24 @@ func ask[T any](p *prometheus, path string, query url.Values) (data T, problem s
 	return answer.Data, ""
 }
 
-// sample is one series at one time.
+// sample is one series, at one time or at several.
 type sample struct {
 	Metric map[string]string
-	Value  [2]any // seconds since 1970, and the value as text
+	Value  point
+	Values []point
+}
+
+// point is a time, in seconds since 1970, and a value as text.
+type point [2]any
+
+// value is NaN where it is no number.
+func (p point) value() float64 {
+	text, _ := p[1].(string)
+	v, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		return math.NaN()
+	}
+	return v
 }
 
 // count evaluates an expression now, and returns how many series have a number.
@@ -113,7 +128,7 @@ func (p *prometheus) count(expr string) (n int, problem string) {
 		return 1, "" // a scalar
 	}
 	for _, s := range samples {
-		if text, _ := s.Value[1].(string); text != "NaN" {
+		if !math.IsNaN(s.Value.value()) {
 			n++
 		}
 	}
@@ -172,36 +187,63 @@ func (p *prometheus) selectors(expr string) (found []string) {
 	return found
 }
 
-// panelQueries are the queries of the chart's dashboard, with its variables as Grafana
-// would fill them in.
-func panelQueries(t *testing.T, namespace string) map[string]string {
+// dashboard is the chart's, as far as it is looked at here.
+type dashboard struct {
+	Panels     []panel
+	Templating struct {
+		List []struct {
+			Name  string
+			Query any
+		}
+	}
+}
+
+// panel is one of its panels.
+type panel struct {
+	Type, Title string
+	GridPos     struct{ X, Y, W, H float64 }
+	Datasource  struct{ UID string }
+	Targets     []struct {
+		Expr, RefID, LegendFormat string
+		Datasource                struct{ UID string }
+	}
+	FieldConfig     struct{ Defaults struct{ Unit string } }
+	Transformations []struct {
+		Options struct{ RenameByName map[string]string }
+	}
+}
+
+// readDashboard reads it, with its variables as Grafana would fill them in.
+func readDashboard(t *testing.T, namespace string) dashboard {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join(testbed.Root(), "charts", "cloudcert", "files", "dashboard.json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	var dashboard struct {
-		Panels []struct {
-			Type, Title string
-			Datasource  struct{ UID string }
-			Targets     []struct {
-				Expr, RefID string
-				Datasource  struct{ UID string }
-			}
-		}
-		Templating struct {
-			List []struct {
-				Name  string
-				Query any
-			}
-		}
-	}
-	if err := json.Unmarshal(raw, &dashboard); err != nil {
+	var d dashboard
+	if err := json.Unmarshal(raw, &d); err != nil {
 		t.Fatal(err)
 	}
 	variables := strings.NewReplacer("$namespace", namespace, "$reason", ".*", "$__rate_interval", "1m", "$__range", "5m")
+	for _, panel := range d.Panels {
+		for i := range panel.Targets {
+			panel.Targets[i].Expr = variables.Replace(panel.Targets[i].Expr)
+		}
+	}
+	for i, variable := range d.Templating.List {
+		if query, ok := variable.Query.(map[string]any); ok {
+			d.Templating.List[i].Query = variables.Replace(query["query"].(string))
+		}
+	}
+	return d
+}
+
+// queries are those of the panels and variables, by name. Each asks the data source that the
+// reader chooses.
+func (d dashboard) queries(t *testing.T) map[string]string {
+	t.Helper()
 	queries := map[string]string{}
-	for _, panel := range dashboard.Panels {
+	for _, panel := range d.Panels {
 		if panel.Type == "row" {
 			continue
 		}
@@ -212,19 +254,15 @@ func panelQueries(t *testing.T, namespace string) map[string]string {
 			if target.Datasource.UID != "${datasource}" {
 				t.Errorf("query %s of the panel %s has a data source of its own", target.RefID, panel.Title)
 			}
-			queries["panel "+panel.Title+" "+target.RefID] = variables.Replace(target.Expr)
+			queries["panel "+panel.Title+" "+target.RefID] = target.Expr
 		}
 	}
-	for _, variable := range dashboard.Templating.List {
-		query, ok := variable.Query.(map[string]any)
-		if !ok {
-			continue // the data source
+	for _, variable := range d.Templating.List {
+		query, _ := variable.Query.(string)
+		if series, ok := strings.CutPrefix(query, "label_values("); ok {
+			series, _, _ = strings.Cut(series, ", ")
+			queries["variable "+variable.Name] = series
 		}
-		series, _, ok := strings.Cut(strings.TrimPrefix(query["query"].(string), "label_values("), ", ")
-		if !ok {
-			t.Errorf("the variable %s has the query %v", variable.Name, query)
-		}
-		queries["variable "+variable.Name] = variables.Replace(series)
 	}
 	if len(queries) < 30 {
 		t.Fatalf("the dashboard has only these queries: %v", queries)
@@ -286,7 +324,8 @@ func TestDashboardAndAlertsOnARealPrometheus(t *testing.T) {
 		p.waitFor(map[string]string{"the new leader": "cloudcert_certificates", "its counters": "cloudcert_uploads_total"})
 	})
 
-	p.waitFor(panelQueries(t, f.namespace))
+	board := readDashboard(t, f.namespace)
+	p.waitFor(board.queries(t))
 	loud := map[string]string{}
 	for name, expr := range alerts {
 		why, quiet := quietAlerts[name]
@@ -309,6 +348,12 @@ func TestDashboardAndAlertsOnARealPrometheus(t *testing.T) {
 		t.Errorf("%d alerts select only %v", len(alerts), selected)
 	}
 	p.waitFor(selected)
+	if *picture != "" {
+		p.waitFor(map[string]string{"the repair": `increase(cloudcert_sync_duration_seconds_count{kind="repair"}[1m]) > 0`})
+		if err := os.WriteFile(*picture, []byte(p.draw(board)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 
 	f.stop()
 	p.waitFor(map[string]string{"a stopped operator": alerts["CloudcertAbsent critical"]})

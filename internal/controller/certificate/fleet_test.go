@@ -8,9 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"io"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -341,6 +346,69 @@ func TestAWriterThatFailsEndsTheSeries(t *testing.T) {
 	_ = reader.CloseWithError(gone)
 	if err := f.WriteSeries(t.Context(), writer); !errors.Is(err, gone) {
 		t.Errorf("got %v, want %v", err, gone)
+	}
+}
+
+// TestEveryReasonIsCounted compares what stands at zero with the constants of the API.
+func TestEveryReasonIsCounted(t *testing.T) {
+	t.Parallel()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", "..", "api", "v1alpha1", "conditions.go"), nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{reasonUnknown}
+	for _, declaration := range file.Decls {
+		block, ok := declaration.(*ast.GenDecl)
+		if !ok || !strings.HasPrefix(block.Doc.Text(), "Reasons of the condition Ready") {
+			continue
+		}
+		for _, spec := range block.Specs {
+			value := spec.(*ast.ValueSpec).Values[0].(*ast.BasicLit).Value
+			want = append(want, strings.Trim(value, `"`))
+		}
+	}
+	got := slices.Sorted(slices.Values(reasons))
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the reasons that stand at zero until they are needed (-API +fleet.go):\n%s", diff)
+	}
+}
+
+func TestScrapesWhileObjectsChange(t *testing.T) {
+	t.Parallel()
+	f, _ := newTestFleet(t, nil)
+	handler := f.handler()
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(f)
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			for n := range 50 {
+				before := inFleet(fmt.Sprintf("web-%d-%d", i, n%5), "True", "Synced", inCloudAs("7"))
+				after := before.DeepCopy()
+				after.Status.CertID++
+				handler.OnAdd(before, false)
+				handler.OnUpdate(before, after)
+				f.reconciler.changes.missed(after, fleetStart)
+				if n%2 == 0 {
+					handler.OnDelete(after)
+				}
+			}
+		})
+		wg.Go(func() {
+			for range 20 {
+				if err := f.WriteSeries(t.Context(), io.Discard); err != nil {
+					t.Error(err)
+				}
+				if _, err := registry.Gather(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if got := len(f.list()); got != 4*3 { // an odd round is the last of three names
+		t.Errorf("%d objects are left", got)
 	}
 }
 
