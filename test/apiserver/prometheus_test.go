@@ -23,7 +23,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// prometheus is a real one that scrapes an operator each second.
+// prometheus is a real one that scrapes an operator every two seconds.
 type prometheus struct {
 	t       *testing.T
 	address string
@@ -42,7 +42,7 @@ func startPrometheus(t *testing.T, target string) *prometheus {
 	}
 	dir := t.TempDir()
 	config := fmt.Sprintf(`
-global: {scrape_interval: 1s, scrape_timeout: 1s}
+global: {scrape_interval: 2s, scrape_timeout: 2s}
 scrape_configs:
 - job_name: cloudcert-metrics
   honor_labels: true
@@ -55,7 +55,7 @@ scrape_configs:
 		t.Fatal(err)
 	}
 	process, err := testbed.Start(ctx, binary, nil, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"),
-		"--web.listen-address="+address, "--log.level=warn", "--query.lookback-delta=10s")
+		"--web.listen-address="+address, "--log.level=warn", "--query.lookback-delta=20s")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func readDashboard(t *testing.T, namespace string) dashboard {
 	if err := json.Unmarshal(raw, &d); err != nil {
 		t.Fatal(err)
 	}
-	variables := strings.NewReplacer("$namespace", namespace, "$reason", ".*", "$__rate_interval", "1m", "$__range", "5m")
+	variables := strings.NewReplacer("$namespace", namespace, "$reason", ".*", "$__rate_interval", "5m", "$__range", "15m")
 	for _, panel := range d.Panels {
 		for i := range panel.Targets {
 			panel.Targets[i].Expr = variables.Replace(panel.Targets[i].Expr)
@@ -333,9 +333,13 @@ func TestDashboardAndAlertsOnARealPrometheus(t *testing.T) {
 			loud[name] = expr
 			continue
 		}
-		if n, problem := p.count(expr); n != 0 || problem != "" {
-			t.Errorf("%s: %d results, %s, although %s", name, n, problem, why)
-		}
+		f.eventually(func() string { // a scrape may fail on a machine that is busy
+			n, problem := p.count(expr)
+			if n == 0 && problem == "" {
+				return ""
+			}
+			return fmt.Sprintf("%s: %d results, %s, although %s", name, n, problem, why)
+		})
 	}
 	p.waitFor(loud)
 	selected := map[string]string{}
