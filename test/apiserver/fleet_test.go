@@ -5,6 +5,7 @@ package apiserver
 
 import (
 	"crypto/x509"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -50,10 +51,10 @@ func newFleet(t *testing.T) *fleet {
 	}
 	options := emulator.Options{Accounts: []emulator.Account{{
 		ID: account, Roles: []emulator.Role{{RoleARN: role, OIDCProviderARN: provider, Token: token}},
-	}}}
+	}, {ID: "9876543210987654", AccessKeyID: strangersKey, AccessKeySecret: accessKey}}}
 	w := newWorld(t, options)
 	w.args = slices.DeleteFunc(w.args, func(arg string) bool { return arg == "--metrics-bind-address=0" })
-	w.args = append(w.args, "--metrics-bind-address="+address, "--cluster-id=fleet", "--leader-elect", "--leader-election-namespace="+w.namespace,
+	w.args = append(w.args, "--metrics-bind-address="+address, "--cluster-id=fleet", "--allowed-account-ids="+account, "--leader-elect", "--leader-election-namespace="+w.namespace,
 		"--drift-interval=10s", "--prune-delay=1s", "--settle-delay=1s", "--max-versions-per-hour=2")
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token), 0o600); err != nil {
@@ -117,6 +118,7 @@ func (f *fleet) populate() {
 		"missing":   func(name string) string { f.create(name, nil); return v1alpha1.ReasonSecretNotFound },
 		"conflict":  f.makeConflict,
 		"lost-keys": f.makeWithoutCredentials,
+		"stranger":  f.makeNotAllowed,
 		"bad": func(name string) string {
 			f.putSecret(name, testbed.Pair{Certificate: []byte("no certificate"), PrivateKey: []byte("no key")})
 			f.create(name, nil)
@@ -196,6 +198,15 @@ func (f *fleet) makeWithoutCredentials(name string) string {
 	return v1alpha1.ReasonCredentialsUnavailable
 }
 
+// strangersKey is a key of an account that the operator may not use.
+const strangersKey = "LTAIstrangersAccessKey"
+
+func (f *fleet) makeNotAllowed(name string) string {
+	f.putData("strangers-keys", corev1.SecretTypeOpaque, map[string][]byte{"accessKeyId": []byte(strangersKey), "accessKeySecret": []byte(accessKey)})
+	f.add(name, func(cc *v1alpha1.CloudCertificate) { cc.Spec.CredentialsSecretRef.Name = "strangers-keys" })
+	return v1alpha1.ReasonAccountNotAllowed
+}
+
 // unsettle brings synced objects into the states that need a certificate in the cloud.
 func (f *fleet) unsettle() {
 	f.t.Helper()
@@ -219,6 +230,18 @@ func (f *fleet) unsettle() {
 	f.wait("busy", "renewed", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.CertID != first })
 	f.renew("busy")
 	f.waitReason("busy", v1alpha1.ReasonThrottled)
+}
+
+// pruneAgain has the operator try again to delete a superseded version, a number of times.
+func (f *fleet) pruneAgain(times int) {
+	f.t.Helper()
+	for i := range times {
+		value := fmt.Sprint("attempt ", i)
+		f.change("unpruned", func(cc *v1alpha1.CloudCertificate) {
+			cc.Annotations = map[string]string{v1alpha1.AnnotationResync: value}
+		})
+		f.wait("unpruned", "asked to prune", func(cc *v1alpha1.CloudCertificate) bool { return cc.Status.LastHandledResync == value })
+	}
 }
 
 // renew issues a certificate anew.

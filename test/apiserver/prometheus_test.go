@@ -341,6 +341,7 @@ func TestDashboardAndAlertsOnARealPrometheus(t *testing.T) {
 			return fmt.Sprintf("%s: %d results, %s, although %s", name, n, problem, why)
 		})
 	}
+	f.pruneAgain(3)
 	p.waitFor(loud)
 	selected := map[string]string{}
 	for name, expr := range alerts {
