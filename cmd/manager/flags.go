@@ -109,6 +109,19 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	if s.region != cas.RegionChina && s.region != cas.RegionInternational {
 		return fmt.Errorf("--region: %q is not a region of CAS: use %s or %s", s.region, cas.RegionChina, cas.RegionInternational)
 	}
+	for _, check := range []func() error{
+		func() error { return s.addEndpoints(endpoints) },
+		s.checkNames, s.checkNumbers, s.checkTimes,
+		func() error { return s.readCAs(caFile) },
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *settings) addEndpoints(endpoints []string) error {
 	for _, e := range endpoints {
 		region, url, err := cas.ParseEndpoint(e)
 		if err != nil {
@@ -122,6 +135,10 @@ func (s *settings) check(endpoints []string, caFile string) error {
 		}
 		s.endpoints[region] = url
 	}
+	return nil
+}
+
+func (s *settings) checkNames() error {
 	if s.pprofAddress != "0" && !isLoopback(s.pprofAddress) {
 		return fmt.Errorf("--pprof-bind-address: %q is not on loopback: use 127.0.0.1 and a port, and reach it by kubectl port-forward", s.pprofAddress)
 	}
@@ -133,6 +150,10 @@ func (s *settings) check(endpoints []string, caFile string) error {
 			return fmt.Errorf("--allowed-account-ids: %q is not the id of an account, which is a number such as 1234567890123456", id)
 		}
 	}
+	return nil
+}
+
+func (s *settings) checkNumbers() error {
 	if s.uploadQPS <= 0 || s.listQPS <= 0 {
 		return errors.New("--upload-qps and --list-qps must be greater than 0")
 	}
@@ -142,6 +163,10 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	if s.maxConcurrentReconciles < 1 {
 		return errors.New("--max-concurrent-reconciles must be at least 1")
 	}
+	return nil
+}
+
+func (s *settings) checkTimes() error {
 	for name, d := range map[string]time.Duration{
 		"drift-interval": s.driftInterval, "prune-delay": s.pruneDelay,
 		"settle-delay": s.settleDelay, "orphan-after": s.orphanAfter,
@@ -153,7 +178,7 @@ func (s *settings) check(endpoints []string, caFile string) error {
 	if s.driftInterval > 0 && s.driftInterval < 10*time.Second {
 		return errors.New("--drift-interval must be at least 10s, or 0 for never: a look costs a call for each 50 certificates of the account")
 	}
-	return s.readCAs(caFile)
+	return nil
 }
 
 // readCAs adds the certificates of --cas-ca-file to those of the system. They do not

@@ -97,12 +97,30 @@ func (v *Inventory) find(ctx context.Context, lister Lister, keyword string, mat
 	return found, calls, err
 }
 
+// matches are those of the certificates on the pages of a list that match.
+type matches struct {
+	found      []Certificate
+	seen       map[int64]bool
+	unreadable int
+}
+
+func (m *matches) take(page Page, match func(Certificate) bool) {
+	m.unreadable += page.Unreadable
+	for _, certificate := range page.Certificates {
+		if !m.seen[certificate.CertID] && match(certificate) {
+			m.found = append(m.found, certificate)
+		}
+		m.seen[certificate.CertID] = true
+	}
+}
+
+// listed is how many entries the pages held.
+func (m *matches) listed() int { return len(m.seen) + m.unreadable }
+
 // findWithStatus follows the pages of one status to the end. Pages may shift
 // while they are read: an entry seen twice counts once.
 func (v *Inventory) findWithStatus(ctx context.Context, lister Lister, calls *int, q Query, match func(Certificate) bool) ([]Certificate, error) {
-	var found []Certificate
-	seen := map[int64]bool{}
-	unreadable := 0
+	m := matches{seen: map[int64]bool{}}
 	for q.Page = 1; q.Page <= maxPages; q.Page++ {
 		q.Begun = *calls > 0
 		page, err := lister.ListPage(ctx, q)
@@ -112,23 +130,17 @@ func (v *Inventory) findWithStatus(ctx context.Context, lister Lister, calls *in
 		if err != nil {
 			return nil, err
 		}
-		unreadable += page.Unreadable
-		for _, certificate := range page.Certificates {
-			if !seen[certificate.CertID] && match(certificate) {
-				found = append(found, certificate)
-			}
-			seen[certificate.CertID] = true
-		}
+		m.take(page, match)
 		if len(page.Certificates)+page.Unreadable > 0 && int64(q.Page)*int64(v.config.PageSize) < page.Total {
 			continue
 		}
-		if listed := len(seen) + unreadable; len(found) == 0 && int64(listed) < page.Total {
-			return nil, v.miscounted(q.Status, listed, page.Total, errCut)
+		if len(m.found) == 0 && int64(m.listed()) < page.Total {
+			return nil, v.miscounted(q.Status, m.listed(), page.Total, errCut)
 		}
-		return found, nil
+		return m.found, nil
 	}
-	if len(found) > 0 {
-		return found, nil
+	if len(m.found) > 0 {
+		return m.found, nil
 	}
 	return nil, &alibaba.Error{Action: v.config.Action, Message: errTooMany.Error(), Cause: errTooMany}
 }

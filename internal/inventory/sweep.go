@@ -236,7 +236,7 @@ func (v *Inventory) readStatus(lister Lister, s *sweep, status string) (entries 
 		case shuffled:
 			return nil, 0, v.shifted(status, r)
 		case complete:
-			if r.steady && int64(r.listed()) != r.total && !v.wroteSince(s.began) {
+			if v.lacksSome(r, s) {
 				return nil, 0, v.miscounted(status, r.listed(), r.total, errShifted)
 			}
 			return entries, r.unreadable, nil
@@ -244,6 +244,11 @@ func (v *Inventory) readStatus(lister Lister, s *sweep, status string) (entries 
 		}
 		again = 0
 	}
+}
+
+// lacksSome reports whether a list that stood still is not as long as the cloud's count says.
+func (v *Inventory) lacksSome(r *reading, s *sweep) bool {
+	return r.steady && int64(r.listed()) != r.total && !v.wroteSince(s.began)
 }
 
 // isHopeless reports whether a reading has taken several times as many pages as the list

@@ -131,7 +131,7 @@ func run(ctx context.Context, args []string) (err error) {
 		b.closeFleet()
 		err = errors.Join(err, os.RemoveAll(b.dir))
 	}()
-	if err := b.prepare(ctx); err != nil {
+	if err := b.prepare(); err != nil {
 		return err
 	}
 	report := newReport(s)
@@ -144,7 +144,7 @@ func run(ctx context.Context, args []string) (err error) {
 }
 
 // prepare finds the binaries of make build, and makes a CA.
-func (b *bench) prepare(ctx context.Context) error {
+func (b *bench) prepare() error {
 	var err error
 	if b.ca, err = testbed.NewCA("Bench CA"); err != nil {
 		return err
