@@ -38,14 +38,19 @@ generate: ## Generate deepcopy code, CRD, roles, the chart's CRD and README, and
 # What generate writes. Anything else may differ from the commit while verify runs.
 GENERATED := 'api/*/zz_generated.*' config/crd/bases config/rbac/role.yaml config/prometheus/prometheus_rule.yaml charts/cloudcert/templates/crd.yaml charts/cloudcert/README.md
 
+# What no program calls: tests' own parts, what the emulator offers to tests in the same
+# process, and what fmt calls by itself.
+ALIVE := -e '^test/' -e '^hack/' -e 'internal/emulator/' -e 'internal/bundle/bundletest/' -e 'secret.Format'
+
 # vet leaves hack/cluster out: its one file is compiled where it is needed, and vet would
 # compile all of cert-manager another time.
 .PHONY: verify
-verify: generate ## Regenerate; fail if that is not staged or committed, a module is not tidy or vet complains.
+verify: generate ## Regenerate; fail if that is not committed, a module is not tidy, vet complains or code is dead.
 	@git diff --exit-code -- $(GENERATED) || { echo "error: these are not what is committed: stage them if they should be" >&2; exit 1; }
 	@new="$$(git ls-files --others --exclude-standard -- $(GENERATED))"; [ -z "$$new" ] || { echo "error: not in git: $$new" >&2; exit 1; }
 	@for module in . hack/cluster hack/prometheus hack/tools test/chart; do go -C "$$module" mod tidy -diff; done
 	@for module in . test/chart; do go -C "$$module" vet -tags=e2e,bench ./...; done
+	@dead="$$($(TOOL) deadcode ./cmd/... ./test/... ./hack/... | grep -v $(ALIVE) || true)"; [ -z "$$dead" ] || { echo "error: no program calls these:"; echo "$$dead"; exit 1; } >&2
 
 .PHONY: lint
 lint: ## Run the linters, also over the workflows and the release's configuration.

@@ -65,12 +65,3 @@ func knownCode(code string, own Codes) string {
 	}
 	return OtherCode
 }
-
-// Outcomes returns every outcome that a call may have.
-func Outcomes() []string {
-	outcomes := []string{OutcomeSuccess}
-	for class := Transient; class <= DeleteProtected; class++ {
-		outcomes = append(outcomes, class.String())
-	}
-	return outcomes
-}

@@ -7,9 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
-	"fmt"
 	"hash"
-	"strings"
 )
 
 // Hash identifies the content of a bundle: SHA-256 over a version byte, the
@@ -27,19 +25,6 @@ const (
 
 // String returns "sha256:" and 64 lower-case hexadecimal digits.
 func (h Hash) String() string { return hashPrefix + hex.EncodeToString(h[:]) }
-
-// ParseHash reads what String wrote, and only that.
-func ParseHash(s string) (Hash, error) {
-	digits, ok := strings.CutPrefix(s, hashPrefix)
-	if !ok || len(digits) != hex.EncodedLen(sha256.Size) || digits != strings.ToLower(digits) {
-		return Hash{}, fmt.Errorf("content hash is not %s and 64 lower-case hexadecimal digits", hashPrefix)
-	}
-	var h Hash
-	if _, err := hex.Decode(h[:], []byte(digits)); err != nil {
-		return Hash{}, fmt.Errorf("failed to decode content hash: %w", err)
-	}
-	return h, nil
-}
 
 // contentHash hashes the chains in the order in which they are uploaded.
 func contentHash(t Type, chains ...[]*certificate) Hash {

@@ -84,28 +84,6 @@ func TestGoldenVectors(t *testing.T) {
 	}
 }
 
-func TestParseHash(t *testing.T) {
-	t.Parallel()
-	h := Hash{0xab, 0xcd}
-	if got, err := ParseHash(h.String()); err != nil || got != h {
-		t.Errorf("ParseHash does not read what String wrote: %v", err)
-	}
-	digits := strings.Repeat("0a", 32)
-	for name, s := range map[string]string{
-		"an empty string":          "",
-		"no prefix":                digits,
-		"another digest":           "sha512:" + digits,
-		"a digit too few":          "sha256:" + digits[1:],
-		"a byte too many":          "sha256:" + digits + "00",
-		"upper case":               "sha256:" + strings.ToUpper(digits),
-		"something that is no hex": "sha256:" + strings.Repeat("0g", 32),
-	} {
-		if _, err := ParseHash(s); err == nil {
-			t.Errorf("%s is accepted", name)
-		}
-	}
-}
-
 func TestDefaultPrefix(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ namespace, object, want string }{
