@@ -152,26 +152,6 @@ func isRequestLabel(label string) bool { return strings.HasSuffix(label, "CERTIF
 // isPrivateLabel reports whether a PEM label announces a private key.
 func isPrivateLabel(label string) bool { return strings.HasSuffix(label, "PRIVATE KEY") }
 
-// readBlocks returns the PEM blocks of a value, at least one.
-func (l *loader) readBlocks(key string) ([]block, *Error) {
-	value := l.secret.Data[key]
-	if isUTF16(value) {
-		return nil, l.invalid(key, "holds UTF-16 text", "save the whole file as UTF-8 or ASCII; > and >> of PowerShell write UTF-16")
-	}
-	if hasNUL(value) {
-		return nil, l.invalid(key, "holds NUL bytes within its text", "store the file again, as text and unchanged")
-	}
-	blocks, err := pemBlocks(value)
-	if err != nil {
-		return nil, l.invalid(key, "is damaged PEM ("+err.Error()+")", "store the file again, whole and unchanged")
-	}
-	if len(blocks) == 0 {
-		found := recognise(value)
-		return nil, l.invalid(key, found.problem, found.fix)
-	}
-	return blocks, nil
-}
-
 func (l *loader) parsePrivateKey(key string, b block) (*privateKey, *Error) {
 	if found, bad := l.explainKey(b); bad {
 		return nil, l.invalid(key, found.problem, found.fix)

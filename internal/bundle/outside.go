@@ -11,33 +11,6 @@ import (
 	"unicode"
 )
 
-// isUTF16 reports whether a value is UTF-16 or UTF-32, with or without a byte order
-// mark, as a whole or appended to ASCII.
-func isUTF16(value []byte) bool {
-	if bytes.HasPrefix(value, []byte{0xff, 0xfe}) || bytes.HasPrefix(value, []byte{0xfe, 0xff}) {
-		return true
-	}
-	return alternatingNULs.Match(value) && !isBinary(value)
-}
-
-var alternatingNULs = regexp.MustCompile(`(?:\x00+[^\x00]){4}`)
-
-// hasNUL reports whether a text has NUL bytes other than around it.
-func hasNUL(value []byte) bool {
-	return bytes.IndexByte(trimNULs(value), 0) >= 0 && !isBinary(value)
-}
-
-// trimNULs drops the NUL bytes around a text, which programs in C leave there, and
-// the line ends among them.
-func trimNULs(value []byte) []byte { return bytes.Trim(value, "\x00\r\n") }
-
-// isBinary reports whether a value is of the binary formats, in which NUL bytes are
-// nothing special.
-func isBinary(value []byte) bool {
-	_, isContainer := recogniseContainer(value)
-	return isContainer || isDER(value)
-}
-
 // checkOutside judges the text before, between and after PEM blocks. People and
 // tools write explanations there, which are ignored; what was meant to be a block
 // is not. Beside no block at all, base64 is recognised by other means.

@@ -8,8 +8,6 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
-	"regexp"
-	"strconv"
 	"strings"
 )
 
@@ -69,26 +67,6 @@ func pemBlocks(text []byte) ([]block, error) {
 		blocks = append(blocks, b)
 		rest = after
 	}
-}
-
-// escapes are those that JSON, YAML and shells write into a string, once or
-// several times over: line ends, tabs, slashes and characters by their number.
-var escapes = regexp.MustCompile(`\\+(?:[rnt/]|u[0-9A-Fa-f]{4})`)
-
-func unescape(text string) string {
-	if !strings.Contains(text, `\`) {
-		return text
-	}
-	return escapes.ReplaceAllStringFunc(text, func(escape string) string {
-		switch name := strings.TrimLeft(escape, `\`); name[0] {
-		case '/':
-			return "/"
-		case 'u':
-			r, _ := strconv.ParseUint(name[1:], 16, 16) // the expression matched four digits
-			return string(rune(r))
-		}
-		return "\n"
-	})
 }
 
 // decodeBlock separates headers from the base64: those of old encrypted keys (RFC
