@@ -46,7 +46,7 @@ func (l *loader) readCertificates(key string) ([]*certificate, *Error) {
 	for i, b := range blocks {
 		c, err := parseCertificate(b.der)
 		if err != nil {
-			return nil, l.explainUnparsable(key, i+1, b.der, err)
+			return nil, l.explainUnparsable(key, i+1, b, err)
 		}
 		certs = append(certs, c)
 	}
@@ -74,40 +74,73 @@ func (l *loader) certificateBlocks(key string, blocks []block) ([]block, *Error)
 	if len(kept) == 0 {
 		return nil, l.explainForeign(key, foreign[0])
 	}
-	if len(foreign) > 0 {
-		l.warn(WarnForeignContent, key, "holds PEM blocks that are no certificates; they were left out")
-	}
-	return kept, nil
+	return kept, l.judgeForeign(key, foreign)
 }
 
-// isCertificate goes by the label, and by the content where the label is none
-// that is known: a certificate under a mistyped label is not left out.
+// isCertificate reports whether a block is a certificate, or was meant to be one. Its
+// bytes decide: labels are often wrong. One that is labelled as a certificate and is
+// nothing else has to be read, too, so that it is never left out.
 func (b block) isCertificate() bool {
-	switch {
-	case b.label == labelCertificate, b.label == "X509 CERTIFICATE":
+	if b.label == labelCertificate || b.label == "X509 CERTIFICATE" {
 		return true
-	case b.isKnownForeign():
-		return false
 	}
-	_, ok := outlineOf(b.der)
-	return ok
+	if _, ok := outlineOf(b.der); ok {
+		return true
+	}
+	return strings.Contains(b.label, "CERT") && !isRequestLabel(b.label)
 }
 
-func (b block) isKnownForeign() bool {
-	return isPrivateLabel(b.label) || isBystander(b.label) || b.label == "PKCS7" || b.label == "CMS"
+// judgeForeign decides on blocks that are left out. Such as may hold certificates are
+// not: the chain would lack them.
+func (l *loader) judgeForeign(key string, foreign []block) *Error {
+	const known = "holds PEM blocks that are no certificates; they were left out"
+	for _, b := range foreign {
+		if isPrivateKey(b.der) {
+			l.warn(WarnForeignContent, key, known)
+			continue
+		}
+		switch found, hidden := hiddenIn(b); {
+		case hidden:
+			return l.invalid(key, "holds a PEM block that "+found.problem+", beside certificates", found.fix)
+		case b.isKnownForeign():
+			l.warn(WarnForeignContent, key, known)
+		default:
+			l.warn(WarnForeignContent, key, "holds PEM blocks of a kind that is not known; they were left out")
+		}
+	}
+	return nil
+}
+
+func (b block) isKnownForeign() bool { return isPrivateLabel(b.label) || isBystander(b.label) }
+
+// hiddenIn recognises blocks that hold certificates in another format than PEM has, or
+// encoded once more.
+func hiddenIn(b block) (finding, bool) {
+	if b.label == "PKCS7" || b.label == "CMS" {
+		return finding{"is PKCS#7", fixPKCS7}, true
+	}
+	if found, ok := recogniseContainer(b.der); ok {
+		return found, true
+	}
+	core := undress(b.der).core
+	if _, ok := outlineOf(core); ok || holdsPEM(core) {
+		return finding{"was encoded twice", "store it encoded once"}, true
+	}
+	return finding{}, false
 }
 
 // explainForeign names what stands where a certificate should. It repeats no
 // label that it does not know: a label is text from the Secret.
 func (l *loader) explainForeign(key string, b block) *Error {
 	fix := "store the certificate under it, or name another key in spec.keys"
+	found, hidden := hiddenIn(b)
 	switch {
-	case isPrivateLabel(b.label):
+	case isPrivateLabel(b.label) || isPrivateKey(b.der):
 		return l.invalid(key, "holds a private key and no certificate", fix)
+	case hidden:
+		return l.invalid(key, found.problem+", not PEM certificates", found.fix)
 	case isRequestLabel(b.label):
 		return l.invalid(key, "holds a certificate request, not a certificate", "have it signed and store the certificate")
-	case b.label == "PKCS7", b.label == "CMS":
-		return l.invalid(key, "is PKCS#7, not PEM certificates", fixPKCS7)
 	default:
 		return l.invalid(key, "holds no certificate", fix)
 	}
@@ -141,9 +174,12 @@ func rsaBits(public any) int {
 	return 0
 }
 
-func (l *loader) explainUnparsable(key string, position int, der []byte, cause error) *Error {
-	if _, ok := parseSigner(der[:min(len(der), maxKeyBytes)]); ok {
+func (l *loader) explainUnparsable(key string, position int, b block, cause error) *Error {
+	if isPrivateKey(b.der) {
 		return l.invalid(key, "holds a private key labelled as a certificate", "store the certificate")
+	}
+	if found, hidden := hiddenIn(b); hidden {
+		return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that %s", position, found.problem), found.fix)
 	}
 	// What the parser says about a certificate is public, but bounded.
 	return l.invalid(key, fmt.Sprintf("holds a certificate (number %d) that cannot be parsed (%s)", position, printable(cause.Error(), maxQuoted)), "store it again, whole and unchanged, as the CA delivered it")

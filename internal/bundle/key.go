@@ -102,13 +102,13 @@ func (l *loader) parseEqualKeys(key string, blocks []block) (*privateKey, *Error
 // maxKeyEncodings bounds the work for one key that stands there several times.
 const maxKeyEncodings = 4
 
-// keyBlocks returns what is labelled as a private key, or is one under another
-// label, each once. It stops at one more than are compared.
+// keyBlocks returns what is a private key under whatever label, or was meant to be
+// one, each once. It stops at one more than are compared.
 func keyBlocks(blocks []block) []block {
 	seen := map[string]bool{}
 	var keys []block
 	for _, b := range blocks {
-		if seen[string(b.der)] || !isPrivateLabel(b.label) && (isBystander(b.label) || !isPrivateKey(b.der)) {
+		if seen[string(b.der)] || !b.isPrivateKey() {
 			continue
 		}
 		seen[string(b.der)] = true
@@ -117,6 +117,16 @@ func keyBlocks(blocks []block) []block {
 		}
 	}
 	return keys
+}
+
+// isPrivateKey reports whether a block is a private key, or is labelled as one and is
+// no certificate.
+func (b block) isPrivateKey() bool {
+	if isPrivateKey(b.der) {
+		return true
+	}
+	_, isCertificate := outlineOf(b.der)
+	return isPrivateLabel(b.label) && !isCertificate
 }
 
 // isPrivateKey reports whether DER is a private key, plain or in an envelope. The

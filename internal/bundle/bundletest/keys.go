@@ -32,6 +32,7 @@ func (at Clock) keysSection() Section {
 			h := at.Hierarchy(tb, P256(tb))
 			return TLSData(CertPEM(h.Leaf, h.Inter), append(SEC1PEM(tb, h.Leaf.Key), PKCS8PEM(tb, h.Leaf.Key)...))
 		}},
+		{Shape: "the private key under any label (`CERTIFICATE`, `PUBLIC KEY`)", Want: Accepted, Note: "the key", Data: at.dressed(nil, relabel("CERTIFICATE"))},
 		{Shape: "an RSA key whose CRT values are wrong", Want: Accepted, Note: "with the right ones", Data: func(tb testing.TB) Data {
 			d := at.withRSA(2048)(tb)
 			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) { k.QInv.Add(k.QInv, big.NewInt(2)) })

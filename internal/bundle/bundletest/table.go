@@ -6,6 +6,7 @@ package bundletest
 import (
 	"bytes"
 	"crypto/dsa" //nolint:staticcheck // users still have such keys; they are refused
+	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -311,7 +312,7 @@ func (at Clock) tlsSections() []Section {
 				d["tls.key"] = d["tls.crt"]
 				return d
 			}},
-			{Shape: "a certificate request in place of the key", Want: Refused, Data: at.dressed(nil, relabel("CERTIFICATE REQUEST"))},
+			{Shape: "a certificate request in place of the key", Want: Refused, Data: at.dressed(nil, constant(requestPEM()))},
 			{Shape: "a key that cannot be read", Want: Refused, Data: at.dressed(nil, constant(BlockPEM("PRIVATE KEY", []byte("no key"))))},
 			{Shape: "EC PARAMETERS before the key (`openssl ecparam -genkey`)", Want: Accepted, Note: "the key", Data: at.dressed(nil, func(b []byte) []byte {
 				return append(BlockPEM("EC PARAMETERS", MustMarshal(oidP256)), b...)
@@ -342,13 +343,20 @@ func (at Clock) tlsSections() []Section {
 			{Shape: "damaged base64", Want: Refused, Data: at.dressed(replaceAll("MII", "M*I"), nil)},
 			{Shape: "a block without its end", Want: Refused, Data: at.dressed(func(b []byte) []byte { return b[:len(b)-40] }, nil)},
 			{Shape: "a certificate that cannot be parsed", Want: Refused, Data: at.dressed(constant(BlockPEM("CERTIFICATE", []byte("0"))), nil)},
-			{Shape: "a certificate request in place of the certificate", Want: Refused, Data: at.dressed(relabel("CERTIFICATE REQUEST"), nil)},
+			{Shape: "a certificate request in place of the certificate", Want: Refused, Data: at.dressed(constant(requestPEM()), nil)},
 			{Shape: "a private key in place of the certificate", Want: Refused, Data: func(tb testing.TB) Data { d := at.Simple()(tb); return TLSData(d["tls.key"], d["tls.key"]) }},
 			{Shape: "a private key labelled as a certificate", Want: Refused, Data: func(tb testing.TB) Data {
 				d := at.Simple()(tb)
 				return TLSData(relabel("CERTIFICATE")(d["tls.key"]), d["tls.key"])
 			}},
-			{Shape: "a public key in place of the certificate", Want: Refused, Data: at.dressed(relabel("PUBLIC KEY"), nil)},
+			{Shape: "a public key in place of the certificate", Want: Refused, Data: func(tb testing.TB) Data {
+				d := at.Simple()(tb)
+				public, err := x509.MarshalPKIXPublicKey(P256(tb).Public())
+				if err != nil {
+					tb.Fatal(err)
+				}
+				return TLSData(BlockPEM("PUBLIC KEY", public), d["tls.key"])
+			}},
 			{Shape: "something else", Want: Refused, Data: at.dressed(constant([]byte("changeme")), nil)},
 			{Shape: "more than 1 MiB", Want: Refused, Data: at.dressed(constant(bytes.Repeat([]byte("a"), maxValueBytes+1)), nil)},
 			{Shape: "nothing under `tls.crt`", Want: Missing, Data: at.dressed(constant(nil), nil)},
@@ -383,4 +391,17 @@ func (at Clock) sha1Signed(tb testing.TB) Data {
 		Signature      asn1.BitString
 	}{shorten(c.TBS), algorithm, c.Signature})
 	return TLSData(BlockPEM("CERTIFICATE", der), SEC1PEM(tb, h.Leaf.Key))
+}
+
+// requestPEM is a certificate request with a key of its own.
+func requestPEM() []byte {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		panic(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		panic(err)
+	}
+	return BlockPEM("CERTIFICATE REQUEST", der)
 }
