@@ -27,7 +27,7 @@ var (
 	errUnterminated = errors.New("BEGIN without its END")
 	errBadBase64    = errors.New("damaged base64")
 	errDamagedMark  = errors.New("a BEGIN or END line that cannot be read")
-	errOutside      = errors.New("base64 outside of BEGIN and END")
+	errOutside      = errors.New("base64 or the like outside of BEGIN and END")
 )
 
 const (

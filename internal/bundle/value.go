@@ -6,15 +6,18 @@ package bundle
 import (
 	"bytes"
 	"regexp"
+	"strings"
 )
 
 // readBlocks returns the PEM blocks of a value, at least one.
 func (l *loader) readBlocks(key string) ([]block, *Error) {
 	value := l.secret.Data[key]
-	if isUTF16(value) {
+	switch {
+	case isUTF16(value):
 		return nil, l.invalid(key, "holds UTF-16 text", "save the whole file as UTF-8 or ASCII; > and >> of PowerShell write UTF-16")
-	}
-	if hasNUL(value) {
+	case hasBinary(value):
+		return nil, l.invalid(key, "holds binary data beside PEM", "store PEM alone: convert what is DER with openssl x509 -inform der, and append it")
+	case hasNUL(value):
 		return nil, l.invalid(key, "holds NUL bytes within its text", "store the file again, as text and unchanged")
 	}
 	blocks, err := pemBlocks(value)
@@ -37,7 +40,21 @@ func isUTF16(value []byte) bool {
 	return alternatingNULs.Match(value) && !isBinary(value)
 }
 
-var alternatingNULs = regexp.MustCompile(`(?:\x00+[^\x00]){4}`)
+// alternatingNULs is longer than what DER has by chance, and shorter than a BEGIN line.
+var alternatingNULs = regexp.MustCompile(`(?:\x00+[^\x00]){8}`)
+
+// hasBinary reports whether a value holds PEM and binary data beside it, as cat makes
+// of DER and PEM files: more control characters than texts have. ESC colours texts.
+func hasBinary(value []byte) bool {
+	const mostInText = 8
+	controls := 0
+	for _, c := range value {
+		if c > 0 && c < ' ' && c != 0x1b && !strings.ContainsRune("\t\n\v\f\r", rune(c)) {
+			controls++
+		}
+	}
+	return controls > mostInText && holdsPEM(value)
+}
 
 // hasNUL reports whether a text has NUL bytes other than around it.
 func hasNUL(value []byte) bool {
@@ -49,8 +66,8 @@ func hasNUL(value []byte) bool {
 func trimNULs(value []byte) []byte { return bytes.Trim(value, "\x00\r\n") }
 
 // isBinary reports whether a value is of the binary formats, in which NUL bytes are
-// nothing special.
+// nothing special. What holds PEM is text.
 func isBinary(value []byte) bool {
 	_, isContainer := recogniseContainer(value)
-	return isContainer || isDER(value)
+	return (isContainer || isDER(value)) && !holdsPEM(value)
 }

@@ -28,6 +28,7 @@ func (at Clock) damagedSection() Section {
 		{Shape: "BEGIN and END lines in typographic dashes", Want: Refused, Data: marks("-----", "–––––")},
 		{Shape: "BEGIN and END lines in lower case", Want: Refused, Data: marks("BEGIN CERTIFICATE", "begin certificate", "END CERTIFICATE", "end certificate")},
 		{Shape: "a block without its BEGIN and END lines, beside others", Want: Refused, Data: marks("-----BEGIN CERTIFICATE-----\n", "", "-----END CERTIFICATE-----\n", "")},
+		{Shape: "DER and PEM in one file (`cat inter.der leaf.pem`)", Want: Refused, Data: at.dressed(func(b []byte) []byte { return append(DEROf(b), b...) }, nil)},
 		{Shape: "a certificate under a mistyped label", Want: Accepted, Note: "as it is", Data: marks("CERTIFICATE", "CERTIFCATE")},
 		{Shape: "a certificate under any other label (`CA CERTIFICATE`, `PUBLIC KEY`)", Want: Accepted, Note: "as it is", Data: second(relabel("CA CERTIFICATE"))},
 		{Shape: "a block under a label of certificates that is none", Want: Refused, Data: second(constant(BlockPEM("CA CERTIFICATE", []byte("0"))))},
