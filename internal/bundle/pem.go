@@ -8,7 +8,9 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"strings"
+	"unicode"
 )
 
 // maxValueBytes is what a whole Secret can hold (corev1.MaxSecretSize).
@@ -62,7 +64,7 @@ func pemBlocks(text []byte) ([]block, error) {
 		}
 		b, err := decodeBlock(label, body)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w in block %d", err, len(blocks)+1)
 		}
 		blocks = append(blocks, b)
 		rest = after
@@ -75,11 +77,35 @@ func decodeBlock(label, body string) (block, error) {
 	if strings.Contains(body, "Proc-Type:") || strings.Contains(body, "DEK-Info:") {
 		return block{label: label, encrypted: true}, nil
 	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(withoutHeaders(body)), ""))
+	digits := strings.Join(strings.Fields(withoutHeaders(body)), "")
+	der, err := base64.StdEncoding.DecodeString(digits)
 	if err != nil || len(der) == 0 {
-		return block{}, errBadBase64
+		return block{}, fmt.Errorf("%w, %s,", errBadBase64, damageOf(digits))
 	}
 	return block{label: label, der: der}, nil
+}
+
+const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
+// damageOf says what is wrong with base64. It shows no more than a character that is
+// none of it.
+func damageOf(digits string) string {
+	body := strings.TrimRight(digits, "=")
+	for _, r := range body {
+		switch {
+		case r == '=':
+			return "which goes on behind its padding"
+		case strings.ContainsRune(base64Alphabet, r):
+		case unicode.IsPrint(r) && r != unicode.ReplacementChar:
+			return "with " + quote(string(r)) + " in it"
+		default:
+			return fmt.Sprintf("with the character %U in it", r)
+		}
+	}
+	if body == "" {
+		return "with nothing in it"
+	}
+	return "with characters missing"
 }
 
 // withoutHeaders drops the lines up to the last that has a colon, which base64 never

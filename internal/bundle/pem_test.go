@@ -38,7 +38,7 @@ func TestDamagedPEMIsAnErrorAndNeverSkipped(t *testing.T) {
 		"a space that does not break":          {sound + "-----BEGIN\u00a0CERTIFICATE-----\nAAAA", errDamagedMark},
 		"a space of zero width":                {sound + "-----\u200bBEGIN CERTIFICATE-----\nAAAA", errDamagedMark},
 		"no space":                             {sound + "-----BEGINCERTIFICATE-----\nAAAA", errDamagedMark},
-		"a space as a URL has it":              {sound + "-----BEGIN%20CERTIFICATE-----%0AAAAA", errDamagedMark},
+		"a space as a form has it":             {sound + "-----BEGIN+CERTIFICATE-----%0AAAAA", errDamagedMark},
 		"en dashes":                            {sound + "–––––BEGIN EC PRIVATE KEY–––––\nAAAA", errDamagedMark},
 		"em dashes":                            {sound + "—–BEGIN CERTIFICATE—–\nAAAA", errDamagedMark},
 		"minus signs":                          {sound + "\u2212\u2212BEGIN CERTIFICATE\u2212\u2212\nAAAA", errDamagedMark},
@@ -112,6 +112,25 @@ func TestExplanationsAroundBlocksAreIgnored(t *testing.T) {
 	}
 }
 
+func TestDamagedBase64IsDescribed(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ body, want string }{
+		"a tag":                    {"AA<br>AA", `damaged base64, with "<" in it, in block 2`},
+		"a space of no width":      {"AA\u200bAA", "damaged base64, with the character U+200B in it, in block 2"},
+		"a byte that is no UTF-8":  {"AA\xffAA", "damaged base64, with the character U+FFFD in it, in block 2"},
+		"two texts":                {"AAA=\nAAAA", "damaged base64, which goes on behind its padding, in block 2"},
+		"a character too few":      {"AAA", "damaged base64, with characters missing, in block 2"},
+		"nothing":                  {"\n", "damaged base64, with nothing in it, in block 2"},
+		"padding and nothing else": {"====", "damaged base64, with nothing in it, in block 2"},
+		"a comment":                {"AAAA # leaf", `damaged base64, with "#" in it, in block 2`},
+	} {
+		_, err := pemBlocks([]byte("-----BEGIN A-----\nAAAA\n-----END A-----\n-----BEGIN A-----\n" + tc.body + "\n-----END A-----"))
+		if !errors.Is(err, errBadBase64) || err.Error() != tc.want {
+			t.Errorf("%s: got %v, want %s", name, err, tc.want)
+		}
+	}
+}
+
 func TestEscapesAreUndone(t *testing.T) {
 	t.Parallel()
 	for name, escaped := range map[string]string{
@@ -121,6 +140,16 @@ func TestEscapesAreUndone(t *testing.T) {
 		"escaped three times":  `"-----BEGIN A-----\\\\nA+/A\\\\n-----END A-----"`,
 		"real ones as well":    "-----BEGIN A-----\\n\nA+/A\n-----END A-----",
 		"slashes of PHP":       `-----BEGIN A-----\nA+\/A\n-----END A-----`,
+		"numbers of C":         `-----BEGIN A-----\x0aA+\x2fA\x0d\x0a-----END A-----`,
+		"octal numbers":        `-----BEGIN A-----\012A\053/A\015\012-----END A-----\012`,
+		"numbers in braces":    `-----BEGIN A-----\u{a}A\x{2B}/A\u{00000a}-----END A-----`,
+		"long numbers":         `-----BEGIN A-----\U0000000aA+/A\U0000000A-----END A-----`,
+		"signs of a shell":     `\-\-\-\-\-BEGIN\ A\-\-\-\-\-\nA\+\/A\n-----END A-----`,
+		"ends of lines":        "-----BEGIN A-----\\\nA+\\\r\n/A\\\n-----END A-----",
+		"URLs":                 `-----BEGIN%20A-----%0AA%2B%2FA%0D%0a-----END%20A-----`,
+		"URLs, all of it":      `%2D%2D%2D%2D%2DBEGIN%20A%2D%2D%2D%2D%2D%0AA%2B%2FA%0A-----END A-----`,
+		"URLs, twice":          `-----BEGIN%2520A-----%250AA%252B%252FA%250A-----END A-----`,
+		"HTML":                 `&#45;&#x2d;&#45;&#45;&#45;BEGIN A-----&#10;A&plus;&sol;A&#13;&#10;-----END A-----`,
 		"numbers of JSON":      `-----BEGIN A-----\u000aA\u002b\/A\u000d\u000a-----END A-----`,
 	} {
 		blocks, err := pemBlocks([]byte(escaped))

@@ -37,6 +37,12 @@ func (at Clock) damagedSection() Section {
 		{Shape: "a block of no known kind", Want: Warned, Data: second(constant(BlockPEM("SSH2 COMMENT", []byte("0"))))},
 		{Shape: "line ends written as \\r\\n, once or twice escaped", Want: Accepted, Note: "with line ends", Data: at.dressed(replaceAll("\n", `\r\n`), replaceAll("\n", `\\n`))},
 		{Shape: "JSON's escapes of / and +", Want: Accepted, Note: "without them", Data: at.dressed(nil, replaceAll("/", `\/`, "+", `\u002b`, "\n", `\n`))},
+		{Shape: "escapes of C, shells, URLs or HTML (`\\x0a`, `\\012`, `\\=`, `%0A`, `&#45;`)", Want: Accepted, Note: "without them", Data: func(tb testing.TB) Data {
+			d := marks("\n", `\x0a`, "=", `\=`, "/", "%2F", "-", "&#45;")(tb)
+			d["tls.key"] = replaceAll("\n", `\012`)(d["tls.key"])
+			return d
+		}},
+		{Shape: "tags of HTML (`<br>`)", Want: Refused, Data: at.dressed(replaceAll("\n", "<br>"), nil)},
 		{Shape: "headers within a block (`friendlyName: web`)", Want: Accepted, Note: "without them", Data: marks("CERTIFICATE-----\nMII", "CERTIFICATE-----\nfriendlyName: web\n\nMII")},
 		{Shape: "base64 encoded twice, with text before the block", Want: Refused, Data: at.dressed(func(b []byte) []byte {
 			return []byte(base64.StdEncoding.EncodeToString(append([]byte("Bag Attributes\n"), b...)))
