@@ -122,11 +122,11 @@ func hiddenIn(b block) (finding, bool) {
 	if found, ok := recogniseContainer(b.der); ok {
 		return found, true
 	}
-	core := undress(b.der).core
-	if _, ok := outlineOf(core); ok || holdsPEM(core) {
-		return finding{"was encoded twice", "store it encoded once"}, true
+	u, ok := undress(b.der)
+	if !ok || len(u.layers) == 0 && !holdsPEM(u.core) {
+		return finding{}, false
 	}
-	return finding{}, false
+	return finding{"was encoded twice", "store it encoded once"}, true
 }
 
 // explainForeign names what stands where a certificate should. It repeats no

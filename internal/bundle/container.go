@@ -23,13 +23,18 @@ var (
 	oidSM4ECB           = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 104, 1}
 	oidHMACWithSM3      = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 401, 2}
 	oidDSA              = asn1.ObjectIdentifier{1, 2, 840, 10040, 4, 1}
+	oidPKCS5            = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5}
+	oidPKCS12PBE        = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 12, 1}
 	oidRSAPSS           = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 10}
 )
 
-// isDER reports whether a value begins as the DER of certificates and keys does,
-// or is a short one as a whole.
+// isDER reports whether a value begins as the DER of certificates, keys and their
+// containers does, or is a short one as a whole.
 func isDER(value []byte) bool {
-	return len(value) > 1 && value[0] == 0x30 && (value[1] >= 0x80 || int(value[1]) == len(value)-2)
+	if len(value) < 2 || value[0] != 0x30 {
+		return false
+	}
+	return int(value[1]) == len(value)-2 || value[1] > 0x80 && beginsDER(value)
 }
 
 // recogniseContainer names the binary formats that hold a certificate or a key

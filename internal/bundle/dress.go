@@ -6,6 +6,7 @@ package bundle
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"html"
 	"regexp"
 	"strconv"
@@ -52,41 +53,88 @@ func numberOf(digits string, base int) rune {
 	return rune(n)
 }
 
-// maxLayers is how many encodings are taken off a value.
-const maxLayers = 1
+// maxLayers is how many encodings are taken off a value, and maxNames how many names
+// and lines of text before one.
+const (
+	maxLayers = 4
+	maxNames  = 8
+)
 
-// undressed is what stands under the encodings of a value.
+// undressed is PEM or binary data, and the encodings that it was found under.
 type undressed struct {
 	core   []byte
-	layers []string // the encodings that were taken off, the outermost first
+	layers []string // the outermost first
 }
 
-// undress takes encodings off a value until PEM or a binary format appears.
-func undress(value []byte) undressed {
-	u := undressed{core: value}
-	for len(u.layers) < maxLayers && !holdsPEM(u.core) && !isBinary(u.core) {
-		inner, layer := peel(u.core)
-		if inner == nil {
+// undress takes encodings off a value until PEM or a binary format appears. Without
+// such an end there is no telling whether a text is encoded: it returns nothing then.
+func undress(value []byte) (undressed, bool) {
+	if u, ok := peelAll(value); ok {
+		return u, true
+	}
+	text := value
+	for range maxNames {
+		i := bytes.IndexAny(text, ":=\r\n")
+		if i < 0 {
 			break
+		}
+		text = text[i+1:]
+		if u, ok := peelAll(text); ok && len(u.layers) > 0 {
+			return u, true
+		}
+	}
+	return undressed{}, false
+}
+
+func peelAll(value []byte) (undressed, bool) {
+	u := undressed{core: value}
+	for !holdsPEM(u.core) && !isBinary(u.core) {
+		inner, layer := peel(u.core)
+		if inner == nil || len(u.layers) == maxLayers {
+			return undressed{}, false
 		}
 		u.core, u.layers = inner, append(u.layers, layer)
 	}
-	return u
+	return u, true
 }
 
 // peel takes the outermost encoding off a value. It returns nothing where there is none.
 func peel(value []byte) (inner []byte, layer string) {
-	return decodeBase64(value), "base64"
+	if isUTF16(value) {
+		return bytes.ReplaceAll(bytes.Trim(value, "\xff\xfe"), []byte{0}, nil), "UTF-16" // of ASCII; all else is no encoding
+	}
+	digits := bytes.Trim(trimNULs(value), " \t\r\n\"'`,;{}[]<>")
+	if head, data, ok := bytes.Cut(digits, []byte(";base64,")); ok && bytes.HasPrefix(head, []byte("data:")) {
+		return decodeBase64(data), "a data: URI"
+	}
+	digits = bytes.Join(bytes.Fields(digits), nil)
+	if inner := decodeHex(digits); inner != nil {
+		return inner, "hexadecimal"
+	}
+	return decodeBase64(digits), "base64"
 }
 
 func holdsPEM(value []byte) bool { return bytes.Contains(value, []byte(pemBegin)) }
 
-// decodeBase64 returns nothing where text is not base64.
-func decodeBase64(text []byte) []byte {
-	digits := bytes.TrimRight(bytes.Join(bytes.Fields(text), nil), "=")
-	decoded, err := base64.RawStdEncoding.DecodeString(string(digits))
+// decodeBase64 returns nothing where digits are not base64, of either alphabet, with or
+// without padding.
+func decodeBase64(digits []byte) []byte {
+	decoded, err := base64.RawStdEncoding.DecodeString(urlDigits.Replace(string(bytes.TrimRight(digits, "="))))
 	if err != nil || len(decoded) == 0 {
 		return nil
 	}
 	return decoded
 }
+
+// decodeHex returns nothing where digits are not hexadecimal, with or without what
+// programs write before and between the numbers.
+func decodeHex(digits []byte) []byte {
+	plain := []byte(hexSigns.Replace(string(digits)))
+	decoded := make([]byte, hex.DecodedLen(len(plain)))
+	if _, err := hex.Decode(decoded, plain); err != nil || len(decoded) == 0 {
+		return nil
+	}
+	return decoded
+}
+
+var hexSigns = strings.NewReplacer("0x", "", `\x`, "", ":", "", ",", "")

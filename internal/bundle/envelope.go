@@ -7,17 +7,15 @@ import (
 	"bytes"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/base64"
 	"errors"
-	"strings"
 
 	"github.com/emmansun/gmsm/sm2"
 	"github.com/emmansun/gmsm/sm4"
 )
 
 // readEncryptKey reads the encryption key, which the CA makes and hands over in
-// an envelope for the sign key (GM/T 0009): as PEM under any label, as base64 or
-// as DER.
+// an envelope for the sign key (GM/T 0009): as PEM under any label, as DER, or as
+// base64 or hexadecimal of it, which may stand behind a name.
 func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey) (*privateKey, *Error) {
 	envelope, ok := findEnvelope(l.secret.Data[key])
 	if !ok {
@@ -33,9 +31,6 @@ func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey
 }
 
 func findEnvelope(value []byte) ([]byte, bool) {
-	if isEnveloped(value) {
-		return value, true
-	}
 	blocks, err := pemBlocks(value)
 	if err != nil {
 		return nil, false
@@ -45,11 +40,8 @@ func findEnvelope(value []byte) ([]byte, bool) {
 			return b.der, true
 		}
 	}
-	if len(blocks) > 0 {
-		return nil, false
-	}
-	der, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(trimNULs(value))), ""))
-	return der, err == nil && isEnveloped(der)
+	u, ok := undress(value)
+	return u.core, ok && isEnveloped(u.core)
 }
 
 // envelopedKey is SM2EnvelopedKey of GM/T 0009 and GB/T 35276.

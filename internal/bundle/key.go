@@ -11,6 +11,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/pem"
 	"errors"
@@ -183,8 +184,8 @@ func (l *loader) explainKey(b block) (finding, bool) {
 	reissue := "issue the certificate with " + l.goodKey()
 	switch {
 	case isEncryptedWithSM3(b.der):
-		return finding{"is encrypted with HMAC-SM3, which openssl cannot open", "decrypt it with the tool that wrote it, gmssl or tongsuo"}, true
-	case b.encrypted, b.label == "ENCRYPTED PRIVATE KEY":
+		return finding{"is encrypted with HMAC-SM3 (openssl cannot open that)", "decrypt it with the tool that wrote it, gmssl or tongsuo"}, true
+	case b.encrypted, b.label == "ENCRYPTED PRIVATE KEY", isEncrypted(b.der):
 		return finding{"is encrypted", fixEncrypted}, true
 	case len(b.der) > maxKeyBytes:
 		return finding{fmt.Sprintf("is larger than %d bytes", maxKeyBytes), l.fixLargeKey()}, true
@@ -213,6 +214,18 @@ func (l *loader) fixLargeKey() string {
 
 func isSMEnvelope(der []byte) bool {
 	return hasContentType(der, oidSMEnvelopedData, oidSMSignedEnvelope)
+}
+
+// isEncrypted reports whether DER is a private key that is encrypted with a password
+// (PKCS#8), by the schemes of PKCS#5 or PKCS#12.
+func isEncrypted(der []byte) bool {
+	var key struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}
+	_, err := asn1.Unmarshal(der, &key)
+	scheme := key.Algorithm.Algorithm
+	return err == nil && len(scheme) > len(oidPKCS5) && (oidPKCS5.Equal(scheme[:len(oidPKCS5)]) || oidPKCS12PBE.Equal(scheme[:len(oidPKCS12PBE)]))
 }
 
 // isEncryptedWithSM3 reports whether an encrypted PKCS#8 key names the pseudorandom

@@ -3,6 +3,11 @@
 
 package bundle
 
+import (
+	"slices"
+	"strings"
+)
+
 // finding is a recognised mistake: what it is, and how to mend it.
 type finding struct{ problem, fix string }
 
@@ -16,21 +21,64 @@ const (
 )
 
 // recognise explains a value in which no PEM block was found.
-func recognise(value []byte) finding {
-	u := undress(value)
-	encoded := len(u.layers) > 0
-	container, isContainer := recogniseContainer(u.core)
-	switch {
-	case holdsPEM(u.core):
-		return finding{"is base64 of PEM: it was encoded twice", "encode it once, or use stringData"}
-	case isContainer && encoded:
-		return finding{container.problem + " in base64, not PEM", "decode it with base64 -d; " + container.fix}
-	case isContainer:
-		return finding{container.problem + ", not PEM", container.fix}
-	case isDER(u.core) && encoded:
-		return finding{"is base64 without its PEM lines", "add the -----BEGIN and -----END lines"}
-	case isDER(u.core):
-		return finding{"is DER, not PEM", "convert it with openssl x509 -inform der (a key: openssl pkey -inform der)"}
+func (l *loader) recognise(value []byte) finding {
+	u, ok := undress(value)
+	if !ok {
+		return finding{"holds no PEM block", fixPEM}
 	}
-	return finding{"holds no PEM block", fixPEM}
+	if holdsPEM(u.core) {
+		return u.explainPEM()
+	}
+	if found, ok := l.recogniseBinary(u.core); ok {
+		return finding{found.problem + u.under() + ", not PEM", u.decode() + found.fix}
+	}
+	if slices.Equal(u.layers, []string{"base64"}) {
+		return finding{"is base64 without its PEM lines", "add the -----BEGIN and -----END lines"}
+	}
+	return finding{"is DER" + u.under() + ", not PEM", u.decode() + "convert it with openssl x509 -inform der (a key: openssl pkey -inform der)"}
+}
+
+// recogniseBinary names binary data that no conversion to PEM would help: containers,
+// and keys that no parser here opens.
+func (l *loader) recogniseBinary(core []byte) (finding, bool) {
+	if found, ok := recogniseContainer(core); ok {
+		return found, true
+	}
+	if _, isCertificate := outlineOf(core); isCertificate || len(core) > maxKeyBytes {
+		return finding{}, false
+	}
+	return l.explainKey(block{der: core})
+}
+
+// explainPEM says how often PEM was encoded.
+func (u undressed) explainPEM() finding {
+	const once = "encode it once, or use stringData"
+	layers := strings.Join(u.layers, " of ")
+	switch {
+	case slices.Contains(u.layers, "UTF-16"):
+		return finding{"is " + layers + " of PEM", "save it as UTF-8, and " + once}
+	case slices.ContainsFunc(u.layers, func(layer string) bool { return layer != "base64" }):
+		return finding{"is " + layers + " of PEM", "store the PEM itself, and " + once}
+	}
+	times := []string{"twice", "three times", "four times", "five times"}[len(u.layers)-1]
+	return finding{"is " + layers + " of PEM: it was encoded " + times, once}
+}
+
+// under names the encodings around binary data.
+func (u undressed) under() string {
+	if len(u.layers) == 0 {
+		return ""
+	}
+	return " in " + strings.Join(u.layers, " of ")
+}
+
+// decode says how to take them off.
+func (u undressed) decode() string {
+	switch {
+	case len(u.layers) == 0:
+		return ""
+	case slices.Equal(u.layers, []string{"base64"}):
+		return "decode it with base64 -d; "
+	}
+	return "decode it; "
 }

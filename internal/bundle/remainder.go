@@ -161,14 +161,17 @@ func beginsBlock(word string) bool {
 var urlDigits = strings.NewReplacer("-", "+", "_", "/")
 
 // beginsDER reports whether bytes begin with a sequence that begins as those of
-// certificates, keys and their containers do.
+// certificates, keys and their containers do. They may have been cut.
 func beginsDER(der []byte) bool {
 	if len(der) < 6 || der[0] != 0x30 {
 		return false
 	}
 	inner := 2
-	if der[1] > 0x80 && der[1] < 0x84 {
-		inner += int(der[1] & 0x0f)
+	switch length := int(der[1]); {
+	case length > 0x80 && length < 0x84:
+		inner += length - 0x80
+	case length < len(der)-inner || length > 0x80:
+		return false
 	}
-	return inner < len(der) && (der[inner] == 0x30 || der[inner] == 0x02 || der[inner] == 0x06)
+	return der[inner] == 0x30 || der[inner] == 0x02 || der[inner] == 0x06
 }

@@ -25,7 +25,7 @@ func (l *loader) readBlocks(key string) ([]block, *Error) {
 		return nil, l.invalid(key, "is damaged PEM ("+err.Error()+")", "store the file again, whole and unchanged")
 	}
 	if len(blocks) == 0 {
-		found := recognise(value)
+		found := l.recognise(value)
 		return nil, l.invalid(key, found.problem, found.fix)
 	}
 	return blocks, nil

@@ -6,6 +6,7 @@ package bundletest
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"testing"
 )
 
@@ -47,9 +48,23 @@ func (at Clock) damagedSection() Section {
 		{Shape: "base64 encoded twice, with text before the block", Want: Refused, Data: at.dressed(func(b []byte) []byte {
 			return []byte(base64.StdEncoding.EncodeToString(append([]byte("Bag Attributes\n"), b...)))
 		}, nil)},
+		{Shape: "base64 encoded three times", Want: Refused, Data: at.dressed(func(b []byte) []byte { return inBase64(inBase64(b)) }, nil)},
+		{Shape: "base64 of UTF-16 (`[Convert]::ToBase64String` of PowerShell)", Want: Refused, Data: at.dressed(func(b []byte) []byte { return inBase64(utf16Of(b)[2:]) }, nil)},
+		{Shape: "base64 twice, in quotes or behind a name", Want: Refused, Data: at.dressed(func(b []byte) []byte { return []byte(`crt: "` + string(inBase64(b)) + `"`) }, nil)},
+		{Shape: "base64 twice, in the alphabet for URLs", Want: Refused, Data: at.dressed(func(b []byte) []byte {
+			return []byte(base64.URLEncoding.EncodeToString(append([]byte("???>>>\n"), b...)))
+		}, nil)},
+		{Shape: "a data: URI", Want: Refused, Data: at.dressed(func(b []byte) []byte { return append([]byte("data:application/x-pem-file;base64,"), inBase64(b)...) }, nil)},
+		{Shape: "hexadecimal of PEM", Want: Refused, Data: at.dressed(inHex, nil)},
+		{Shape: "hexadecimal of DER", Want: Refused, Data: at.dressed(func(b []byte) []byte { return inHex(DEROf(b)) }, nil)},
+		{Shape: "an encrypted key in DER", Want: Refused, Data: at.dressed(nil, constant(encryptedKey(oidPBES2)))},
 		{Shape: "PKCS#12 in base64", Want: Refused, Data: at.dressed(constant([]byte(base64.StdEncoding.EncodeToString(pkcs12()))), nil)},
 	}}
 }
+
+func inBase64(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }
+
+func inHex(b []byte) []byte { return []byte(hex.EncodeToString(b)) }
 
 func swapped(b []byte) []byte {
 	for i := 0; i+1 < len(b); i += 2 {

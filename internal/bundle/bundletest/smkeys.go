@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/x509/pkix"
 	"encoding/asn1"
-	"encoding/base64"
 	"encoding/binary"
 	"testing"
 
@@ -19,13 +18,13 @@ var (
 	oidSMData      = asn1.ObjectIdentifier{1, 2, 156, 10197, 6, 1, 4, 2, 1}
 	oidSM4         = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 104}
 	oidSM4ECB      = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 104, 1}
+	oidPBES2       = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 5, 13}
 	oidHMACWithSM3 = asn1.ObjectIdentifier{1, 2, 156, 10197, 1, 401, 2}
 )
 
 // smKeyRows are keys that users of SM stacks have reported, in the containers of
 // their CAs and devices.
 func (at Clock) smKeyRows() []Row {
-	inBase64 := func(b []byte) []byte { return []byte(base64.StdEncoding.EncodeToString(b)) }
 	return []Row{
 		{Shape: "an enveloped key of 64 bytes, half of them zeros", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = inBase64(p.wideEnvelope(tb))
@@ -36,11 +35,15 @@ func (at Clock) smKeyRows() []Row {
 		})},
 		{Shape: "ENVELOPEDKEYBLOB of SKF (GM/T 0016)", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inBase64(skfBlob()) })},
 		{Shape: "encrypted by GmSSL or Tongsuo (HMAC-SM3 and SM4)", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) {
-			d["sign.key"] = BlockPEM("ENCRYPTED PRIVATE KEY", MustMarshal(struct {
-				Algorithm pkix.AlgorithmIdentifier
-				Key       []byte
-			}{pkix.AlgorithmIdentifier{Algorithm: oidHMACWithSM3}, []byte("encrypted")}))
+			d["sign.key"] = BlockPEM("ENCRYPTED PRIVATE KEY", encryptedKey(oidHMACWithSM3))
 		})},
+		{Shape: "the same in DER, base64 or hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = inBase64(encryptedKey(oidHMACWithSM3)) })},
+		{Shape: "an enveloped encryption key in hexadecimal, or behind a name (`EncKey=`)", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+			d["enc.key"] = append([]byte("EncKey="), inHex(p.Envelope(tb))...)
+		})},
+		{Shape: "ENVELOPEDKEYBLOB of SKF in hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inHex(skfBlob()) })},
+		{Shape: "ENVELOPEDKEYBLOB of SKF in base64 behind text", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = append([]byte("key:\n"), inBase64(skfBlob())...) })},
+		{Shape: "a PKCS#7 envelope (GM/T 0010) in base64", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inBase64(Container(oidSMSignedEnvelope)) })},
 		{Shape: "a DSA key", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = BlockPEM("PRIVATE KEY", pkcs8With(oidDSA)) })},
 		{Shape: "a key that cannot be read", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = BlockPEM("PRIVATE KEY", []byte("no key")) })},
 	}
@@ -87,6 +90,14 @@ func cfcaKeystore(c *Cert) []byte {
 		Key         content
 		Certificate certificate
 	}{1, content{oidSMData, oidSM4, make([]byte, 48)}, certificate{oidSMData, c.Raw}})
+}
+
+// encryptedKey is a key in PKCS#8, encrypted by a scheme, without sense.
+func encryptedKey(scheme asn1.ObjectIdentifier) []byte {
+	return MustMarshal(struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       []byte
+	}{pkix.AlgorithmIdentifier{Algorithm: scheme}, []byte("encrypted")})
 }
 
 func skfBlob() []byte {
