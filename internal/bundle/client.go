@@ -4,10 +4,12 @@
 package bundle
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"math/big"
 	"slices"
 	"time"
 
@@ -33,9 +35,10 @@ func (l *loader) refusePrecertificate(crt string, leaf *certificate) *Error {
 }
 
 // warnClients tells of chains that a client refuses when it verifies them up to a
-// root. The checks are those of x509.Certificate.Verify, which would stop at the
+// root, of the file if there is one. The checks are those of x509.Certificate.Verify, which would stop at the
 // first and does not always say of which certificate it speaks.
-func (l *loader) warnClients(crt string, path []*certificate) {
+func (l *loader) warnClients(p *pair) {
+	crt, path := p.crt, p.path
 	for i, c := range path {
 		if unknown := unknownCritical(c); unknown != "" {
 			l.warn(WarnCriticalExtension, crt, "holds "+describe(c)+" with the critical extension "+unknown+", which clients do not know: they refuse it; have it issued without")
@@ -46,10 +49,42 @@ func (l *loader) warnClients(crt string, path []*certificate) {
 		if why := unfitIssuer(c, i-1); why != "" {
 			l.warn(WarnBrokenChain, crt, "holds "+describe(c)+" as the issuer of "+describe(path[i-1])+", but "+why+": clients refuse the chain")
 		}
+		if names := namesAnother(c, path[i-1]); names != "" {
+			l.warn(WarnBrokenChain, crt, names)
+		}
+		if reason, what := weaknessOf(c.PublicKey); reason != "" {
+			l.warn(reason, crt, "holds "+describe(c)+" with "+what)
+		}
 	}
 	if c, why := violatedConstraint(path); c != nil {
-		l.warn(WarnBrokenChain, crt, "holds "+describe(c)+", whose name constraints forbid the leaf ("+printable(why, 2*maxQuoted)+"): clients refuse the chain")
+		l.warn(WarnBrokenChain, crt, "holds "+describe(c)+", "+forbids(why))
 	}
+	l.warnRoots(p)
+}
+
+func forbids(why string) string {
+	return "whose name constraints forbid the leaf (" + printable(why, 2*maxQuoted) + "): clients refuse the chain"
+}
+
+var oidAuthorityKeyID = asn1.ObjectIdentifier{2, 5, 29, 35}
+
+// namesAnother says that a certificate names another issuer by its authority key
+// identifier than the one that signed it. Go does not mind; OpenSSL looks for the issuer
+// by it (X509_check_akid) and finds none.
+func namesAnother(issuer, c *certificate) string {
+	var id struct {
+		Key    []byte        `asn1:"optional,tag:0"`
+		Issuer asn1.RawValue `asn1:"optional,tag:1"`
+		Serial *big.Int      `asn1:"optional,tag:2"`
+	}
+	if _, err := asn1.Unmarshal(extensionOf(c, oidAuthorityKeyID), &id); err != nil {
+		return ""
+	}
+	otherKey := len(id.Key) > 0 && len(issuer.SubjectKeyId) > 0 && !bytes.Equal(id.Key, issuer.SubjectKeyId)
+	if !otherKey && (id.Serial == nil || id.Serial.Cmp(issuer.SerialNumber) == 0) {
+		return ""
+	}
+	return "holds " + describe(c) + ", whose authority key identifier names another certificate than " + describe(issuer) + ", which signed it: clients that use OpenSSL do not find the issuer and refuse the chain; have it issued again, or store the certificate that it names"
 }
 
 // unfitIssuer says why clients do not let a certificate issue others, with so many

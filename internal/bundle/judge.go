@@ -86,7 +86,7 @@ func mustStaple(leaf *certificate) bool {
 
 // warnChain tells of chains that some clients refuse.
 func (l *loader) warnChain(p *pair) {
-	l.warnClients(p.crt, p.path)
+	l.warnClients(p)
 	size := 0
 	for i, c := range p.path {
 		size += len(c.Raw)
@@ -105,11 +105,15 @@ func (l *loader) warnChain(p *pair) {
 
 func (l *loader) warnIntermediateTime(crt string, c, leaf *certificate) {
 	switch {
-	case l.now.After(c.NotAfter), l.now.Before(c.NotBefore.Add(-clockTolerance)):
+	case !l.isValid(c):
 		l.warn(WarnIntermediateNotValid, crt, fmt.Sprintf("holds the intermediate %s that is valid from %s to %s only: clients may refuse the chain", describe(c), stamp(c.NotBefore), stamp(c.NotAfter)))
 	case c.NotAfter.Before(leaf.NotAfter):
 		l.warn(WarnIntermediateEndsFirst, crt, fmt.Sprintf("holds the intermediate %s that expires at %s, before the leaf does at %s: clients will refuse the chain from then on; renew it before", describe(c), stamp(c.NotAfter), stamp(leaf.NotAfter)))
 	}
+}
+
+func (l *loader) isValid(c *certificate) bool {
+	return !l.now.After(c.NotAfter) && !l.now.Before(c.NotBefore.Add(-clockTolerance))
 }
 
 // warnStrictParsers tells of certificates that clients written in Go cannot read,

@@ -293,24 +293,32 @@ const (
 
 // judgeKey decides on the strength and the kind of a TLS key.
 func (l *loader) judgeKey(key string, private *privateKey) *Error {
-	switch k := private.signer.(type) {
-	case *rsa.PrivateKey:
-		bits := k.N.BitLen()
-		if bits < minRSABits {
-			return l.invalid(key, fmt.Sprintf("is an RSA key of %d bits", bits), fmt.Sprintf("issue the certificate with at least %d bits", soundRSABits))
-		}
-		if bits < soundRSABits {
-			l.warn(WarnWeakKey, key, fmt.Sprintf("is an RSA key of %d bits: browsers refuse it; use at least %d", bits, soundRSABits))
-		}
-	case *ecdsa.PrivateKey:
-		switch k.Curve {
-		case elliptic.P224():
-			l.warn(WarnUnusualKey, key, "is an ECDSA key on P-224: TLS 1.3 and browsers refuse it; use P-256")
-		case elliptic.P521():
-			l.warn(WarnUnusualKey, key, "is an ECDSA key on P-521: most browsers refuse it; use P-256 or P-384")
-		}
-	case ed25519.PrivateKey:
-		l.warn(WarnUnusualKey, key, "is an Ed25519 key: browsers refuse it and the cloud is not known to serve it; use ECDSA P-256")
+	public := private.signer.Public()
+	if bits := rsaBits(public); bits > 0 && bits < minRSABits {
+		return l.invalid(key, fmt.Sprintf("is an RSA key of %d bits", bits), fmt.Sprintf("issue the certificate with at least %d bits", soundRSABits))
+	}
+	if reason, what := weaknessOf(public); reason != "" {
+		l.warn(reason, key, "is "+what)
 	}
 	return nil
+}
+
+// weaknessOf says what keeps clients from a public key. Empty if nothing does.
+func weaknessOf(public any) (reason, what string) {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits < soundRSABits {
+			return WarnWeakKey, fmt.Sprintf("an RSA key of %d bits: browsers refuse it; use at least %d", bits, soundRSABits)
+		}
+	case *ecdsa.PublicKey:
+		switch k.Curve {
+		case elliptic.P224():
+			return WarnUnusualKey, "an ECDSA key on P-224: TLS 1.3 and browsers refuse it; use P-256"
+		case elliptic.P521():
+			return WarnUnusualKey, "an ECDSA key on P-521: most browsers refuse it; use P-256 or P-384"
+		}
+	case ed25519.PublicKey:
+		return WarnUnusualKey, "an Ed25519 key: browsers refuse it and the cloud is not known to serve it; use ECDSA P-256"
+	}
+	return "", ""
 }

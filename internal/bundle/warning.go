@@ -23,7 +23,8 @@ const (
 	WarnAlternativesDropped = "AlternativesDropped"
 	// WarnAuthority: the self-signed leaf calls itself a CA.
 	WarnAuthority = "AuthorityCertificate"
-	// WarnBrokenChain: clients refuse the chain for the rights of an issuer.
+	// WarnBrokenChain: clients refuse the chain for the rights of an issuer, or do not
+	// find one.
 	WarnBrokenChain = "BrokenChain"
 	// WarnCriticalExtension: a certificate has a critical extension that clients do
 	// not know.
@@ -48,6 +49,10 @@ const (
 	WarnMustStaple = "MustStaple"
 	// WarnNoSubjectAltName: no alternative name of the leaf is a host's.
 	WarnNoSubjectAltName = "NoSubjectAltName"
+	// WarnRootEndsFirst: the root in the file expires before the leaf.
+	WarnRootEndsFirst = "RootEndsFirst"
+	// WarnRootNotValid: the root in the file has expired or is not valid yet.
+	WarnRootNotValid = "RootNotValid"
 	// WarnSameCertificate: one certificate serves both parts of an SM pair.
 	WarnSameCertificate = "SameCertificate"
 	// WarnUnrelatedCertificate: a certificate beside the chain was left out.
@@ -56,9 +61,10 @@ const (
 	WarnUnusableName = "UnusableName"
 	// WarnUnusualCertificate: some parsers refuse a certificate of the chain.
 	WarnUnusualCertificate = "UnusualCertificate"
-	// WarnUnusualKey: the kind of key is one that many clients refuse.
+	// WarnUnusualKey: the kind of a key, of the leaf or a CA, is one that many clients
+	// refuse.
 	WarnUnusualKey = "UnusualKey"
-	// WarnWeakKey: the RSA key has less than 2048 bits.
+	// WarnWeakKey: an RSA key, of the leaf or a CA, has less than 2048 bits.
 	WarnWeakKey = "WeakKey"
 	// WarnWeakSignature: a certificate is signed with SHA-1 or worse.
 	WarnWeakSignature = "WeakSignature"

@@ -4,6 +4,9 @@
 package bundletest
 
 import (
+	"crypto"
+	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -16,6 +19,14 @@ import (
 func (at Clock) clientsSection() Section {
 	leaf := func(edit func(*x509.Certificate)) func(testing.TB) Data { return at.chainOf(nil, edit) }
 	inter := func(edit func(*x509.Certificate)) func(testing.TB) Data { return at.chainOf(edit, nil) }
+	root := func(edit func(*x509.Certificate)) func(testing.TB) Data {
+		return func(tb testing.TB) Data {
+			root := Issue(tb, at.Authority("Test Root", edit), P256(tb), nil)
+			inter := Issue(tb, at.Authority("Test Intermediate"), P256(tb), root)
+			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
+			return TLSData(CertPEM(leaf, inter, root), SEC1PEM(tb, leaf.Key))
+		}
+	}
 	extension := func(critical bool, value []byte, oid ...int) func(*x509.Certificate) {
 		return func(c *x509.Certificate) {
 			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid, Critical: critical, Value: value})
@@ -44,6 +55,22 @@ func (at Clock) clientsSection() Section {
 		{Shape: "name constraints that allow the leaf", Want: Accepted, Note: "as it is", Data: inter(func(c *x509.Certificate) {
 			c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.com"}
 		})},
+		{Shape: "a path length in the root of the file that the chain exceeds", Want: Warned, Data: root(func(c *x509.Certificate) { c.MaxPathLenZero = true })},
+		{Shape: "name constraints in the root of the file that forbid the leaf", Want: Warned, Data: root(func(c *x509.Certificate) { c.PermittedDNSDomains = []string{"corp.example"} })},
+		{Shape: "a root in the file that has expired", Want: Warned, Data: root(func(c *x509.Certificate) { c.NotAfter = at.In(-time.Hour) })},
+		{Shape: "a root in the file that expires before the leaf", Want: Warned, Data: root(func(c *x509.Certificate) { c.NotAfter = at.In(time.Hour) })},
+		{Shape: "an authority key identifier of another issuer", Want: Warned, Data: leaf(extension(false, MustMarshal(struct {
+			Key []byte `asn1:"tag:0"`
+		}{[]byte("another key")}), 2, 5, 29, 35))},
+		{Shape: "an intermediate with an RSA key of 1024 bits", Want: Warned, Data: at.withKeyOfCA(func(tb testing.TB) crypto.Signer { tb.Helper(); return RSAKey(tb, 1024) })},
+		{Shape: "an intermediate with an Ed25519 key", Want: Warned, Data: at.withKeyOfCA(func(tb testing.TB) crypto.Signer {
+			tb.Helper()
+			_, key, err := ed25519.GenerateKey(rand.Reader)
+			if err != nil {
+				tb.Fatal(err)
+			}
+			return key
+		})},
 		{Shape: "a mail address as the only alternative name", Want: Warned, Data: leaf(func(c *x509.Certificate) {
 			c.DNSNames, c.EmailAddresses = nil, []string{"web@example.com"}
 		})},
@@ -58,4 +85,13 @@ func (at Clock) clientsSection() Section {
 			func(c *x509.Certificate) { c.NotAfter = at.In(9000 * 24 * time.Hour) },
 			func(c *x509.Certificate) { c.NotAfter = at.In(3649 * 24 * time.Hour) })},
 	}}
+}
+
+// withKeyOfCA is a chain whose intermediate has a key of some kind.
+func (at Clock) withKeyOfCA(key func(testing.TB) crypto.Signer) func(testing.TB) Data {
+	return func(tb testing.TB) Data {
+		inter := Issue(tb, at.Authority("Test Intermediate"), key(tb), Issue(tb, at.Authority("Test Root"), P256(tb), nil))
+		leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
+		return TLSData(CertPEM(leaf, inter), SEC1PEM(tb, leaf.Key))
+	}
 }
