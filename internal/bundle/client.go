@@ -19,11 +19,12 @@ import (
 var (
 	// oidPoison marks what a CA logs before it issues (RFC 6962).
 	oidPoison          = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 11129, 2, 4, 3}
+	oidSubjectAltName  = asn1.ObjectIdentifier{2, 5, 29, 17}
 	oidNameConstraints = asn1.ObjectIdentifier{2, 5, 29, 30}
 	// clientsKnow are extensions that clients handle although the parser here
 	// leaves them, or some forms of them, to its caller: alternative names without
 	// hosts, constraints on directory names, and the rules on policies.
-	clientsKnow = []asn1.ObjectIdentifier{{2, 5, 29, 17}, oidNameConstraints, {2, 5, 29, 33}, {2, 5, 29, 36}, {2, 5, 29, 54}}
+	clientsKnow = []asn1.ObjectIdentifier{oidSubjectAltName, oidNameConstraints, {2, 5, 29, 33}, {2, 5, 29, 36}, {2, 5, 29, 54}}
 )
 
 // refusePrecertificate refuses what a CA never meant to be served.

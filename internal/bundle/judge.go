@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"encoding/asn1"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -65,23 +64,41 @@ func (l *loader) warnUsage(crt string, leaf *certificate) {
 	if len(leaf.ExtKeyUsage)+len(leaf.UnknownExtKeyUsage) > 0 && !servesTLS(leaf) {
 		l.warn(WarnKeyUsage, crt, "lacks the extended key usage server auth: clients will refuse it; issue it with server auth")
 	}
-	if mustStaple(leaf) {
-		l.warn(WarnMustStaple, crt, "asks for a stapled OCSP response (TLS feature status_request): clients that heed it refuse a listener that does not staple; issue it without")
+	if features := featuresOf(leaf); len(features) > 0 {
+		l.warn(WarnMustStaple, crt, "asks the listener for "+describeFeature(features[0])+": clients that heed it refuse a listener that does without; issue it without")
 	}
-	if days := int(leaf.NotAfter.Sub(leaf.NotBefore).Hours() / 24); days > maxDays {
+	if days := daysOf(leaf); days > maxDays {
 		l.warn(WarnLongValidity, crt, fmt.Sprintf("is valid for %d days: Apple's clients refuse more than %d; issue it for a shorter time", days, maxDays))
 	}
 }
 
+// daysOf returns for how many days a certificate is valid, the last of them begun at
+// least. A time.Duration ends after 292 years.
+func daysOf(c *certificate) int64 {
+	const day = 24 * 60 * 60
+	return (c.NotAfter.Unix() - c.NotBefore.Unix() + day - 1) / day
+}
+
 var oidTLSFeature = asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}
 
-// mustStaple reports whether the TLS feature extension (RFC 7633) lists
-// status_request.
-func mustStaple(leaf *certificate) bool {
-	const statusRequest = 5
+// featuresOf returns the TLS extensions that a listener has to support with this
+// certificate (RFC 7633).
+func featuresOf(leaf *certificate) []int {
 	var features []int
-	_, err := asn1.Unmarshal(extensionOf(leaf, oidTLSFeature), &features)
-	return err == nil && slices.Contains(features, statusRequest)
+	if _, err := asn1.Unmarshal(extensionOf(leaf, oidTLSFeature), &features); err != nil {
+		return nil
+	}
+	return features
+}
+
+func describeFeature(feature int) string {
+	switch feature {
+	case 5:
+		return "a stapled OCSP response (TLS feature status_request)"
+	case 17:
+		return "stapled OCSP responses (TLS feature status_request_v2)"
+	}
+	return fmt.Sprintf("a TLS extension (TLS feature %d)", feature)
 }
 
 // warnChain tells of chains that some clients refuse.

@@ -45,7 +45,8 @@ const (
 	WarnLargeChain = "LargeChain"
 	// WarnLongValidity: the leaf is valid for longer than some clients take.
 	WarnLongValidity = "LongValidity"
-	// WarnMustStaple: the leaf demands a stapled OCSP response.
+	// WarnMustStaple: the leaf demands a TLS extension of the listener, as a rule a
+	// stapled OCSP response.
 	WarnMustStaple = "MustStaple"
 	// WarnNoSubjectAltName: no alternative name of the leaf is a host's.
 	WarnNoSubjectAltName = "NoSubjectAltName"

@@ -32,6 +32,12 @@ func (at Clock) clientsSection() Section {
 			c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: oid, Critical: critical, Value: value})
 		}
 	}
+	validFor := func(d time.Duration) func(testing.TB) Data {
+		return at.chainOf(
+			func(c *x509.Certificate) { c.NotAfter = at.In(9000 * 24 * time.Hour) },
+			func(c *x509.Certificate) { c.NotAfter = c.NotBefore.Add(d) })
+	}
+	forEver := func(c *x509.Certificate) { c.NotAfter = c.NotBefore.AddDate(0, 0, 2900000) }
 	null := []byte{asn1.TagNull, 0}
 	return Section{"TLS: what clients refuse", []Row{
 		{Shape: "a precertificate", Want: Refused, Data: leaf(extension(true, null, 1, 3, 6, 1, 4, 1, 11129, 2, 4, 3))},
@@ -80,7 +86,18 @@ func (at Clock) clientsSection() Section {
 		{Shape: "a URL as DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = []string{"https://www.example.com/"} })},
 		{Shape: "a port in a DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "www.example.com:8443") })},
 		{Shape: "an IP address as DNS name", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "192.0.2.1") })},
+		{Shape: "other alternative names than hosts alone (a registered ID)", Want: Warned, Data: leaf(func(c *x509.Certificate) {
+			c.DNSNames, c.ExtraExtensions = nil, []pkix.Extension{{Id: []int{2, 5, 29, 17}, Value: []byte{0x30, 5, 0x88, 3, 0x2a, 3, 4}}}
+		})},
+		{Shape: "a wildcard for a whole domain of the first level (`*.com`)", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "*.com") })},
+		{Shape: "a DNS name that ends in a number (`192.0.2.256`)", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "192.0.2.256") })},
+		{Shape: "a DNS name with a hyphen at an end of a label", Want: Warned, Data: leaf(func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "-x.example.com") })},
 		{Shape: "must-staple", Want: Warned, Data: leaf(extension(false, MustMarshal([]int{5}), 1, 3, 6, 1, 5, 5, 7, 1, 24))},
+		{Shape: "must-staple, version 2", Want: Warned, Data: leaf(extension(false, MustMarshal([]int{17}), 1, 3, 6, 1, 5, 5, 7, 1, 24))},
+		{Shape: "another TLS feature", Want: Warned, Data: leaf(extension(false, MustMarshal([]int{23}), 1, 3, 6, 1, 5, 5, 7, 1, 24))},
+		{Shape: "825 days", Want: Accepted, Note: "as it is", Data: validFor(825 * 24 * time.Hour)},
+		{Shape: "825 days and twelve hours", Want: Warned, Data: validFor(825*24*time.Hour + 12*time.Hour)},
+		{Shape: "valid for 2,900,000 days", Want: Warned, Data: at.chainOf(forEver, forEver)},
 		{Shape: "more than 825 days", Want: Warned, Data: at.chainOf(
 			func(c *x509.Certificate) { c.NotAfter = at.In(9000 * 24 * time.Hour) },
 			func(c *x509.Certificate) { c.NotAfter = at.In(3649 * 24 * time.Hour) })},
