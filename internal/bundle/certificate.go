@@ -8,6 +8,7 @@ import (
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
+	"encoding/asn1"
 	"fmt"
 	"strings"
 
@@ -156,7 +157,7 @@ func parseCertificate(der []byte) (*certificate, error) {
 		if !ok {
 			return nil, err
 		}
-		return &certificate{Certificate: outline, sum: sha256.Sum256(der), flaw: flawOf(err)}, nil
+		return &certificate{Certificate: outline, sum: sha256.Sum256(der), flaw: flawOf(der, err)}, nil
 	}
 	c := &certificate{Certificate: parsed.ToX509(), sum: sha256.Sum256(der)}
 	if bits := rsaBits(c.PublicKey); bits > maxRSABits {
@@ -197,9 +198,18 @@ func (l *loader) refuseFlawed(crt string, path []*certificate) *Error {
 }
 
 // flawOf names the cause of a parser's refusal, and the fix that follows from it.
-func flawOf(err error) *finding {
+func flawOf(der []byte, err error) *finding {
 	cause := err.Error()
+	var whole asn1.RawValue
+	rest, _ := asn1.Unmarshal(der, &whole)
+	_, isCertificate := outlineOf(rest)
 	switch {
+	case isCertificate:
+		return &finding{"which shares its PEM block with another certificate", "give each certificate BEGIN and END lines of its own"}
+	case len(rest) > 0:
+		return &finding{"which has bytes behind its end", "store it again, as the CA delivered it"}
+	case strings.Contains(cause, "unsupported elliptic curve"):
+		return &finding{"which has a key on a curve that browsers do not know", "issue it with a key on P-256"}
 	case strings.Contains(cause, "invalid RDNSequence"):
 		return &finding{"whose subject or issuer has characters that its string type does not allow (" + printable(cause, maxQuoted) + ")", "have it issued with names of type UTF8String"}
 	case strings.Contains(cause, "SAN ") && strings.Contains(cause, "is malformed"):

@@ -5,7 +5,6 @@ package bundle
 
 import (
 	"bytes"
-	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/binary"
 	"slices"
@@ -113,16 +112,4 @@ func hasContentType(der []byte, of ...asn1.ObjectIdentifier) bool {
 		return false
 	}
 	return slices.ContainsFunc(of, info.Type.Equal)
-}
-
-// keyAlgorithm returns the algorithm that a PKCS#8 key names.
-func keyAlgorithm(der []byte) (asn1.ObjectIdentifier, bool) {
-	var outer struct {
-		Version   int
-		Algorithm pkix.AlgorithmIdentifier
-		Key       asn1.RawValue
-		Rest      asn1.RawValue `asn1:"optional"`
-	}
-	_, err := asn1.Unmarshal(der, &outer)
-	return outer.Algorithm.Algorithm, err == nil
 }

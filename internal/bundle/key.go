@@ -168,19 +168,16 @@ func (l *loader) parsePrivateKey(key string, b block) (*privateKey, *Error) {
 		return nil, l.invalid(key, found.problem, found.fix)
 	}
 	signer, ok := parseSigner(b.der)
-	if _, isRSA := parseRSA(b.der); isRSA && !ok {
-		return nil, l.invalid(key, "is an RSA key whose numbers contradict each other (modulus, exponents and primes)", "store the key again from where it was made, or issue the certificate with a new one")
-	}
 	if !ok {
-		// The parser's own words are left out: they are about secret bytes.
-		return nil, l.invalid(key, "is no private key that can be read", "store "+l.goodKey()+" with a named curve, as openssl pkey writes it")
+		found := l.explainUnreadable(b.der)
+		return nil, l.invalid(key, found.problem, found.fix)
 	}
 	return l.encodeKey(key, signer)
 }
 
 // explainKey recognises keys that no parser here opens.
 func (l *loader) explainKey(b block) (finding, bool) {
-	algorithm, isPKCS8 := keyAlgorithm(b.der)
+	algorithm, _, _ := structureOf(b.der)
 	reissue := "issue the certificate with " + l.goodKey()
 	switch {
 	case isEncryptedWithSM3(b.der):
@@ -193,9 +190,9 @@ func (l *loader) explainKey(b block) (finding, bool) {
 		return finding{fmt.Sprintf("is an RSA key of %d bits, the limit is %d", largeRSA(b.der), maxRSABits), l.fixLargeKey()}, true
 	case b.label == "OPENSSH PRIVATE KEY":
 		return finding{"is an OpenSSH key", "convert it with ssh-keygen -p -m PEM"}, true
-	case b.label == "DSA PRIVATE KEY", isPKCS8 && algorithm.Equal(oidDSA):
+	case b.label == "DSA PRIVATE KEY", algorithm.Equal(oidDSA):
 		return finding{"is a DSA key, which TLS no longer knows", reissue}, true
-	case isPKCS8 && algorithm.Equal(oidRSAPSS):
+	case algorithm.Equal(oidRSAPSS):
 		return finding{"is an RSA-PSS key", "issue the certificate with a plain RSA or an ECDSA key"}, true
 	case isSMEnvelope(b.der):
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true

@@ -47,7 +47,14 @@ func (l *loader) recogniseBinary(core []byte) (finding, bool) {
 	if _, isCertificate := outlineOf(core); isCertificate || len(core) > maxKeyBytes {
 		return finding{}, false
 	}
-	return l.explainKey(block{der: core})
+	if found, ok := l.explainKey(block{der: core}); ok {
+		return found, true
+	}
+	_, _, isKey := structureOf(core)
+	if _, canBeRead := parseSigner(core); canBeRead || !isKey {
+		return finding{}, false
+	}
+	return l.explainUnreadable(core), true
 }
 
 // explainPEM says how often PEM was encoded.

@@ -96,6 +96,14 @@ func withNegativeSerial(f fields) fields {
 	return f
 }
 
+// NegativeSerial is that of a leaf with the bytes of 0x1001 but for the sign.
+const NegativeSerial = 0x1001 - 0x8000
+
+func withNegativeLeafSerial(f fields) fields {
+	f[fieldSerial] = asn1.RawValue{Tag: asn1.TagInteger, Bytes: []byte{0x90, 0x01}}
+	return f
+}
+
 // asVersion1 drops the version and what it brought.
 func asVersion1(f fields) fields { return f[fieldSerial:fieldExtensions] }
 

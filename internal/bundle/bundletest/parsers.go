@@ -18,6 +18,9 @@ func (at Clock) parsersSection() Section {
 		{Shape: "a root with a negative serial number", Want: Accepted, Note: "leaf and intermediates", Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
 			return []*Cert{h.Leaf, h.Inter, forge(tb, h.Root, nil, withNegativeSerial)}
 		})},
+		{Shape: "a leaf with a negative serial number", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{forge(tb, h.Leaf, h.Inter, withNegativeLeafSerial), h.Inter}
+		})},
 		{Shape: "an intermediate with a negative serial number", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
 			return []*Cert{h.Leaf, forge(tb, h.Inter, h.Root, withNegativeSerial)}
 		})},
@@ -50,6 +53,8 @@ func (at Clock) parsersSection() Section {
 			root = forge(tb, root, nil, func(f fields) fields { return inField(fieldSubject, utf8, printable)(strict(f)) })
 			return TLSData(CertPEM(leaf, forge(tb, inter, root, strict), root), SEC1PEM(tb, leaf.Key))
 		}},
+		{Shape: "bytes behind the end of a certificate, in its block", Want: Refused, Data: at.dressed(func(b []byte) []byte { return BlockPEM("CERTIFICATE", append(DEROf(b), '\n')) }, nil)},
+		{Shape: "two certificates in one block", Want: Refused, Data: at.dressed(func(b []byte) []byte { return BlockPEM("CERTIFICATE", append(DEROf(b), DEROf(b)...)) }, nil)},
 		{Shape: "a DNS name in UTF-8", Want: Refused, Data: func(tb testing.TB) Data {
 			h := at.chain(tb, nil, func(c *x509.Certificate) { c.DNSNames = []string{"muenchen.example"} })
 			return TLSData(CertPEM(forge(tb, h.Leaf, h.Inter, inField(fieldExtensions, "mue", "m\xc3\xbc")), h.Inter), SEC1PEM(tb, h.Leaf.Key))

@@ -126,6 +126,14 @@ func pkcs8With(oid asn1.ObjectIdentifier) []byte {
 	}{0, pkix.AlgorithmIdentifier{Algorithm: oid}, []byte("key")})
 }
 
+func sec1With(parameters any) []byte {
+	return MustMarshal(struct {
+		Version    int
+		Key        []byte
+		Parameters any `asn1:"explicit,tag:0"`
+	}{1, make([]byte, 32), parameters})
+}
+
 func utf16Of(b []byte) []byte {
 	out := []byte{0xff, 0xfe}
 	for _, u := range utf16.Encode([]rune(string(b))) {
@@ -294,6 +302,9 @@ func (at Clock) tlsSections() []Section {
 				}
 				return at.dressed(nil, constant(PKCS8PEM(tb, key)))(tb)
 			}},
+			{Shape: "ECDSA on another curve (secp256k1, Brainpool)", Want: Refused, Data: at.dressed(nil, constant(BlockPEM("EC PRIVATE KEY", sec1With(asn1.ObjectIdentifier{1, 3, 132, 0, 10}))))},
+			{Shape: "ECDSA with explicit parameters", Want: Refused, Data: at.dressed(nil, constant(BlockPEM("EC PRIVATE KEY", sec1With([]int{1}))))},
+			{Shape: "Ed448", Want: Refused, Data: at.dressed(nil, constant(BlockPEM("PRIVATE KEY", pkcs8With(asn1.ObjectIdentifier{1, 3, 101, 113}))))},
 			{Shape: "encrypted (PKCS#8)", Want: Refused, Data: at.dressed(nil, relabel("ENCRYPTED PRIVATE KEY"))},
 			{Shape: "encrypted (Proc-Type header)", Want: Refused, Data: at.dressed(nil, replaceAll("KEY-----\n", "KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\n"))},
 			{Shape: "OpenSSH format", Want: Refused, Data: at.dressed(nil, relabel("OPENSSH PRIVATE KEY"))},
