@@ -40,8 +40,8 @@ var (
 func (l *loader) explainUnreadable(der []byte) finding {
 	reissue := "issue the certificate with " + l.goodKey()
 	again := "store the key again from where it was made, whole and unchanged"
-	if _, isRSA := parseRSA(der); isRSA {
-		return finding{"is an RSA key whose numbers contradict each other (modulus, exponents and primes)", "store the key again from where it was made, or issue the certificate with a new one"}
+	if numbers, isRSA := parseRSA(der); isRSA {
+		return explainRSA(numbers)
 	}
 	algorithm, parameters, ok := structureOf(der)
 	switch {

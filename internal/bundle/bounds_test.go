@@ -93,10 +93,10 @@ func TestRSAKeysAreBoundedBeforeTheyAreValidated(t *testing.T) {
 		return new(big.Int).Add(new(big.Int).Lsh(big.NewInt(1), bits-1), big.NewInt(2*n+1))
 	}
 	key := func(p, q *big.Int, n int64) []byte {
-		return bundletest.MustMarshal(rsaKey{N: new(big.Int).Mul(p, q), E: 65537, D: odd(16, n), P: p, Q: q, Dp: one, Dq: one, QInv: one})
+		return bundletest.MustMarshal(rsaKey{N: new(big.Int).Mul(p, q), E: big.NewInt(65537), D: odd(16, n), P: p, Q: q, Dp: one, Dq: one, QInv: one})
 	}
 	unfit := func(n int64) []byte {
-		return bundletest.MustMarshal(rsaKey{N: odd(2048, n), E: 65537, D: odd(2048, n), P: odd(26000, n), Q: odd(26000, n), Dp: one, Dq: one, QInv: one})
+		return bundletest.MustMarshal(rsaKey{N: odd(2048, n), E: big.NewInt(65537), D: odd(2048, n), P: odd(26000, n), Q: odd(26000, n), Dp: one, Dq: one, QInv: one})
 	}
 	withoutCRT := func() []byte {
 		return bundletest.MustMarshal(struct {

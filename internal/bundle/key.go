@@ -251,7 +251,8 @@ func parseSigner(der []byte) (crypto.Signer, bool) {
 		return signer, ok
 	}
 	if isRSA {
-		return numbers.mend()
+		key, err := numbers.mend()
+		return key, err == nil
 	}
 	return nil, false
 }

@@ -38,6 +38,23 @@ func (at Clock) keysSection() Section {
 			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) { k.QInv.Add(k.QInv, big.NewInt(2)) })
 			return d
 		}},
+		{Shape: "an RSA key of modulus and exponents, without primes", Want: Accepted, Note: "with the primes", Data: func(tb testing.TB) Data {
+			d := at.withRSA(2048)(tb)
+			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) {
+				k.P, k.Q, k.Dp, k.Dq, k.QInv = new(big.Int), new(big.Int), new(big.Int), new(big.Int), new(big.Int)
+			})
+			return d
+		}},
+		{Shape: "an RSA key whose private exponent is zero, or larger than it need be", Want: Accepted, Note: "with the right one", Data: func(tb testing.TB) Data {
+			d := at.withRSA(2048)(tb)
+			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) { k.D = new(big.Int) })
+			return d
+		}},
+		{Shape: "an RSA key with a public exponent of more than 31 bits", Want: Refused, Data: func(tb testing.TB) Data {
+			d := at.withRSA(2048)(tb)
+			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) { k.E = 1<<32 + 1 })
+			return d
+		}},
 		{Shape: "an RSA key whose numbers contradict each other", Want: Refused, Data: func(tb testing.TB) Data {
 			d := at.withRSA(2048)(tb)
 			d["tls.key"] = brokenRSA(tb, func(k *pkcs1Key) { k.D.Add(k.D, big.NewInt(2)) })
