@@ -231,15 +231,33 @@ func (l *loader) judgeStrangers(p *pair) *Error {
 	if len(p.issuers[leaf]) == 0 {
 		return l.explainMissingIssuer(p, strangers)
 	}
+	l.warnHole(p, strangers)
 	for _, c := range strangers {
 		l.warn(WarnUnrelatedCertificate, p.crt, "holds "+describe(c)+", which has not signed any certificate of the chain; it was left out")
 	}
 	return nil
 }
 
+// warnHole says what is missing before what is too much: where a root is a stranger, a
+// certificate between it and the path may be missing. That it is a root itself, which
+// nobody misses, cannot be known.
+func (l *loader) warnHole(p *pair, strangers []*certificate) {
+	top := p.path[len(p.path)-1]
+	if len(p.issuers[top]) > 0 || l.issuerElsewhere(top) != nil || !slices.ContainsFunc(strangers, p.issuers.isSelfSigned) {
+		return
+	}
+	l.warn(WarnUnrelatedCertificate, p.crt, "lacks "+quote(issuerOf(top))+", the issuer of "+describe(top)+": append it, unless it is a root")
+}
+
 // explainMissingIssuer says what is missing before what is too much.
 func (l *loader) explainMissingIssuer(p *pair, strangers []*certificate) *Error {
 	leaf := p.leaf()
+	if c := l.issuerElsewhere(leaf); c != nil {
+		if hasEmptySM2ID(c, leaf) {
+			return l.invalid(p.crt, "holds "+describe(leaf)+", "+emptySM2ID, fixEmptySM2ID)
+		}
+		return l.invalid(p.crt, "lacks "+describe(c)+", the issuer of "+describe(leaf)+", which stands in ca.crt", "append it to "+printable(p.crt, maxQuoted))
+	}
 	for _, c := range strangers {
 		if bytes.Equal(c.RawSubject, leaf.RawIssuer) {
 			return l.invalid(p.crt, "holds "+describe(c)+", which has the name of the issuer of "+describe(leaf)+" but did not sign it", "store the intermediate certificate that the CA delivers with this leaf")
@@ -248,13 +266,18 @@ func (l *loader) explainMissingIssuer(p *pair, strangers []*certificate) *Error 
 	return l.invalid(p.crt, "lacks the issuer "+quote(issuerOf(leaf))+" of "+describe(leaf)+", and holds "+describe(strangers[0])+", which did not sign it", "store the leaf with the intermediate certificates that the CA delivers with it")
 }
 
+const (
+	emptySM2ID    = "which is signed with an empty SM2 id: no client verifies it"
+	fixEmptySM2ID = "have it signed with the id 1234567812345678 of GM/T 0009 (openssl: -sigopt distid:1234567812345678)"
+)
+
 // refuseEmptySM2ID refuses what nobody verifies: SM2 signs an id along with the
 // message, and openssl takes an empty one unless it is told the standard's.
 func (l *loader) refuseEmptySM2ID(p *pair) *Error {
 	for _, c := range p.path {
 		for _, parent := range p.issuers[c] {
 			if hasEmptySM2ID(parent, c) {
-				return l.invalid(p.crt, "holds "+describe(c)+", which is signed with an empty SM2 id: no client verifies it", "have it signed with the id 1234567812345678 of GM/T 0009 (openssl: -sigopt distid:1234567812345678)")
+				return l.invalid(p.crt, "holds "+describe(c)+", "+emptySM2ID, fixEmptySM2ID)
 			}
 		}
 	}
@@ -288,30 +311,6 @@ func (l *loader) warnAlternatives(p *pair) {
 			why = "holds " + describe(c) + ", which expired at " + stamp(c.NotAfter) + ", before the leaf was issued; it was left out"
 		}
 		l.warn(WarnAlternativesDropped, p.crt, why)
-	}
-}
-
-// caKey is where cert-manager and others store the certificate of the CA.
-const caKey = "ca.crt"
-
-// warnIssuerElsewhere tells of a chain that ends too early because its next
-// certificate was stored under ca.crt. That key decides nothing, so what it holds
-// may be anything.
-func (l *loader) warnIssuerElsewhere(p *pair) {
-	top := p.path[len(p.path)-1]
-	if len(p.issuers[top]) > 0 {
-		return // the rest of the chain is here, or it is a root
-	}
-	blocks, err := pemBlocks(l.secret.Data[caKey])
-	if err != nil || len(blocks) > maxCertificates {
-		return
-	}
-	for _, b := range blocks {
-		c, err := parseCertificate(b.der)
-		if err == nil && !issued(c, c, checkSignature) && issued(c, top, checkSignature) {
-			l.warn(WarnIssuerElsewhere, p.crt, "lacks "+describe(c)+", the issuer of "+describe(top)+", which stands in ca.crt: clients may not find it; append it to "+printable(p.crt, maxQuoted))
-			return
-		}
 	}
 }
 

@@ -25,6 +25,10 @@ func (at Clock) smPairRows() []Row {
 		{Shape: "signed with an empty SM2 id", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["sign.crt"] = CertPEM(withEmptySM2ID(tb, p.Sign, p.Inter), p.Inter)
 		})},
+		{Shape: "the same, with the issuer in `ca.crt`", Want: Warned, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+			d["sign.crt"], d["ca.crt"] = CertPEM(withEmptySM2ID(tb, p.Sign, p.Inter)), CertPEM(p.Inter)
+			d["enc.crt"] = CertPEM(withEmptySM2ID(tb, p.Enc, p.Inter))
+		})},
 		{Shape: "sign and encryption certificate in one file", Want: Refused, Data: at.changed(func(_ testing.TB, p Pair, d Data) {
 			d["enc.crt"] = CertPEM(p.Sign, p.Enc, p.Inter)
 		})},

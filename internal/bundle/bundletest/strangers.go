@@ -28,6 +28,24 @@ func (at Clock) strangersSection() Section {
 			d["ca.crt"] = CertPEM(h.Root, h.Inter)
 			return d
 		}},
+		{Shape: "the leaf alone, and its intermediate as DER in `ca.crt`", Want: Warned, Data: func(tb testing.TB) Data {
+			h := at.chain(tb, nil, nil)
+			d := TLSData(CertPEM(h.Leaf), SEC1PEM(tb, h.Leaf.Key))
+			d["ca.crt"] = h.Inter.Raw
+			return d
+		}},
+		{Shape: "the leaf and the root, and the intermediate in `ca.crt`", Want: Refused, Data: func(tb testing.TB) Data {
+			h := at.chain(tb, nil, nil)
+			d := TLSData(CertPEM(h.Leaf, h.Root), SEC1PEM(tb, h.Leaf.Key))
+			d["ca.crt"] = CertPEM(h.Inter)
+			return d
+		}},
+		{Shape: "a chain that lacks a CA between an intermediate and the root", Want: Warned, Data: func(tb testing.TB) Data {
+			h := at.chain(tb, nil, nil)
+			issuing := Issue(tb, at.Authority("Issuing CA"), P256(tb), h.Inter)
+			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), issuing)
+			return TLSData(CertPEM(leaf, issuing, h.Root), SEC1PEM(tb, leaf.Key))
+		}},
 		{Shape: "cross-signed intermediates, of which one expired before the leaf was issued", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
 			old := Issue(tb, at.Authority("Test Intermediate", func(c *x509.Certificate) {
 				c.SerialNumber, c.NotBefore, c.NotAfter = big.NewInt(0x2003), at.In(-1000*time.Hour), at.In(-500*time.Hour)
