@@ -56,6 +56,10 @@ func (k Keys) withDefaults() Keys {
 	return k
 }
 
+func (k Keys) all() []string {
+	return []string{k.Certificate, k.PrivateKey, k.SignCertificate, k.SignPrivateKey, k.EncryptCertificate, k.EncryptPrivateKey}
+}
+
 // Options says how a Secret is to be read.
 type Options struct {
 	// Type of the bundle; empty means TLS.

@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
@@ -35,14 +34,17 @@ func (l *loader) requirePresent(keys ...string) *Error {
 // maxNamedKeys is how many keys of a Secret a message lists.
 const maxNamedKeys = 8
 
-// presentKeys lists the keys that may be meant. Messages are read by more people
-// than Secrets are, so the others stay unnamed.
+// presentKeys lists the keys that may be meant: those of the spec, the defaults of
+// either type, and whatever holds a certificate. Messages are read by more people than
+// Secrets are, so the others stay unnamed: a name that ends as those of key files do may
+// tell of something else.
 func (l *loader) presentKeys() string {
 	if len(l.secret.Data) == 0 {
 		return "no keys"
 	}
+	meant := slices.Concat(l.keys.all(), Keys{}.withDefaults().all())
 	names := slices.DeleteFunc(slices.Sorted(maps.Keys(l.secret.Data)), func(name string) bool {
-		return !nameOfMaterial.MatchString(name) && !bytes.Contains(l.secret.Data[name], []byte(pemBegin+labelCertificate))
+		return !slices.Contains(meant, name) && !holdsCertificate(l.secret.Data[name])
 	})
 	if len(names) == 0 {
 		return "no key that looks like a certificate's"
@@ -57,8 +59,10 @@ func (l *loader) presentKeys() string {
 	return strings.Join(names, ", ") + more
 }
 
-// nameOfMaterial matches the names that people give to certificates and their keys.
-var nameOfMaterial = regexp.MustCompile(`(?i)\.(crt|cer|cert|pem|key|der|p12|pfx|jks|p7b|sm2)$`)
+// holdsCertificate reports whether a value holds a certificate in PEM.
+func holdsCertificate(value []byte) bool {
+	return len(value) <= maxValueBytes && bytes.Contains(value, []byte(pemBegin+labelCertificate+pemDash))
+}
 
 // missingFix guesses the likeliest mistake from the names of the keys.
 func (l *loader) missingFix() string {

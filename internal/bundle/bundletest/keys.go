@@ -63,7 +63,7 @@ func (at Clock) keysSection() Section {
 		{Shape: "no `tls.key`, but keys that are no certificate's", Want: Missing, Data: func(tb testing.TB) Data {
 			d := at.Simple()(tb)
 			delete(d, "tls.key")
-			d["postgres-admin-password"], d["chain"] = []byte("x"), d["tls.crt"]
+			d["postgres-admin-password"], d["postgres-admin.key"], d["chain"] = []byte("x"), []byte("x"), d["tls.crt"]
 			return d
 		}},
 	}}
