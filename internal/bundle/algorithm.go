@@ -40,7 +40,10 @@ var (
 func (l *loader) explainUnreadable(der []byte) finding {
 	reissue := "issue the certificate with " + l.goodKey()
 	again := "store the key again from where it was made, whole and unchanged"
-	if numbers, isRSA := parseRSA(der); isRSA {
+	switch numbers, isRSA := parseRSA(der); {
+	case isRSA && l.as == SM:
+		return finding{"is no SM2 key", "set spec.type to TLS, or store the SM2 key"}
+	case isRSA:
 		return explainRSA(numbers)
 	}
 	algorithm, parameters, ok := structureOf(der)

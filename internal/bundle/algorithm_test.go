@@ -6,6 +6,8 @@ package bundle
 import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"errors"
+	"math/big"
 	"strings"
 	"testing"
 
@@ -43,7 +45,7 @@ func TestKeysThatNoParserReadsAreNamed(t *testing.T) {
 		der  []byte
 		want string
 	}{
-		"a curve of Bitcoin":            {sec1(secp256k1), "is an EC key on the curve secp256k1, which browsers do not know: issue the certificate with an RSA or ECDSA key on P-256"},
+		"a curve of Bitcoin":            {sec1(secp256k1), "is an EC key on the curve secp256k1, which browsers do not know: issue the certificate with a plain RSA or an ECDSA key on P-256"},
 		"the same in PKCS#8":            {pkcs8(secp256k1, oidECPublicKey...), "on the curve secp256k1,"},
 		"a curve of Brainpool":          {sec1(asn1.ObjectIdentifier{1, 3, 36, 3, 3, 2, 8, 1, 1, 7}), "on the curve brainpoolP256r1,"},
 		"a curve of ANSI":               {sec1(asn1.ObjectIdentifier{1, 2, 840, 10045, 3, 1, 1}), "on the curve prime192v1,"},
@@ -57,7 +59,7 @@ func TestKeysThatNoParserReadsAreNamed(t *testing.T) {
 		"X25519":                        {pkcs8(nil, 1, 3, 101, 110), "of the algorithm X25519,"},
 		"Diffie and Hellman":            {pkcs8(nil, 1, 2, 840, 113549, 1, 3, 1), "of the algorithm DH,"},
 		"an algorithm without a name":   {pkcs8(nil, 1, 2, 643, 7, 1, 1, 1, 1), "of the algorithm 1.2.643.7.1.1.1.1,"},
-		"something else":                {bundletest.MustMarshal([]int{1, 2}), "is no private key that can be read: store an RSA or ECDSA key, as openssl"},
+		"something else":                {bundletest.MustMarshal([]int{1, 2}), "is no private key that can be read: store a plain RSA or an ECDSA key, as openssl"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -94,6 +96,41 @@ func TestDamageOfStorageIsToldFromFaultsOfIssuance(t *testing.T) {
 		crt := append(bundletest.BlockPEM("CERTIFICATE", tc.leaf), bundletest.CertPEM(h.Inter)...)
 		if _, err := load(bundletest.TLSData(crt, bundletest.SEC1PEM(t, h.Leaf.Key))); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", name, err, tc.want)
+		}
+	}
+}
+
+// TestAdviceForSMSpeaksOfSM2 has keys of other types under type SM.
+func TestAdviceForSMSpeaksOfSM2(t *testing.T) {
+	t.Parallel()
+	p := at.Pair(t)
+	contradicting := numbersOf(t, bundletest.RSAKey(t, 2048))
+	contradicting.N.Add(contradicting.N, big.NewInt(2))
+	pkcs8 := func(algorithm ...int) []byte {
+		return bundletest.MustMarshal(struct {
+			Version   int
+			Algorithm pkix.AlgorithmIdentifier
+			Key       []byte
+		}{0, pkix.AlgorithmIdentifier{Algorithm: algorithm}, []byte("key")})
+	}
+	for name, der := range map[string][]byte{
+		"RSA-PSS":             pkcs8(oidRSAPSS...),
+		"DSA":                 pkcs8(oidDSA...),
+		"Ed448":               pkcs8(1, 3, 101, 113),
+		"RSA":                 bundletest.DEROf(bundletest.PKCS8PEM(t, bundletest.RSAKey(t, 2048))),
+		"RSA that is damaged": bundletest.MustMarshal(contradicting),
+		"a large key":         make([]byte, maxKeyBytes+1),
+		"ECDSA":               bundletest.DEROf(bundletest.SEC1PEM(t, bundletest.P256(t))),
+		"nothing known":       []byte("nonsense"),
+	} {
+		for _, key := range []string{"sign.key", "enc.key"} {
+			d := p.Data(t)
+			d[key] = bundletest.BlockPEM("PRIVATE KEY", der)
+			_, err := Load(secretOf(d), Options{Type: SM, Now: testNow})
+			e, ok := errors.AsType[*Error](err)
+			if !ok || !strings.Contains(e.Fix, "SM2") || strings.Contains(e.Fix, "RSA") || strings.Contains(e.Fix, "ECDSA") {
+				t.Errorf("%s in %s: %v", name, key, err)
+			}
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (l *loader) goodKey() string {
 	if l.as == SM {
 		return "an SM2 key"
 	}
-	return "an RSA or ECDSA key"
+	return "a plain RSA or an ECDSA key"
 }
 
 func (l *loader) digest() string {

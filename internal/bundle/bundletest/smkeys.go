@@ -44,6 +44,7 @@ func (at Clock) smKeyRows() []Row {
 		{Shape: "ENVELOPEDKEYBLOB of SKF in hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inHex(skfBlob()) })},
 		{Shape: "ENVELOPEDKEYBLOB of SKF in base64 behind text", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = append([]byte("key:\n"), inBase64(skfBlob())...) })},
 		{Shape: "a PKCS#7 envelope (GM/T 0010) in base64", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inBase64(Container(oidSMSignedEnvelope)) })},
+		{Shape: "an RSA-PSS key", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = BlockPEM("PRIVATE KEY", pkcs8With(oidRSAPSS)) })},
 		{Shape: "a DSA key", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = BlockPEM("PRIVATE KEY", pkcs8With(oidDSA)) })},
 		{Shape: "a key that cannot be read", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = BlockPEM("PRIVATE KEY", []byte("no key")) })},
 	}
