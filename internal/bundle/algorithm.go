@@ -38,8 +38,6 @@ var (
 // explainUnreadable says of a key that no parser reads what its structure shows. The
 // parser's own words are left out: they are about secret bytes.
 func (l *loader) explainUnreadable(der []byte) finding {
-	reissue := "issue the certificate with " + l.goodKey()
-	again := "store the key again from where it was made, whole and unchanged"
 	switch numbers, isRSA := parseRSA(der); {
 	case isRSA && l.as == SM:
 		return finding{"is no SM2 key", "set spec.type to TLS, or store the SM2 key"}
@@ -47,11 +45,22 @@ func (l *loader) explainUnreadable(der []byte) finding {
 		return explainRSA(numbers)
 	}
 	algorithm, parameters, ok := structureOf(der)
-	switch {
-	case !ok:
+	if !ok {
 		return finding{"is no private key that can be read", "store " + l.goodKey() + ", as openssl pkey writes it"}
+	}
+	return l.explainAlgorithm(algorithm, parameters)
+}
+
+// explainAlgorithm says why a private or public key cannot be read, by its algorithm
+// and the parameters of that.
+func (l *loader) explainAlgorithm(algorithm asn1.ObjectIdentifier, parameters []byte) finding {
+	reissue := "issue the certificate with " + l.goodKey()
+	again := "store the key again from where it was made, whole and unchanged"
+	switch {
 	case algorithm.Equal(oidRSA):
 		return finding{"is a damaged RSA key", again}
+	case algorithm.Equal(oidRSAPSS):
+		return finding{"is an RSA-PSS key", reissue}
 	case !algorithm.Equal(oidECPublicKey):
 		return finding{"is a key of the algorithm " + nameOf(algorithm, algorithms) + ", which browsers do not take from servers", reissue}
 	}
@@ -65,6 +74,21 @@ func (l *loader) explainUnreadable(der []byte) finding {
 		return finding{"is a damaged EC key", again}
 	}
 	return finding{"is an EC key on the curve " + nameOf(curve, curves) + ", which browsers do not know", reissue + l.onCurve()}
+}
+
+// explainPublicKey does the same for a certificate whose public key is not known.
+func (l *loader) explainPublicKey(c *certificate) finding {
+	var public struct {
+		Algorithm pkix.AlgorithmIdentifier
+		Key       asn1.BitString
+	}
+	_, err := asn1.Unmarshal(c.RawSubjectPublicKeyInfo, &public)
+	algorithm := public.Algorithm.Algorithm
+	if c.flaw != nil && (err != nil || algorithm.Equal(oidRSA)) {
+		return *c.flaw
+	}
+	found := l.explainAlgorithm(algorithm, public.Algorithm.Parameters.FullBytes)
+	return finding{"whose key " + found.problem, found.fix}
 }
 
 func (l *loader) onCurve() string {

@@ -208,8 +208,8 @@ func flawOf(der []byte, err error) *finding {
 		return &finding{"which shares its PEM block with another certificate", "give each certificate BEGIN and END lines of its own"}
 	case len(rest) > 0:
 		return &finding{"which has bytes behind its end", "store it again, as the CA delivered it"}
-	case strings.Contains(cause, "unsupported elliptic curve"):
-		return &finding{"which has a key on a curve that browsers do not know", "have it issued with a key on another curve"}
+	case strings.Contains(cause, "elliptic curve"), strings.Contains(cause, "ECDSA parameters"):
+		return &finding{"which has a key on a curve that cannot be read", "have it issued with a key on another curve"}
 	case strings.Contains(cause, "invalid RDNSequence"):
 		return &finding{"whose subject or issuer has characters that its string type does not allow (" + printable(cause, maxQuoted) + ")", "have it issued with names of type UTF8String"}
 	case strings.Contains(cause, "SAN ") && strings.Contains(cause, "is malformed"):

@@ -104,9 +104,12 @@ func (l *loader) findLeaf(p *pair) (*certificate, *Error) {
 // cannot be known because a public key cannot be read.
 func (l *loader) explainNoLeaf(p *pair) *Error {
 	for _, c := range p.certs {
-		if c.flaw != nil && c.PublicKey == nil {
-			return l.invalid(p.crt, "holds "+describe(c)+", "+c.flaw.problem, c.flaw.fix)
+		isRoot := len(p.certs) > 1 && bytes.Equal(c.RawSubject, c.RawIssuer)
+		if c.PublicKey != nil || c.IsCA || isRoot {
+			continue // not the one that is meant
 		}
+		found := l.explainPublicKey(c)
+		return l.invalid(p.crt, "holds "+describe(c)+", "+found.problem, found.fix)
 	}
 	err := l.invalid(p.key, "does not match the public key of "+printable(p.crt, maxQuoted), "store the key and the certificate of the same issuance")
 	err.Kind = KindMismatch

@@ -18,7 +18,7 @@ func (l *loader) warnIssuerElsewhere(p *pair) {
 	}
 	for _, c := range l.certificatesElsewhere() {
 		if hasEmptySM2ID(c, top) {
-			l.warn(WarnBrokenChain, p.crt, "holds "+describe(top)+", "+emptySM2ID+", not even with "+describe(c)+" of ca.crt; "+fixEmptySM2ID)
+			l.warn(WarnBrokenChain, p.crt, "holds "+describe(top)+", which "+describe(c)+" of ca.crt signed with an empty SM2 id: no client verifies it; "+fixEmptySM2ID)
 			return
 		}
 	}

@@ -193,7 +193,7 @@ func (l *loader) explainKey(b block) (finding, bool) {
 	case b.label == "DSA PRIVATE KEY", algorithm.Equal(oidDSA):
 		return finding{"is a DSA key, which TLS no longer knows", reissue}, true
 	case algorithm.Equal(oidRSAPSS):
-		return finding{"is an RSA-PSS key", reissue}, true
+		return l.explainAlgorithm(algorithm, nil), true
 	case isSMEnvelope(b.der):
 		return finding{"is a PKCS#7 envelope (GM/T 0010)", "open it with the tool of the CA and store the SM2 key, or its GM/T 0009 envelope"}, true
 	case isEnveloped(b.der):

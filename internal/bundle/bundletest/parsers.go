@@ -53,6 +53,18 @@ func (at Clock) parsersSection() Section {
 			root = forge(tb, root, nil, func(f fields) fields { return inField(fieldSubject, utf8, printable)(strict(f)) })
 			return TLSData(CertPEM(leaf, forge(tb, inter, root, strict), root), SEC1PEM(tb, leaf.Key))
 		}},
+		{Shape: "a certificate for a key of another algorithm (Ed448)", Want: Refused, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{withPublicKey(tb, h, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 3, 101, 113}}), h.Inter}
+		})},
+		{Shape: "a certificate for an RSA-PSS key", Want: Refused, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{withPublicKey(tb, h, pkix.AlgorithmIdentifier{Algorithm: oidRSAPSS}), h.Inter}
+		})},
+		{Shape: "a certificate for a key with explicit parameters", Want: Refused, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{withPublicKey(tb, h, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, Parameters: asn1.RawValue{FullBytes: MustMarshal([]int{1})}}), h.Inter}
+		})},
+		{Shape: "a certificate for a key on another curve", Want: Refused, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
+			return []*Cert{withPublicKey(tb, h, pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 2, 840, 10045, 2, 1}, Parameters: asn1.RawValue{FullBytes: MustMarshal(asn1.ObjectIdentifier{1, 3, 132, 0, 10})}}), h.Inter}
+		})},
 		{Shape: "bytes behind the end of a certificate, in its block", Want: Refused, Data: at.dressed(func(b []byte) []byte { return BlockPEM("CERTIFICATE", append(DEROf(b), '\n')) }, nil)},
 		{Shape: "two certificates in one block", Want: Refused, Data: at.dressed(func(b []byte) []byte { return BlockPEM("CERTIFICATE", append(DEROf(b), DEROf(b)...)) }, nil)},
 		{Shape: "a DNS name in UTF-8", Want: Refused, Data: func(tb testing.TB) Data {
@@ -63,3 +75,15 @@ func (at Clock) parsersSection() Section {
 }
 
 var oidRSA = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 1, 1}
+
+// withPublicKey is the leaf with a public key of another algorithm, without sense.
+func withPublicKey(tb testing.TB, h Hierarchy, algorithm pkix.AlgorithmIdentifier) *Cert {
+	tb.Helper()
+	return forge(tb, h.Leaf, h.Inter, func(f fields) fields {
+		f[fieldPublicKey] = asn1.RawValue{FullBytes: MustMarshal(struct {
+			Algorithm pkix.AlgorithmIdentifier
+			Key       asn1.BitString
+		}{algorithm, bitString([]byte("key"))})}
+		return f
+	})
+}
