@@ -339,6 +339,13 @@ func TestMemoryIsBounded(t *testing.T) {
 		"one huge block":             bundletest.TLSData(bundletest.BlockPEM("CERTIFICATE", make([]byte, 700<<10)), bundletest.SEC1PEM(t, key)),
 		"one huge key":               bundletest.TLSData(bundletest.CertPEM(h.Leaf), bundletest.BlockPEM("PRIVATE KEY", make([]byte, 700<<10))),
 		"no PEM at all":              bundletest.TLSData(fill("MIIB"), fill("MIIB")),
+		"lines of base64":            bundletest.TLSData(fill("QUFB\n"), bundletest.SEC1PEM(t, key)),
+		"hexadecimal":                bundletest.TLSData(fill("41"), bundletest.SEC1PEM(t, key)),
+		"base64 of base64 of base64": bundletest.TLSData(inBase64(inBase64(inBase64(fill("QUFB")[:400<<10]))), bundletest.SEC1PEM(t, key)),
+		"names":                      bundletest.TLSData(fill("a:"), bundletest.SEC1PEM(t, key)),
+		"escapes":                    bundletest.TLSData(fill(`\x41%41&#65;`), bundletest.SEC1PEM(t, key)),
+		"words beside a block":       bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), fill("aB3/ ")[:1<<19]...), bundletest.SEC1PEM(t, key)),
+		"short lines beside a block": bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), fill("aa\n")[:1<<19]...), bundletest.SEC1PEM(t, key)),
 		"200 certificates":           bundletest.TLSData(bundletest.CertPEM(chain...), bundletest.SEC1PEM(t, leaf.Key)),
 		"30,000 names":               bundletest.TLSData(bundletest.CertPEM(wide, h.Inter), bundletest.SEC1PEM(t, key)),
 	} {

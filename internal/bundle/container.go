@@ -42,6 +42,8 @@ func recogniseContainer(value []byte) (finding, bool) {
 	switch {
 	case bytes.HasPrefix(value, []byte{0xfe, 0xed, 0xfe, 0xed}), bytes.HasPrefix(value, []byte{0xce, 0xce, 0xce, 0xce}):
 		return finding{"is a Java keystore (JKS)", "export it with keytool -importkeystore -deststoretype pkcs12, then convert it with openssl pkcs12 -nodes"}, true
+	case bytes.HasPrefix(value, []byte{0x1f, 0x8b, 8}):
+		return finding{"is compressed (gzip)", "decompress it with gunzip"}, true
 	case isPKCS12(value):
 		return finding{"is a PKCS#12 keystore", fixPKCS12}, true
 	case hasContentType(value, oidSignedData, oidSMSignedData):

@@ -58,6 +58,8 @@ func numberOf(digits string, base int) rune {
 const (
 	maxLayers = 4
 	maxNames  = 8
+	// maxNamedBytes bounds the work for a value in which names are passed over.
+	maxNamedBytes = 128 << 10
 )
 
 // undressed is PEM or binary data, and the encodings that it was found under.
@@ -66,14 +68,23 @@ type undressed struct {
 	layers []string // the outermost first
 }
 
-// undress takes encodings off a value until PEM or a binary format appears. Without
-// such an end there is no telling whether a text is encoded: it returns nothing then.
+// undress takes encodings off a value until PEM or a binary format appears, and passes
+// over text before and behind what is encoded. Without such an end there is no telling
+// whether a text is encoded: it returns nothing then.
 func undress(value []byte) (undressed, bool) {
 	if u, ok := peelAll(value); ok {
 		return u, true
 	}
+	if len(value) > maxNamedBytes {
+		return undressed{}, false
+	}
 	text := value
 	for range maxNames {
+		if first := firstLines(text); len(first) < len(text) {
+			if u, ok := peelAll(first); ok {
+				return u, true
+			}
+		}
 		i := bytes.IndexAny(text, ":=\r\n")
 		if i < 0 {
 			break
@@ -84,6 +95,29 @@ func undress(value []byte) (undressed, bool) {
 		}
 	}
 	return undressed{}, false
+}
+
+// firstLines returns what a text begins with, but for quotes: up to the next quote, or
+// the lines before the first that encoders do not write. A shorter line than those
+// before it is their last.
+func firstLines(text []byte) []byte {
+	text = bytes.TrimLeft(text, " \t\r\n\"'`[{")
+	if i := bytes.IndexAny(text, "\"'`,;<>]}"); i >= 0 {
+		text = text[:i]
+	}
+	end, width := 0, 0
+	for line := range bytes.Lines(text) {
+		digits := bytes.TrimSpace(line)
+		if width > 0 && len(digits) > width || bytes.ContainsAny(digits, " #") {
+			break
+		}
+		end += len(line)
+		if len(digits) > 0 && len(digits) < width {
+			break
+		}
+		width = max(width, len(digits))
+	}
+	return text[:end]
 }
 
 func peelAll(value []byte) (undressed, bool) {
@@ -107,7 +141,6 @@ func peel(value []byte) (inner []byte, layer string) {
 	if head, data, ok := bytes.Cut(digits, []byte(";base64,")); ok && bytes.HasPrefix(head, []byte("data:")) {
 		return decodeBase64(data), "a data: URI"
 	}
-	digits = bytes.Join(bytes.Fields(digits), nil)
 	if inner := decodeHex(digits); inner != nil {
 		return inner, "hexadecimal"
 	}
@@ -116,25 +149,54 @@ func peel(value []byte) (inner []byte, layer string) {
 
 func holdsPEM(value []byte) bool { return bytes.Contains(value, []byte(pemBegin)) }
 
-// decodeBase64 returns nothing where digits are not base64, of either alphabet, with or
-// without padding.
+// decodeBase64 returns nothing where digits are not base64, of either alphabet, in
+// lines or not, with or without padding.
 func decodeBase64(digits []byte) []byte {
-	decoded, err := base64.RawStdEncoding.DecodeString(urlDigits.Replace(string(bytes.TrimRight(digits, "="))))
-	if err != nil || len(decoded) == 0 {
+	digits = bytes.TrimRight(digits, "= \t\r\n")
+	if !consistsOf(digits, func(c byte) bool { return classOf(c) != sign || strings.IndexByte("+/-_ \t\r\n", c) >= 0 }) {
 		return nil
 	}
-	return decoded
+	plain := make([]byte, 0, len(digits))
+	for _, c := range digits {
+		switch c {
+		case ' ', '\t', '\r', '\n':
+			continue
+		case '-':
+			c = '+'
+		case '_':
+			c = '/'
+		}
+		plain = append(plain, c)
+	}
+	decoded := make([]byte, base64.RawStdEncoding.DecodedLen(len(plain)))
+	n, err := base64.RawStdEncoding.Decode(decoded, plain)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return decoded[:n]
 }
 
 // decodeHex returns nothing where digits are not hexadecimal, with or without what
 // programs write before and between the numbers.
 func decodeHex(digits []byte) []byte {
-	plain := []byte(hexSigns.Replace(string(digits)))
-	decoded := make([]byte, hex.DecodedLen(len(plain)))
-	if _, err := hex.Decode(decoded, plain); err != nil || len(decoded) == 0 {
+	if !consistsOf(digits, func(c byte) bool { return strings.IndexByte("0123456789abcdefABCDEFx\\:, \t\r\n", c) >= 0 }) {
 		return nil
 	}
-	return decoded
+	plain := []byte(hexSigns.Replace(string(digits)))
+	n, err := hex.Decode(plain, plain)
+	if err != nil || n == 0 {
+		return nil
+	}
+	return plain[:n]
 }
 
-var hexSigns = strings.NewReplacer("0x", "", `\x`, "", ":", "", ",", "")
+var hexSigns = strings.NewReplacer("0x", "", `\x`, "", ":", "", ",", "", " ", "", "\t", "", "\r", "", "\n", "")
+
+func consistsOf(text []byte, isPart func(byte) bool) bool {
+	for _, c := range text {
+		if !isPart(c) {
+			return false
+		}
+	}
+	return true
+}

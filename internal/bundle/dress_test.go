@@ -56,6 +56,11 @@ func TestEncodingsAreNamed(t *testing.T) {
 		"hexadecimal with colons":      {[]byte(strings.Join(chunks(string(inHex(der)), 2), ":")), "is DER in hexadecimal, not PEM:"},
 		"an array in C":                {[]byte("{0x" + strings.Join(chunks(string(inHex(der)), 2), ", 0x") + "}"), "is DER in hexadecimal, not PEM:"},
 		"PKCS#7":                       {inBase64(bundletest.Container(oidSignedData)), "is PKCS#7 in base64, not PEM: decode it with base64 -d;"},
+		"base64 and a comment":         {append(inBase64(pem), "\n# done\n"...), "is base64 of PEM: it was encoded twice:"},
+		"lines and a comment":          {[]byte(wrapped(string(inBase64(pem)), 60) + "-- end of the chain --\n"), "is base64 of PEM: it was encoded twice:"},
+		"a name, lines and a comment":  {[]byte("crt:\n" + wrapped(string(inBase64(pem)), 60) + "====\n"), "is base64 of PEM: it was encoded twice:"},
+		"gzip":                         {[]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"), "is compressed (gzip), not PEM: decompress"},
+		"base64 of gzip":               {inBase64([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")), "is compressed (gzip) in base64, not PEM: decode"},
 		"no base64":                    {[]byte("changeme"), "holds no PEM block:"},
 		"base64 of nothing":            {inBase64([]byte("changeme")), "holds no PEM block:"},
 		"a host name":                  {[]byte("host: www.example.com"), "holds no PEM block:"},
@@ -68,5 +73,34 @@ func TestEncodingsAreNamed(t *testing.T) {
 				t.Errorf("got %v, want %q", err, tc.want)
 			}
 		})
+	}
+}
+
+func TestEnvelopesAreOpenedInAnyDress(t *testing.T) {
+	t.Parallel()
+	p := at.Pair(t)
+	envelope := p.Envelope(t)
+	in64, hexadecimal := string(inBase64(envelope)), string(inHex(envelope))
+	for name, value := range map[string]string{
+		"DER":                     string(envelope),
+		"base64":                  in64,
+		"base64 in lines":         wrapped(in64, 64),
+		"base64 in quotes":        `"` + in64 + `"`,
+		"base64 behind a name":    "EncKey=" + in64,
+		"base64 behind a line":    "the key:\n" + in64 + "\n",
+		"base64 before a line":    in64 + "\n-- end of the key --\n",
+		"base64 between lines":    "-- key --\n" + wrapped(in64, 64) + "-- end of the key --\n",
+		"base64 in JSON":          `{"encKey": "` + in64 + `", "id": 1}`,
+		"base64 for URLs":         base64.RawURLEncoding.EncodeToString(envelope),
+		"base64 twice":            string(inBase64([]byte(in64))),
+		"hexadecimal":             hexadecimal,
+		"hexadecimal in capitals": "key: " + strings.ToUpper(hexadecimal),
+		"hexadecimal in lines":    wrapped(hexadecimal, 32),
+	} {
+		d := p.Data(t)
+		d["enc.key"] = []byte(value)
+		if _, err := Load(secretOf(d), Options{Type: SM, Now: testNow}); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

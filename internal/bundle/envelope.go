@@ -40,8 +40,13 @@ func findEnvelope(value []byte) ([]byte, bool) {
 			return b.der, true
 		}
 	}
-	u, ok := undress(value)
-	return u.core, ok && isEnveloped(u.core)
+	if u, ok := undress(value); ok {
+		blocks = dersOf(u.core)
+	}
+	if len(blocks) == 0 || !isEnveloped(blocks[0].der) {
+		return nil, false
+	}
+	return blocks[0].der, true
 }
 
 // envelopedKey is SM2EnvelopedKey of GM/T 0009 and GB/T 35276.

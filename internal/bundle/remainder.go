@@ -40,7 +40,7 @@ func isLineEnd(r rune) bool { return r == '\r' || r == '\n' }
 // groups of one length, as encoders write; empty for all other lines. A colon is in
 // headers, and in the hexadecimal of openssl's explanations.
 func digitsOf(line string) string {
-	line = strings.Trim(line, " \t\u00a0\"',;\\>#|*")
+	line = strings.Trim(line, " \t\u00a0\"'`,;\\>#|*+/()[]{}")
 	if strings.ContainsFunc(line, func(r rune) bool { return r > unicode.MaxASCII || r == ':' }) {
 		return ""
 	}

@@ -74,6 +74,8 @@ func encodings(der, text []byte) map[string]string {
 		"base64 in a comment":            eachLine("# %s", wrapped(in64[31:], 44)),
 		"base64 in strings":              eachLine("  \"%s\",", wrapped(in64[31:], 44)),
 		"base64 behind backslashes":      eachLine("%s\\", wrapped(in64[31:], 44)),
+		"base64 in comments of C":        eachLine("// %s", wrapped(in64[31:], 44)),
+		"base64 in strings of Java":      eachLine("  \"%s\" +", wrapped(in64[31:], 44)),
 		"base64 in a list":               eachLine("| %s |", wrapped(in64[31:], 44)),
 		"numbered base64":                "12 " + wrapped(in64[31:75], 44) + "13 " + wrapped(in64[75:119], 44) + eachLine("14 %s", wrapped(in64[119:], 44)),
 		"base64 behind a name":           "caBundle: " + in64 + "\n",

@@ -57,6 +57,8 @@ func (at Clock) damagedSection() Section {
 		{Shape: "a data: URI", Want: Refused, Data: at.dressed(func(b []byte) []byte { return append([]byte("data:application/x-pem-file;base64,"), inBase64(b)...) }, nil)},
 		{Shape: "hexadecimal of PEM", Want: Refused, Data: at.dressed(inHex, nil)},
 		{Shape: "hexadecimal of DER", Want: Refused, Data: at.dressed(func(b []byte) []byte { return inHex(DEROf(b)) }, nil)},
+		{Shape: "base64 twice, with text behind it", Want: Refused, Data: at.dressed(func(b []byte) []byte { return append(inBase64(b), "\n# end of the chain\n"...) }, nil)},
+		{Shape: "gzip, or base64 of it", Want: Refused, Data: at.dressed(constant([]byte("\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff")), nil)},
 		{Shape: "an encrypted key in DER", Want: Refused, Data: at.dressed(nil, constant(encryptedKey(oidPBES2)))},
 		{Shape: "PKCS#12 in base64", Want: Refused, Data: at.dressed(constant([]byte(base64.StdEncoding.EncodeToString(pkcs12()))), nil)},
 	}}

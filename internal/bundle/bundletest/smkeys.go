@@ -41,6 +41,9 @@ func (at Clock) smKeyRows() []Row {
 		{Shape: "an enveloped encryption key in hexadecimal, or behind a name (`EncKey=`)", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = append([]byte("EncKey="), inHex(p.Envelope(tb))...)
 		})},
+		{Shape: "an enveloped encryption key in base64 between lines of text, or in JSON", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+			d["enc.key"] = []byte("-- key --\n" + string(inBase64(p.Envelope(tb))) + "\n-- end of the key --\n")
+		})},
 		{Shape: "ENVELOPEDKEYBLOB of SKF in hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inHex(skfBlob()) })},
 		{Shape: "ENVELOPEDKEYBLOB of SKF in base64 behind text", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = append([]byte("key:\n"), inBase64(skfBlob())...) })},
 		{Shape: "a PKCS#7 envelope (GM/T 0010) in base64", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inBase64(Container(oidSMSignedEnvelope)) })},
