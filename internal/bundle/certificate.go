@@ -123,6 +123,9 @@ func hiddenIn(b block) (finding, bool) {
 	if found, ok := recogniseContainer(b.der); ok {
 		return found, true
 	}
+	if len(b.der) < shortestRecoded {
+		return finding{}, false // too small for a certificate, and there may be thousands
+	}
 	u, ok := undress(b.der)
 	if !ok || len(u.layers) == 0 && !holdsPEM(u.core) {
 		return finding{}, false

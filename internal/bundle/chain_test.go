@@ -327,6 +327,8 @@ func TestMemoryIsBounded(t *testing.T) {
 	for i := 0; distinct.Len() < maxValueBytes-100; i++ {
 		distinct.Write(bundletest.BlockPEM("CERTIFICATE", fmt.Append(nil, i)))
 	}
+	tiny := bundletest.BlockPEM("DATA", []byte{0x30, 4, 2, 2, 1, 1})
+	half := distinct.Bytes()[:bytes.LastIndex(distinct.Bytes()[:maxValueBytes/2], []byte(pemBegin))]
 	leaf, chain := at.LongChain(t, 200)
 	wide := bundletest.Issue(t, at.Template("www.example.com", func(c *x509.Certificate) { c.DNSNames = bundletest.ManyNames(30000) }), key, h.Inter)
 	for name, d := range map[string]data{
@@ -342,6 +344,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		"lines of base64":            bundletest.TLSData(fill("QUFB\n"), bundletest.SEC1PEM(t, key)),
 		"hexadecimal":                bundletest.TLSData(fill("41"), bundletest.SEC1PEM(t, key)),
 		"base64 of base64 of base64": bundletest.TLSData(inBase64(inBase64(inBase64(fill("QUFB")[:400<<10]))), bundletest.SEC1PEM(t, key)),
+		"certificates as a key":      bundletest.TLSData(bundletest.CertPEM(h.Leaf), fill(string(bundletest.CertPEM(h.Leaf)))),
+		"blocks of no known kind":    bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), bytes.ReplaceAll(half, []byte("CERTIFICATE"), []byte("DATA"))...), bundletest.SEC1PEM(t, key)),
+		"most blocks that may be":    bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), bytes.Repeat(tiny, maxBlocks-1)...), append(bundletest.SEC1PEM(t, key), bytes.Repeat(tiny, maxBlocks-1)...)),
+		"blocks with base64 in them": bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), bundletest.BlockPEM("DATA", fill("QUFB")[:600<<10])...), bundletest.SEC1PEM(t, key)),
 		"names":                      bundletest.TLSData(fill("a:"), bundletest.SEC1PEM(t, key)),
 		"escapes":                    bundletest.TLSData(fill(`\x41%41&#65;`), bundletest.SEC1PEM(t, key)),
 		"words beside a block":       bundletest.TLSData(append(bundletest.CertPEM(h.Leaf), fill("aB3/ ")[:1<<19]...), bundletest.SEC1PEM(t, key)),

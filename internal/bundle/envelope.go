@@ -32,7 +32,7 @@ func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey
 
 func findEnvelope(value []byte) ([]byte, bool) {
 	blocks, err := pemBlocks(value)
-	if err != nil {
+	if err != nil || len(blocks) > maxBlocks {
 		return nil, false
 	}
 	for _, b := range blocks {

@@ -5,9 +5,13 @@ package bundle
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 )
+
+// maxBlocks bounds the work for blocks that are looked into for what they are.
+const maxBlocks = 1024
 
 // readBlocks returns the PEM blocks of a value, at least one.
 func (l *loader) readBlocks(key string) ([]block, *Error) {
@@ -23,6 +27,9 @@ func (l *loader) readBlocks(key string) ([]block, *Error) {
 	blocks, err := pemBlocks(value)
 	if err != nil {
 		return nil, l.invalid(key, "is damaged PEM ("+err.Error()+")", "store the file again, whole and unchanged")
+	}
+	if len(blocks) > maxBlocks {
+		return nil, l.invalid(key, fmt.Sprintf("holds %d PEM blocks, the limit is %d", len(blocks), maxBlocks), "keep what belongs to this certificate")
 	}
 	if len(blocks) == 0 {
 		found := l.recognise(value)

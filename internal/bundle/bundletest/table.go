@@ -72,6 +72,7 @@ const (
 	maxCertificates = 32
 	maxKeyBytes     = 8192
 	maxValueBytes   = 1 << 20
+	maxBlocks       = 1024
 )
 
 var (
@@ -369,6 +370,7 @@ func (at Clock) tlsSections() []Section {
 				return TLSData(BlockPEM("PUBLIC KEY", public), d["tls.key"])
 			}},
 			{Shape: "something else", Want: Refused, Data: at.dressed(constant([]byte("changeme")), nil)},
+			{Shape: "more than 1024 PEM blocks", Want: Refused, Data: at.dressed(func(b []byte) []byte { return bytes.Repeat(b, maxBlocks/2+1) }, nil)},
 			{Shape: "more than 1 MiB", Want: Refused, Data: at.dressed(constant(bytes.Repeat([]byte("a"), maxValueBytes+1)), nil)},
 			{Shape: "nothing under `tls.crt`", Want: Missing, Data: at.dressed(constant(nil), nil)},
 			{Shape: "no `tls.key`", Want: Missing, Data: func(tb testing.TB) Data { d := at.Simple()(tb); delete(d, "tls.key"); return d }},
