@@ -1,20 +1,22 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Command chart makes the chart's template of the CustomResourceDefinition from
-// the one in config/crd, so that there is one source of it: the types; and the
-// PrometheusRule in config/prometheus from the chart's alerts.
+// Command chart makes the chart's templates of the CustomResourceDefinitions from those in
+// config/crd, so that there is one source of them: the types; and the PrometheusRule in
+// config/prometheus from the chart's alerts.
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
 const (
-	source   = "config/crd/bases/cloudcert.io_cloudcertificates.yaml"
-	template = "charts/cloudcert/templates/crd.yaml"
+	sources   = "config/crd/bases/cloudcert.io_*.yaml"
+	templates = "charts/cloudcert/templates"
 )
 
 func main() {
@@ -25,16 +27,23 @@ func main() {
 }
 
 func run() error {
-	crd, err := os.ReadFile(source)
-	if err != nil {
-		return err
+	found, err := filepath.Glob(sources)
+	if err != nil || len(found) == 0 {
+		return errors.Join(fmt.Errorf("no definition is at %s: run it from the root of the repository", sources), err)
 	}
-	text, err := render(string(crd))
-	if err != nil {
-		return fmt.Errorf("%s: %w", source, err)
-	}
-	if err := os.WriteFile(template, []byte(text), 0o644); err != nil {
-		return err
+	for _, source := range found {
+		crd, err := os.ReadFile(source)
+		if err != nil {
+			return err
+		}
+		text, err := render(source, string(crd))
+		if err != nil {
+			return fmt.Errorf("%s: %w", source, err)
+		}
+		_, plural, _ := strings.Cut(filepath.Base(source), "_")
+		if err := os.WriteFile(filepath.Join(templates, "crd_"+plural), []byte(text), 0o644); err != nil {
+			return err
+		}
 	}
 	return writeRule()
 }
@@ -58,9 +67,9 @@ const (
 	spec        = "\nspec:\n"
 )
 
-// render turns a definition into a template that can be left out, kept, labelled
+// render turns the definition of a source into a template that can be left out, kept, labelled
 // and annotated.
-func render(crd string) (string, error) {
+func render(source, crd string) (string, error) {
 	crd = strings.TrimPrefix(crd, "---\n")
 	head, rest, ok := strings.Cut(crd, annotations)
 	own, body, ok2 := strings.Cut(rest, spec)

@@ -10,7 +10,7 @@ import (
 
 func TestTemplateKeepsWhatLooksLikeAnAction(t *testing.T) {
 	t.Parallel()
-	got, err := render("---\napiVersion: v1\nmetadata:\n  annotations:\n    by: v1\n  name: x\nspec:\n  text: use {{ .Name }}\n")
+	got, err := render("x.yaml", "---\napiVersion: v1\nmetadata:\n  annotations:\n    by: v1\n  name: x\nspec:\n  text: use {{ .Name }}\n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +28,7 @@ func TestUnknownShapesAreRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if got, err := render(crd); err == nil {
+			if got, err := render("x.yaml", crd); err == nil {
 				t.Errorf("got a template:\n%s", got)
 			}
 		})

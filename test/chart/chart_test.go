@@ -5,6 +5,7 @@ package chart
 
 import (
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,33 +57,46 @@ func TestKubernetesIsChecked(t *testing.T) {
 	}
 }
 
-func TestCRDIsThatOfConfig(t *testing.T) {
+func TestCRDsAreThoseOfConfig(t *testing.T) {
 	t.Parallel()
-	got := one(t, objects(t, nil), "CustomResourceDefinition")
-	want := &unstructured.Unstructured{Object: readYAML(t, root+"/config/crd/bases/cloudcert.io_cloudcertificates.yaml")}
-	if diff := cmp.Diff(want.Object["spec"], got.Object["spec"]); diff != "" {
-		t.Errorf("-config/crd +chart:\n%s", diff)
+	sources, err := filepath.Glob(root + "/config/crd/bases/*.yaml")
+	if err != nil {
+		t.Fatal(err)
 	}
-	if got.GetName() != want.GetName() {
-		t.Errorf("its name is %s", got.GetName())
+	crds := ofKind(objects(t, nil), "CustomResourceDefinition")
+	if len(sources) == 0 || len(crds) != len(sources) {
+		t.Fatalf("the chart has %d CRDs, config has %d", len(crds), len(sources))
 	}
-	for key, value := range want.GetAnnotations() {
-		if got.GetAnnotations()[key] != value {
-			t.Errorf("annotation %s is %q, want %q", key, got.GetAnnotations()[key], value)
+	for _, source := range sources {
+		want := &unstructured.Unstructured{Object: readYAML(t, source)}
+		i := slices.IndexFunc(crds, func(o *unstructured.Unstructured) bool { return o.GetName() == want.GetName() })
+		if i < 0 {
+			t.Errorf("the chart lacks %s", want.GetName())
+			continue
+		}
+		got := crds[i]
+		if diff := cmp.Diff(want.Object["spec"], got.Object["spec"]); diff != "" {
+			t.Errorf("%s: -config/crd +chart:\n%s", want.GetName(), diff)
+		}
+		for key, value := range want.GetAnnotations() {
+			if got.GetAnnotations()[key] != value {
+				t.Errorf("%s: annotation %s is %q, want %q", want.GetName(), key, got.GetAnnotations()[key], value)
+			}
 		}
 	}
 }
 
-func TestCRDIsKeptUnlessToldOtherwise(t *testing.T) {
+func TestCRDsAreKeptUnlessToldOtherwise(t *testing.T) {
 	t.Parallel()
 	for values, want := range map[string]string{"{}": "keep", "crds: {keep: false}": ""} {
-		crd := one(t, objects(t, parse(t, values)), "CustomResourceDefinition")
-		if got := crd.GetAnnotations()["helm.sh/resource-policy"]; got != want {
-			t.Errorf("%s: policy %q, want %q", values, got, want)
+		for _, crd := range ofKind(objects(t, parse(t, values)), "CustomResourceDefinition") {
+			if got := crd.GetAnnotations()["helm.sh/resource-policy"]; got != want {
+				t.Errorf("%s: policy of %s is %q, want %q", values, crd.GetName(), got, want)
+			}
 		}
 	}
 	if crds := ofKind(objects(t, parse(t, "crds: {enabled: false}")), "CustomResourceDefinition"); len(crds) > 0 {
-		t.Error("the CRD is installed with crds.enabled=false")
+		t.Error("CRDs are installed with crds.enabled=false")
 	}
 }
 
@@ -142,7 +156,7 @@ func TestNotesNameWhatIsMissing(t *testing.T) {
 		"an access key":           {"credentials: {existingSecret: alibaba}", "cloudcert-system/alibaba"},
 		"a role":                  {"rrsa: {enabled: true, roleName: certs}", "RAM role certs"},
 		"CRDs that go":            {"crds: {keep: false}", "WARNING"},
-		"CRDs from elsewhere":     {"crds: {enabled: false}", "see that it is installed"},
+		"CRDs from elsewhere":     {"crds: {enabled: false}", "see that they are installed"},
 		"metrics on loopback":     {"watchNamespaces: [shop]", "port-forward"},
 		"no admission policy":     {"watchNamespaces: [shop]", "admissionPolicy.enabled"},
 		"one replica":             {"replicaCount: 1", "one replica"},
