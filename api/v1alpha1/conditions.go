@@ -3,11 +3,11 @@
 
 package v1alpha1
 
-// Condition types of a CloudCertificate. They follow kstatus: Ready is always
-// present, Stalled only while it is True.
+// Condition types of a CloudCertificate and of a CloudCertificateBinding. They follow
+// kstatus: Ready is always present, Stalled only while it is True.
 const (
 	// ConditionReady is True while the certificate of the Secret is in the cloud
-	// under status.certId.
+	// under status.certId; of a binding, while the target uses it.
 	ConditionReady = "Ready"
 	// ConditionStalled is True while only a person can bring the object forward:
 	// a change of the Secret, of the spec or of the account is needed.
@@ -56,6 +56,34 @@ const (
 	ReasonDeletionBlocked = "DeletionBlocked"
 )
 
+// Reasons of the condition Ready that only a CloudCertificateBinding has. The others are those
+// above: Synced, Progressing, Suspended, CredentialsUnavailable, AccessDenied, QuotaExceeded,
+// Throttled and DeletionBlocked.
+const (
+	// ReasonCertificateNotReady: there is no such CloudCertificate, it has no certId yet, or
+	// it is not Synced.
+	ReasonCertificateNotReady = "CertificateNotReady"
+	// ReasonNotAllowed: no CertificateTargetPolicy admits the binding, or the operator does
+	// not serve this kind of target.
+	ReasonNotAllowed = "NotAllowed"
+	// ReasonRegionMismatch: the certificate is in the region of CAS that the target does not
+	// take certificates from.
+	ReasonRegionMismatch = "RegionMismatch"
+	// ReasonDomainMismatch: the certificate does not cover the domain of the target.
+	ReasonDomainMismatch = "DomainMismatch"
+	// ReasonOccupied: a certificate of somebody else is in the slot, or another binding has
+	// it.
+	ReasonOccupied = "Occupied"
+	// ReasonManagedElsewhere: the cloud controller manager or an Ingress controller manages
+	// the listener, and would undo what is placed.
+	ReasonManagedElsewhere = "ManagedElsewhere"
+	// ReasonTargetNotFound: the target does not exist for these credentials.
+	ReasonTargetNotFound = "TargetNotFound"
+	// ReasonBindFailed: the target could not be read or changed, for a reason that is
+	// expected to pass.
+	ReasonBindFailed = "BindFailed"
+)
+
 // Reasons of events that report something other than a condition.
 const (
 	// ReasonLeftBehind: account or region of the object changed, or its status was
@@ -74,6 +102,9 @@ const (
 	ReasonPruned = "Pruned"
 	// ReasonPruneFailed: a superseded version could not be deleted from the cloud.
 	ReasonPruneFailed = "PruneFailed"
+	// ReasonPruneHeld: a superseded version is not deleted from the cloud, because a binding
+	// has it or has not been read yet; the event names the binding.
+	ReasonPruneHeld = "PruneHeld"
 	// ReasonIdentityShared: a newer version under the identity of this object was
 	// not uploaded by this operator; nothing of the object is deleted meanwhile.
 	ReasonIdentityShared = "IdentityShared"
@@ -85,7 +116,8 @@ const (
 	ReasonReleased = "Released"
 )
 
-// Annotations and the finalizer that the operator reads on a CloudCertificate.
+// Annotations and finalizers that the operator reads on a CloudCertificate and on a
+// CloudCertificateBinding.
 const (
 	// AnnotationResync asks for a check of the cloud now, by any new value. Its
 	// removal is no request.
@@ -96,4 +128,7 @@ const (
 	// FinalizerCleanup holds an object with deletionPolicy Delete until its
 	// certificates are gone from the cloud.
 	FinalizerCleanup = "cloudcert.io/cleanup"
+	// FinalizerUnbind holds a binding with onDelete Unbind until its certificates are gone
+	// from the target.
+	FinalizerUnbind = "cloudcert.io/unbind"
 )

@@ -172,9 +172,38 @@ func TestStatusTakesEveryField(t *testing.T) {
 	}
 }
 
-// TestPrinterColumns reads the table that `kubectl get ccert` prints.
+// TestPrinterColumns reads the tables that kubectl get prints.
 func TestPrinterColumns(t *testing.T) {
 	t.Parallel()
+	type column struct {
+		Name     string
+		Priority int32
+	}
+	for resource, want := range map[string][]column{
+		"cloudcertificates": {
+			{"Name", 0}, {"Ready", 0}, {"Cert ID", 0}, {"Resource ID", 0}, {"Not After", 0}, {"Age", 0}, {"Reason", 1}, {"Cloud Name", 1},
+		},
+		"cloudcertificatebindings": {
+			{"Name", 0}, {"Ready", 0}, {"Certificate", 0}, {"Target", 0}, {"Bound Cert ID", 0}, {"Age", 0}, {"Reason", 1}, {"Pending", 1},
+		},
+		"certificatetargetpolicies": {{"Name", 0}, {"Namespaces", 0}, {"DNS Names", 0}, {"Age", 0}},
+	} {
+		t.Run(resource, func(t *testing.T) {
+			t.Parallel()
+			var got []column
+			for _, c := range table(t, resource).ColumnDefinitions {
+				got = append(got, column{c.Name, c.Priority})
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// table is what kubectl get prints of a resource in all namespaces.
+func table(t *testing.T, resource string) *metav1.Table {
+	t.Helper()
 	config := rest.CopyConfig(plane.Config)
 	config.GroupVersion = &v1alpha1.GroupVersion
 	config.APIPath = "/apis"
@@ -183,25 +212,14 @@ func TestPrinterColumns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw, err := rc.Get().Namespace("default").Resource("cloudcertificates").
+	raw, err := rc.Get().Resource(resource).
 		SetHeader("Accept", "application/json;as=Table;v=v1;g=meta.k8s.io").Do(t.Context()).Raw()
 	if err != nil {
 		t.Fatal(err)
 	}
-	var table metav1.Table
-	if err := json.Unmarshal(raw, &table); err != nil {
+	table := &metav1.Table{}
+	if err := json.Unmarshal(raw, table); err != nil {
 		t.Fatal(err)
 	}
-	type column struct {
-		Name     string
-		Priority int32
-	}
-	var got []column
-	for _, c := range table.ColumnDefinitions {
-		got = append(got, column{c.Name, c.Priority})
-	}
-	want := []column{{"Name", 0}, {"Ready", 0}, {"Cert ID", 0}, {"Resource ID", 0}, {"Not After", 0}, {"Age", 0}, {"Reason", 1}, {"Cloud Name", 1}}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Error(diff)
-	}
+	return table
 }
