@@ -1,0 +1,337 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+const china = "cn-hangzhou"
+
+var (
+	now     = time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	oldID   = ID{CertID: 10, Region: china}
+	newID   = ID{CertID: 11, Region: china}
+	foreign = ID{CertID: 99, Region: china}
+)
+
+func ago(d time.Duration) time.Time { return now.Add(-d) }
+
+// entry is a certificate that is served in the slot.
+func entry(id ID) Entry {
+	return Entry{ID: id, Text: id.String(), InSlot: true, Progress: Serving}
+}
+
+// only is entry for a slot that has one place.
+func only(id ID) Entry {
+	e := entry(id)
+	e.Default = true
+	return e
+}
+
+// listenerDefault is the default of a listener, seen from its additional slots.
+func listenerDefault(id ID) Entry {
+	return Entry{ID: id, Text: id.String(), Default: true, Progress: Serving}
+}
+
+// in is an entry with another progress.
+func in(progress Progress, e Entry) Entry {
+	e.Progress = progress
+	return e
+}
+
+// bound is a binding whose additional slot uses certificate 10, with nothing to do.
+func bound() Observed {
+	return Observed{
+		Now: now, OrphanAfter: 24 * time.Hour,
+		Object: Object{Name: "shop-alb", CertificateName: "web", Generation: 1},
+		Status: Status{Generation: 1, Read: true, Bound: oldID, Reason: v1alpha1.ReasonSynced, Ready: true},
+		Certificate: Certificate{
+			Exists: true, Current: oldID, NotBefore: ago(time.Hour), NotAfter: now.Add(time.Hour),
+			DNSNames: []string{"www.example.com", "*.shop.example.com"}, Versions: []ID{oldID},
+		},
+		Target: Target{Text: "alb/cn-shanghai/lsn-x Additional", Shared: true, Unbindable: true, Region: china},
+		Tried:  Tried{LookAt: now.Add(time.Hour), OwnerKnown: true},
+	}
+}
+
+// renewed is bound, whose certificate was renewed as 11; the slot was read.
+func renewed(entries ...Entry) Observed {
+	o := bound()
+	o.Certificate.Current, o.Certificate.Versions = newID, []ID{newID, oldID}
+	o.Slot = &Slot{Entries: entries}
+	return o
+}
+
+// recorded is renewed, where the intent to place 11 is in the status.
+func recorded(entries ...Entry) Observed {
+	o := renewed(entries...)
+	o.Status.Pending, o.Status.PendingSince, o.Status.Reason = newID, ago(time.Minute), v1alpha1.ReasonProgressing
+	return o
+}
+
+// fresh is a new binding of certificate 11, with what its slot holds.
+func fresh(entries ...Entry) Observed {
+	o := renewed(entries...)
+	o.Status = Status{Generation: -1}
+	return o
+}
+
+// single makes a slot of one place, such as a listener's default or a domain.
+func single(o Observed) Observed {
+	o.Target.Text, o.Target.Shared, o.Target.Unbindable = "alb/cn-shanghai/lsn-x Default", false, false
+	return o
+}
+
+// deleted makes a binding that is being deleted and has to unbind.
+func deleted(o Observed) Observed {
+	o.Object.Deleted, o.Object.Unbinds, o.Object.Held = ago(time.Minute), true, true
+	return o
+}
+
+// with changes an observation.
+func with(o Observed, change func(*Observed)) Observed {
+	change(&o)
+	return o
+}
+
+// brief says what a step is, as far as a row of the table is about it.
+func brief(step Step) string {
+	holds := func(h Holds) string {
+		return fmt.Sprintf("bound=%d pending=%d leftover=%v", h.Bound.CertID, h.Pending.CertID, h.Leftover)
+	}
+	switch step := step.(type) {
+	case Record:
+		return fmt.Sprintf("record %s replaced=%q", holds(step.Holds), step.Replaced)
+	case Remove:
+		return fmt.Sprintf("remove %v replaced=%q", step.IDs, step.Replaced)
+	case Keep:
+		return fmt.Sprintf("keep %s again=%d", holds(step.Holds), step.Again)
+	case Wait:
+		text := fmt.Sprintf("wait %s", step.Reason)
+		if step.Ready == Unchanged {
+			text += " unchanged"
+		}
+		if step.Stalled {
+			text += " stalled"
+		}
+		return text + fmt.Sprintf(" again=%d", step.Again)
+	case Hold:
+		return fmt.Sprintf("hold %v", step.Want)
+	case Release:
+		return fmt.Sprintf("release left=%q", step.Left)
+	}
+	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", step), "binding."))
+}
+
+func TestDecide(t *testing.T) {
+	t.Parallel()
+	denied := &Failure{Kind: Denied, Text: "alb:ListListenerCertificates is missing"}
+	unbind := func(o *Observed) { o.Object.Unbinds = true }
+	for name, tc := range map[string]struct {
+		observed Observed
+		want     string
+	}{
+		// What needs no read.
+		"what is up to date waits for the next look for drift": {bound(), "nothing"},
+		"a look for drift reads":                               {with(bound(), func(o *Observed) { o.Tried.Look = true }), "read"},
+		"a resync reads":                                       {with(bound(), func(o *Observed) { o.Object.Resync = true }), "read"},
+		"another spec reads":                                   {with(bound(), func(o *Observed) { o.Object.Generation = 2 }), "read"},
+		"a renewal reads":                                      {with(renewed(), func(o *Observed) { o.Slot = nil }), "read"},
+		"a placement under way reads":                          {with(recorded(), func(o *Observed) { o.Slot = nil }), "read"},
+		"a leftover reads":                                     {with(bound(), func(o *Observed) { o.Status.Leftover = []ID{{CertID: 9, Region: china}} }), "read"},
+		"the same number of the other region is another certificate": {
+			with(bound(), func(o *Observed) { o.Certificate.Current.Region = "ap-southeast-1" }), "read",
+		},
+		"without consent nothing is read":                  {with(fresh(), func(o *Observed) { o.Slot, o.Consent.Refused = nil, "no policy" }), "wait NotAllowed stalled again=0"},
+		"consent that is lost stops changes, and no more":  {with(renewed(entry(oldID)), func(o *Observed) { o.Consent.Refused = "no policy" }), "wait NotAllowed stalled again=0"},
+		"an older binding has the slot":                    {with(fresh(), func(o *Observed) { o.Consent.Rival = "taken" }), "wait Occupied stalled again=0"},
+		"a certificate that does not exist":                {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady again=0"},
+		"a certificate that is gone keeps what is placed":  {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=0"},
+		"a certificate that is not ready":                  {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=0"},
+		"a first read does not wait for the certificate":   {with(fresh(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "read"},
+		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.Pass.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=3"},
+		"a suspended binding that was read waits":          {with(bound(), func(o *Observed) { o.Object.Suspended, o.Status.Reason = true, v1alpha1.ReasonSuspended }), "nothing"},
+		"a suspended binding that is new reads":            {with(fresh(), func(o *Observed) { o.Object.Suspended, o.Slot = true, nil }), "read"},
+		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, denied }), "wait AccessDenied again=3"},
+		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=3"},
+		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{} }), "wait BindFailed again=2"},
+		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=1"},
+		"Unbind on what is bound is held":                  {with(bound(), unbind), "hold true"},
+		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
+		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
+		"Unbind on what never placed anything is not held": {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
+
+		// What a suspended binding says.
+		"a suspended binding shows what is there, and writes nothing": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), "wait Suspended unchanged again=0"},
+
+		// Never worse.
+		"the wrong region":          {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), "wait RegionMismatch stalled again=0"},
+		"an SM pair for TLS":        {with(fresh(), func(o *Observed) { o.Certificate.SM = true }), "wait NotAllowed stalled again=0"},
+		"a domain that it is for":   {with(fresh(), func(o *Observed) { o.Target.Domain, o.Status.Read = "a.shop.example.com", true }), "record bound=0 pending=11 leftover=[] replaced=\"\""},
+		"a domain that it is not":   {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), "wait DomainMismatch stalled again=0"},
+		"a wildcard is one label":   {with(fresh(), func(o *Observed) { o.Target.Domain = "a.b.shop.example.com" }), "wait DomainMismatch stalled again=0"},
+		"a wildcard domain":         {with(fresh(), func(o *Observed) { o.Target.Domain = "*.example.com" }), "wait DomainMismatch stalled again=0"},
+		"names that are cut off":    {with(fresh(), func(o *Observed) { o.Target.Domain, o.Certificate.NamesCut = "api.example.com", true }), "record bound=0 pending=11 leftover=[] replaced=\"\""},
+		"an expired one":            {with(renewed(entry(oldID)), func(o *Observed) { o.Certificate.NotAfter = ago(time.Second) }), "wait CertificateNotReady unchanged again=3"},
+		"one that is not valid yet": {with(fresh(), func(o *Observed) { o.Certificate.NotBefore = now.Add(time.Second) }), "wait CertificateNotReady again=3"},
+
+		// What was read.
+		"a list that is not complete leads to nothing":   {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), "wait BindFailed unchanged again=2"},
+		"a slot that cannot be used":                     {with(fresh(), func(o *Observed) { o.Slot.Off = "HTTPS is off" }), "wait BindFailed again=3"},
+		"a listener that is being changed is waited for": {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Busy = true }), "wait Progressing unchanged again=1"},
+		"a placement that takes long": {
+			with(recorded(entry(oldID)), func(o *Observed) { o.Slot.Busy, o.Status.PendingSince = true, ago(10*time.Minute) }), "wait Progressing again=1",
+		},
+		"one that arrives":                        {recorded(entry(oldID), in(Arriving, entry(newID))), "wait Progressing unchanged again=1"},
+		"a first one that arrives":                {with(fresh(in(Arriving, entry(newID))), func(o *Observed) { o.Status.Pending = newID }), "wait Progressing again=1"},
+		"the only place in an unclear condition":  {single(recorded(in(Unknown, only(oldID)))), "wait Progressing unchanged again=1"},
+		"a foreign one beside ours is left alone": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+
+		// Placing.
+		"an empty slot is taken":                                  {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},
+		"ours in the slot is replaced":                            {single(renewed(only(oldID))), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"ours beside others is joined":                            {renewed(entry(foreign), entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"a version that was found there is bound":                 {fresh(entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"the intent is written before the placement":              {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
+		"an intent that was written is not written again":         {recorded(entry(oldID)), "place"},
+		"who else manages the listener is asked before":           {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown = false }), "inspect"},
+		"a listener that a controller manages is refused":         {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=0"},
+		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.Pass.Inspect = false, denied }), "wait AccessDenied again=3"},
+		"Unbind is held before the first placement":               {with(fresh(), unbind), "hold true"},
+		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Placed = true }), "wait Progressing unchanged again=1"},
+		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=3"},
+		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=1"},
+		"what was accepted and is not there gets another attempt": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = []time.Time{ago(time.Minute)} }), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"a version that superseded one under way keeps that": {
+			with(recorded(entry(oldID)), func(o *Observed) {
+				o.Certificate.Current = ID{CertID: 12, Region: china}
+				o.Certificate.Versions = append(o.Certificate.Versions, o.Certificate.Current)
+			}), `record bound=10 pending=12 leftover=[11-cn-hangzhou] replaced=""`,
+		},
+		"a rollback takes out the newer one": {
+			with(bound(), func(o *Observed) {
+				o.Certificate.Versions, o.Status.Leftover = []ID{oldID, newID}, []ID{newID}
+				o.Slot = &Slot{Entries: []Entry{entry(oldID), entry(newID)}}
+			}), `remove [11-cn-hangzhou] replaced=""`,
+		},
+		"the listener's default serves as well": {with(recorded(listenerDefault(newID)), func(o *Observed) { o.Status.Bound = ID{} }), "keep bound=11 pending=0 leftover=[] again=0"},
+
+		// What is foreign.
+		"a foreign certificate in the only place":      {single(fresh(only(foreign))), "wait Occupied stalled again=0"},
+		"a foreign one that is named":                  {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"99-cn-hangzhou"} })), `record bound=0 pending=11 leftover=[] replaced="99-cn-hangzhou"`},
+		"another one than the one that is named":       {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"98-cn-hangzhou"} })), "wait Occupied stalled again=0"},
+		"whatever is there, where no policy allows it": {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"*"} })), "wait Occupied stalled again=0"},
+		"whatever is there, where a policy allows it":  {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), `record bound=0 pending=11 leftover=[] replaced="99-cn-hangzhou"`},
+		"whatever is there is for the first placement": {single(with(renewed(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), "wait Occupied stalled again=0"},
+		"a certificate that is none of CAS":            {single(fresh(Entry{Text: "an upload of CDN's own", InSlot: true, Default: true, Progress: Serving})), "wait Occupied stalled again=0"},
+		"drift is reported":                            {single(with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{only(foreign)}}, true })), "wait Occupied stalled again=0"},
+		"drift is restored where that is asked for": {single(with(bound(), func(o *Observed) {
+			o.Slot, o.Tried.Look, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
+		})), `record bound=10 pending=10 leftover=[] replaced="99-cn-hangzhou"`},
+		"ours that is gone is put back":                     {with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{entry(foreign)}}, true }), `record bound=10 pending=10 leftover=[] replaced=""`},
+		"adopt any takes nothing out of an additional slot": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted, o.Status.Bound = []string{"*"}, true, newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"two that undo each other stop": {single(with(bound(), func(o *Observed) {
+			o.Slot, o.Tried.Look, o.Object.Restores, o.Tried.Placed = &Slot{Entries: []Entry{only(foreign)}}, true, true, minutes(4)
+		})), "wait Occupied stalled again=3"},
+		"jobs that fail in silence stop": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), "wait BindFailed again=3"},
+		"placements of long ago do not count": {with(recorded(entry(oldID)), func(o *Observed) {
+			o.Tried.Placed = []time.Time{ago(3 * time.Hour), ago(2 * time.Hour), ago(90 * time.Minute), ago(61 * time.Minute)}
+		}), `record bound=10 pending=11 leftover=[] replaced=""`},
+
+		// What is served, and what it replaced.
+		"what is seen there is published first":      {recorded(entry(oldID), entry(newID)), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
+		"what it replaced goes in a later reconcile": {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), `remove [10-cn-hangzhou] replaced=""`},
+		"not while the listener is being changed":    {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Slot.Busy = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
+		"what was removed is looked at again":        {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Removed = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
+		"what is leaving is waited for":              {with(renewed(in(Leaving, entry(oldID)), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
+		"what is gone is forgotten":                  {with(renewed(entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"a removal that fails changes no Ready":      {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Remove = newID, denied }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=3"},
+		"an old version that is the default stays":   {with(renewed(listenerDefault(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"also where it is an additional one besides": {with(renewed(listenerDefault(oldID), entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"a foreign one that is named goes afterwards": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) {
+			o.Status.Bound, o.Object.Adopt, o.Tried.Look = newID, []string{"99-cn-hangzhou"}, true
+		}), `remove [99-cn-hangzhou] replaced="99-cn-hangzhou"`},
+		"a slot of one place leaves nothing over": {single(recorded(only(newID))), "keep bound=11 pending=0 leftover=[] again=0"},
+
+		// Deletion.
+		"Leave needs no finalizer":                   {with(deleted(bound()), func(o *Observed) { o.Object.Held = false }), "nothing"},
+		"Unbind reads":                               {deleted(bound()), "read"},
+		"Unbind takes ours out":                      {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID), entry(foreign)}} }), `remove [10-cn-hangzhou] replaced=""`},
+		"Unbind waits until it is gone":              {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{in(Leaving, entry(oldID)), entry(foreign)}} }), "wait Progressing again=1"},
+		"Unbind waits while the listener is changed": {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Busy: true} }), "wait Progressing again=1"},
+		"Unbind ends when nothing is left":           {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(foreign)}} }), `release left=""`},
+		"Unbind never takes a default":               {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{listenerDefault(oldID)}} }), `release left=""`},
+		"Unbind by a part of a list":                 {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=2"},
+		"Unbind of a target that is gone":            {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
+		"Unbind that is denied":                      {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=3"},
+		"Unbind that was denied for a day":           {with(deleted(bound()), func(o *Observed) { o.Pass.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
+		"Unbind that failed otherwise in between": {with(deleted(bound()), func(o *Observed) {
+			o.Pass.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
+		}), "wait DeletionBlocked again=3"},
+		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.Pass.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=3"},
+		"Unbind for which another binding waits":       {with(deleted(bound()), func(o *Observed) { o.Consent.Heir = true }), `release left="another binding waits for the slot"`},
+		"Unbind without consent":                       {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
+		"Unbind that is to leave the target alone":     {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
+		"Unbind of a suspended binding":                {with(deleted(bound()), func(o *Observed) { o.Object.Suspended = true }), `release left="spec.suspend is true"`},
+		"Unbind that became Leave":                     {with(deleted(bound()), func(o *Observed) { o.Object.Unbinds = false }), `release left="spec.onDelete is Leave"`},
+		"Unbind of what never placed anything":         {deleted(fresh()), `release left=""`},
+		"Unbind of the fields of an object":            {with(deleted(single(bound())), func(o *Observed) { o.Target.Unbindable, o.Slot = true, &Slot{Entries: []Entry{only(oldID)}} }), `remove [10-cn-hangzhou] replaced=""`},
+		"Unbind of an object that somebody else wrote": {with(deleted(single(bound())), func(o *Observed) { o.Target.Unbindable, o.Slot = true, &Slot{Entries: []Entry{only(foreign)}} }), `release left=""`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if diff := cmp.Diff(tc.want, brief(Decide(tc.observed))); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// minutes are some times within the last minutes.
+func minutes(n int) (times []time.Time) {
+	for i := range n {
+		times = append(times, ago(time.Duration(n-i)*time.Minute))
+	}
+	return times
+}
+
+// TestMessagesNameObjectReasonAndFix: what a person is told.
+func TestMessagesNameObjectReasonAndFix(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		observed Observed
+		want     []string
+	}{
+		"occupied":          {single(fresh(only(foreign))), []string{"alb/cn-shanghai/lsn-x Default", "99-cn-hangzhou", `"web"`, "spec.adopt"}},
+		"no certificate":    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), []string{`no CloudCertificate "web"`, "spec.certificateRef.name"}},
+		"the wrong region":  {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), []string{"ap-southeast-1", china, "spec.region"}},
+		"the wrong domain":  {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), []string{"www.example.com", "api.example.com"}},
+		"what is suspended": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), []string{"10-cn-hangzhou", "99-cn-hangzhou of somebody else"}},
+		"an empty one":      {with(fresh(), func(o *Observed) { o.Object.Suspended = true }), []string{"holds no certificate"}},
+		"managed elsewhere": {with(fresh(), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), []string{"the ALB Ingress controller", "albConfig"}},
+		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{"41 of 42"}},
+		"a blocked unbind":  {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: Denied, Text: "denied"} }), []string{"denied", v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w, ok := Decide(tc.observed).(Wait)
+			if !ok {
+				t.Fatalf("got %#v, want a Wait", Decide(tc.observed))
+			}
+			for _, want := range tc.want {
+				if !strings.Contains(w.Message, want) {
+					t.Errorf("message %q does not say %q", w.Message, want)
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// decideDeletion brings a deleted binding to its end. What it placed is taken out only where
+// the spec asks for it, the target has another place to serve from, and nobody waits for it.
+func decideDeletion(o Observed) Step {
+	why := o.leavesTargetAlone()
+	switch {
+	case !o.Object.Held:
+		return Nothing{} // Leave needs no finalizer
+	case why != "" && o.mayHold():
+		return Release{Left: why}
+	case why != "", !o.mayHold():
+		return Release{}
+	case o.Pass.NoCloud != nil:
+		return o.blocked(o.Pass.NoCloud)
+	case o.Pass.Read != nil && o.Pass.Read.Kind == TargetNotFound:
+		return Release{} // nothing can be left where nothing is
+	case o.Pass.Read != nil:
+		return o.blocked(o.Pass.Read)
+	case o.Slot == nil:
+		return Read{}
+	case o.Slot.Incomplete != "":
+		return o.blocked(&Failure{Text: "it was not read completely: " + o.Slot.Incomplete})
+	}
+	return decideUnbinding(o)
+}
+
+// leavesTargetAlone says why a deletion does not touch the target; empty where it does.
+func (o Observed) leavesTargetAlone() string {
+	switch {
+	case o.Object.Orphan:
+		return "the annotation " + v1alpha1.AnnotationOrphan + " asks for it"
+	case !o.Object.Unbinds:
+		return "spec.onDelete is " + string(v1alpha1.BindingLeave)
+	case !o.Target.Unbindable:
+		return "the only certificate of a slot is never taken away"
+	case o.Object.Suspended:
+		return "spec.suspend is true"
+	case o.Consent.Refused != "":
+		return o.Consent.Refused
+	case o.Consent.Heir:
+		return "another binding waits for the slot"
+	}
+	return ""
+}
+
+// decideUnbinding takes every certificate of ours out of the slot that was read.
+func decideUnbinding(o Observed) Step {
+	var serving []ID
+	leaving := false
+	for _, e := range o.Slot.Entries {
+		switch {
+		case !e.InSlot, o.isDefault(e.ID), !o.isOurs(e.ID):
+		case e.Progress == Serving:
+			serving = append(serving, e.ID)
+		default:
+			leaving = true
+		}
+	}
+	switch {
+	case len(serving) == 0 && !leaving:
+		return Release{}
+	case o.Pass.Remove != nil:
+		return o.blocked(o.Pass.Remove)
+	case o.Slot.Busy, o.Pass.Removed, len(serving) == 0:
+		return Wait{Reason: v1alpha1.ReasonProgressing, Message: "being deleted; taking its certificates out of " + o.Target.Text, Again: Soon}
+	}
+	return Remove{IDs: slices.Compact(serving)}
+}
+
+// blocked waits for an unbinding to become possible. A refusal that lasted for all of
+// --orphan-after releases the binding.
+func (o Observed) blocked(f *Failure) Step {
+	if f.Kind == Progressing || f.Kind == Throttled {
+		return Wait{Reason: v1alpha1.ReasonProgressing, Message: "being deleted; " + f.Text, Again: Soon, After: f.After}
+	}
+	at, limited := o.orphanAt()
+	if f.isRefusal() && limited && !o.Now.Before(at) {
+		return Release{Left: f.Text}
+	}
+	reason := v1alpha1.ReasonDeletionBlocked
+	if f.Kind == NoCredentials {
+		reason = v1alpha1.ReasonCredentialsUnavailable
+	}
+	end := `; to let the object go without touching the target, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
+	w := Wait{Reason: reason, Again: againAfter(f), After: f.After}
+	if f.isRefusal() && limited {
+		end += "; it is released with what is there at " + at.UTC().Format(time.RFC3339)
+		w.After = at.Sub(o.Now)
+	}
+	w.Message = fmt.Sprintf("its certificates cannot be taken out of %s: %s%s", o.Target.Text, f.Text, end)
+	return w
+}
+
+// orphanAt is when a deleted binding is released although it was refused, if ever.
+func (o Observed) orphanAt() (at time.Time, limited bool) {
+	since := o.Object.Deleted
+	if o.Tried.FailedOtherwise.After(since) {
+		since = o.Tried.FailedOtherwise
+	}
+	return since.Add(o.OrphanAfter), o.OrphanAfter > 0
+}

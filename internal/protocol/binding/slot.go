@@ -1,0 +1,311 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// decideSlot brings the current version into the slot that was read.
+func decideSlot(o Observed) Step {
+	if o.Slot.Incomplete != "" {
+		return Wait{
+			Reason: v1alpha1.ReasonBindFailed, Again: Quickly, Ready: o.whileServed(),
+			Message: fmt.Sprintf("%s was not read completely, and nothing is changed by a part of it: %s", o.Target.Text, o.Slot.Incomplete),
+		}
+	}
+	holds := o.holds()
+	switch {
+	case o.Object.Suspended:
+		return Wait{Reason: v1alpha1.ReasonSuspended, Message: "suspended by spec.suspend; " + o.inSlot(), Ready: Unchanged, Holds: &holds}
+	case o.Certificate.Problem != "":
+		return o.notReady(&holds)
+	}
+	if unfit := o.unfit(); unfit != nil {
+		unfit.Holds = &holds
+		return *unfit
+	}
+	switch {
+	case o.Slot.Off != "":
+		return Wait{Reason: v1alpha1.ReasonBindFailed, Message: o.Slot.Off, Again: Slowly, Holds: &holds}
+	case o.serves(o.Certificate.Current):
+		return decideServed(o, holds)
+	case o.Slot.Busy:
+		return o.progressing(fmt.Sprintf("waiting for %s, which is being changed (%s)", o.Target.Text, o.Slot.Doing), 0, &holds)
+	case o.arrives(o.Certificate.Current), o.isUnclear():
+		return o.progressing(fmt.Sprintf("waiting for %s to serve certificate %s", o.Target.Text, o.Certificate.Current), 0, &holds)
+	}
+	return decidePlacement(o, holds)
+}
+
+// serves reports whether a certificate is in use: in the slot, or, where the slot is one of
+// several, as the default of the same listener.
+func (o Observed) serves(id ID) bool {
+	return slices.ContainsFunc(o.Slot.Entries, func(e Entry) bool {
+		return e.ID == id && e.Progress == Serving && (e.InSlot || o.Target.Shared && e.Default)
+	})
+}
+
+func (o Observed) arrives(id ID) bool {
+	return slices.ContainsFunc(o.Slot.Entries, func(e Entry) bool { return e.ID == id && e.InSlot && e.Progress != Serving })
+}
+
+// isUnclear reports whether the only place of a slot is in a condition in which nothing is
+// replaced.
+func (o Observed) isUnclear() bool {
+	holder, ok := o.holder()
+	return ok && holder.Progress != Serving
+}
+
+// holder is the certificate in the only place of a slot.
+func (o Observed) holder() (Entry, bool) {
+	if o.Target.Shared {
+		return Entry{}, false
+	}
+	i := slices.IndexFunc(o.Slot.Entries, func(e Entry) bool { return e.InSlot })
+	if i < 0 {
+		return Entry{}, false
+	}
+	return o.Slot.Entries[i], true
+}
+
+// holds are the versions of ours that the slot was read to hold, or may come to hold. What was
+// on its way is kept until the current version is seen there.
+func (o Observed) holds() Holds {
+	served := o.serves(o.Certificate.Current)
+	present := o.present()
+	h := Holds{Bound: o.Status.Bound}
+	switch {
+	case served:
+		h.Bound = o.Certificate.Current
+	case len(present) > 0 && !slices.Contains(present, h.Bound):
+		h.Bound = present[0]
+	}
+	if !served {
+		if o.Status.Pending == o.Certificate.Current {
+			h.Pending = o.Status.Pending
+		}
+		present = slices.Concat(present, []ID{o.Status.Pending}, o.Status.Leftover)
+	}
+	for _, id := range present {
+		if id.CertID != 0 && id != h.Bound && id != h.Pending && !slices.Contains(h.Leftover, id) && !o.isDefault(id) {
+			h.Leftover = append(h.Leftover, id)
+		}
+	}
+	return h
+}
+
+// present are the versions of ours that were read in the slot, or, where the slot is one of
+// several, as the default of the same listener; the newest first.
+func (o Observed) present() []ID {
+	var ids []ID
+	for _, e := range o.Slot.Entries {
+		if o.isOurs(e.ID) && (e.InSlot || o.Target.Shared && e.Default) {
+			ids = append(ids, e.ID)
+		}
+	}
+	slices.SortFunc(ids, func(a, b ID) int { return cmp.Compare(b.CertID, a.CertID) })
+	return ids
+}
+
+// isDefault reports whether a certificate is a default of the resource, and in no other place
+// of it.
+func (o Observed) isDefault(id ID) bool {
+	return o.Target.Shared && slices.ContainsFunc(o.Slot.Entries, func(e Entry) bool { return e.ID == id && e.Default })
+}
+
+// decideServed takes out what the current version has replaced, in a reconcile after the one
+// that saw it served.
+func decideServed(o Observed, holds Holds) Step {
+	surplus := o.surplus()
+	switch {
+	case o.Pass.Remove != nil: // it never changes Ready: what should be served is
+		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.Pass.Remove.Text, Again: againAfter(o.Pass.Remove), After: o.Pass.Remove.After}
+	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0:
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(surplus) > 0 || len(holds.Leftover) > 0)}
+	case len(surplus) == 0:
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(holds.Leftover) > 0)}
+	case o.Slot.Busy, o.Pass.Removed:
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: Soon}
+	}
+	return surplusStep(o, surplus)
+}
+
+// surplusStep takes certificates out, and notes which of somebody else's are among them.
+func surplusStep(o Observed, surplus []Entry) Step {
+	step := Remove{}
+	for _, e := range surplus {
+		step.IDs = append(step.IDs, e.ID)
+		if !o.isOurs(e.ID) {
+			step.Replaced = e.Text
+		}
+	}
+	return step
+}
+
+// surplus are the certificates in the slot that are to be taken out: ours, and those of others
+// that the spec names. A default is none, and neither is what is leaving already.
+func (o Observed) surplus() []Entry {
+	if !o.Target.Shared {
+		return nil
+	}
+	var surplus []Entry
+	for _, e := range o.Slot.Entries {
+		if e.InSlot && !e.Default && e.Progress == Serving && e.ID.CertID != 0 && e.ID != o.Certificate.Current &&
+			(o.isOurs(e.ID) || o.adopts(e)) && !o.isDefault(e.ID) {
+			surplus = append(surplus, e)
+		}
+	}
+	return surplus
+}
+
+func (o Observed) servedMessage() string {
+	return fmt.Sprintf("%s uses certificate %s of CloudCertificate %q", o.Target.Text, o.Certificate.Current, o.Object.CertificateName)
+}
+
+func soonIf(wanted bool) Retry {
+	if wanted {
+		return Soon
+	}
+	return OnEvent
+}
+
+func againAfter(f *Failure) Retry {
+	switch f.Kind {
+	case Progressing, Throttled:
+		return Soon
+	case Transient:
+		return Quickly
+	}
+	return Slowly
+}
+
+// decidePlacement puts the current version into a slot that does not have it.
+func decidePlacement(o Observed, holds Holds) Step {
+	if occupied := o.occupied(); occupied != "" {
+		return Wait{Reason: v1alpha1.ReasonOccupied, Message: occupied, Stalled: true, Holds: &holds}
+	}
+	if until := o.brakedUntil(); !until.IsZero() {
+		return o.braked(until, holds)
+	}
+	placing := fmt.Sprintf("certificate %s of CloudCertificate %q is being placed in %s", o.Certificate.Current, o.Object.CertificateName, o.Target.Text)
+	switch {
+	case o.Pass.Place != nil:
+		return o.failed(o.Pass.Place, &holds)
+	case o.Pass.Placed:
+		return o.progressing(placing, 0, &holds)
+	case o.Object.Unbinds && o.Target.Unbindable && !o.Object.Held:
+		return Hold{Want: true} // before the first write
+	case !o.Tried.OwnerKnown && o.Pass.Inspect == nil:
+		return Inspect{}
+	case !o.Tried.OwnerKnown:
+		return o.failed(o.Pass.Inspect, &holds)
+	case o.Tried.Owner != "":
+		return Wait{
+			Reason: v1alpha1.ReasonManagedElsewhere, Stalled: true, Holds: &holds,
+			Message: fmt.Sprintf("%s is managed by %s, which would undo what is placed; bind the object that it is configured from (albConfig, service)", o.Target.Text, o.Tried.Owner),
+		}
+	case o.Status.Pending != o.Certificate.Current, !o.Pass.Recorded && len(o.Tried.Placed) > 0: // what was accepted and is not there needs another token
+		holds.Pending = o.Certificate.Current
+		holds.Leftover = slices.DeleteFunc(holds.Leftover, func(id ID) bool { return id == holds.Pending })
+		return Record{Holds: holds, Message: placing, Ready: o.whileServed(), Replaced: o.replaced()}
+	}
+	return Place{}
+}
+
+// occupied says that a foreign certificate is in the only place of a slot and stays there;
+// empty where that is not so.
+func (o Observed) occupied() string {
+	holder, ok := o.holder()
+	if !ok || o.isOurs(holder.ID) || o.adopts(holder) {
+		return ""
+	}
+	switch {
+	case !o.isPlaced() && slices.Contains(o.Object.Adopt, adoptAny) && o.Consent.AnyAdopted:
+		return ""
+	case !o.isPlaced() && slices.Contains(o.Object.Adopt, adoptAny):
+		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q, and no CertificateTargetPolicy that admits this binding allows adopt \"*\"; name the certificate in spec.adopt",
+			o.Target.Text, holder.Text, o.Object.CertificateName)
+	case !o.isPlaced():
+		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q; to replace it, name it in spec.adopt",
+			o.Target.Text, holder.Text, o.Object.CertificateName)
+	case o.Object.Restores:
+		return ""
+	}
+	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, set spec.onDrift to Restore or name it in spec.adopt",
+		holder.Text, o.Target.Text, o.Status.Bound)
+}
+
+// replaced is the foreign certificate that a placement takes out; empty if it takes none.
+func (o Observed) replaced() string {
+	holder, ok := o.holder()
+	if !ok || o.isOurs(holder.ID) {
+		return ""
+	}
+	return holder.Text
+}
+
+// brakedUntil is when a version that was placed again and again is placed the next time; zero
+// if it may be now.
+func (o Observed) brakedUntil() time.Time {
+	recent := slices.DeleteFunc(slices.Clone(o.Tried.Placed), func(t time.Time) bool { return !t.After(o.Now.Add(-time.Hour)) })
+	if len(recent) <= MaxRestores {
+		return time.Time{}
+	}
+	return recent[len(recent)-MaxRestores-1].Add(time.Hour)
+}
+
+// braked waits with a version that was placed too often and is not there: two that undo each
+// other would go on without end.
+func (o Observed) braked(until time.Time, holds Holds) Step {
+	w := Wait{
+		Reason: v1alpha1.ReasonBindFailed, Again: Slowly, After: until.Sub(o.Now), Holds: &holds,
+		Message: fmt.Sprintf("certificate %s was placed in %s %d times within an hour, and is not there; the next try waits until %s; look for what takes it out, or for failed jobs of the listener",
+			o.Certificate.Current, o.Target.Text, MaxRestores+1, until.UTC().Format(time.RFC3339)),
+	}
+	if o.replaced() != "" {
+		w.Reason, w.Stalled = v1alpha1.ReasonOccupied, true
+	}
+	return w
+}
+
+// inSlot says what is in the slot.
+func (o Observed) inSlot() string {
+	var ours, foreign []string
+	for _, e := range o.Slot.Entries {
+		switch {
+		case !e.InSlot:
+		case o.isOurs(e.ID):
+			ours = append(ours, e.Text)
+		default:
+			foreign = append(foreign, e.Text)
+		}
+	}
+	var parts []string
+	if len(ours) > 0 {
+		parts = append(parts, fmt.Sprintf("%s of CloudCertificate %q", few(ours), o.Object.CertificateName))
+	}
+	if len(foreign) > 0 {
+		parts = append(parts, few(foreign)+" of somebody else")
+	}
+	if len(parts) == 0 {
+		return o.Target.Text + " holds no certificate"
+	}
+	return o.Target.Text + " holds " + strings.Join(parts, " and ")
+}
+
+// few joins the first few texts and counts the others.
+func few(texts []string) string {
+	const shown = 5
+	if more := len(texts) - shown; more > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(texts[:shown], ", "), more)
+	}
+	return strings.Join(texts, ", ")
+}

@@ -1,0 +1,115 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import "time"
+
+// Step is the next thing to do for a binding: one of the types below. Nothing, Keep, Wait and
+// Release end the reconcile; after every other one Decide is asked again.
+type Step interface{ step() }
+
+type (
+	// Nothing is to be done or said before Until; a zero Until waits for an event.
+	Nothing struct{ Until time.Time }
+	// Read reads the resource that the slot belongs to.
+	Read struct{}
+	// Inspect asks who else manages the resource.
+	Inspect struct{}
+	// Hold puts the finalizer on where Want is true, else takes it off.
+	Hold struct{ Want bool }
+	// Record writes into the status, before a write is sent, that the current version is being
+	// placed, what is in the slot, and what it replaces.
+	Record struct {
+		Holds    Holds
+		Message  string
+		Ready    Readiness
+		Replaced string
+	}
+	// Place asks for the current version to be served in the slot.
+	Place struct{}
+	// Remove takes certificates out of the resource. Replaced is one of somebody else that the
+	// spec names; empty if all are ours.
+	Remove struct {
+		IDs      []ID
+		Replaced string
+	}
+	// Keep publishes that the target uses the current version.
+	Keep struct {
+		Holds   Holds
+		Message string
+		// Again says when the binding is looked at again, besides the look for drift.
+		Again Retry
+		After time.Duration
+	}
+	// Wait publishes why the binding cannot go on.
+	Wait struct {
+		Reason  string
+		Message string
+		Ready   Readiness
+		Stalled bool
+		Again   Retry
+		// After is a hint for Again; 0 where there is none.
+		After time.Duration
+		// Holds is what the slot was seen to hold; nil where it was not read.
+		Holds *Holds
+	}
+	// Release lets a deleted binding go. Left says what may stay at the target, for people;
+	// empty if nothing does.
+	Release struct{ Left string }
+)
+
+func (Nothing) step() {}
+func (Read) step()    {}
+func (Inspect) step() {}
+func (Hold) step()    {}
+func (Record) step()  {}
+func (Place) step()   {}
+func (Remove) step()  {}
+func (Keep) step()    {}
+func (Wait) step()    {}
+func (Release) step() {}
+
+// Holds are the versions of ours that a slot holds, or may come to hold: none of them may be
+// deleted in the cloud.
+type Holds struct {
+	// Bound is the version that it uses; zero if none was ever seen there.
+	Bound ID
+	// Pending is the version that is being placed; zero if none is.
+	Pending ID
+	// Leftover are the others.
+	Leftover []ID
+}
+
+// Readiness is what becomes of the condition Ready.
+type Readiness int
+
+const (
+	// Not is False.
+	Not Readiness = iota
+	// Unchanged keeps what it was, and is False where it was nothing.
+	Unchanged
+)
+
+// Retry says what wakes a binding.
+type Retry int
+
+const (
+	// OnEvent waits for a change, or the next look for drift.
+	OnEvent Retry = iota
+	// Soon is for what is under way: the hint, or from fractions of a second to half a minute.
+	Soon
+	// Quickly is for what may pass by itself: from seconds to an hour.
+	Quickly
+	// Slowly is for what somebody has to mend: from minutes to an hour.
+	Slowly
+)
+
+// Ends reports whether a step ends the reconcile.
+func Ends(step Step) bool {
+	switch step.(type) {
+	case Nothing, Keep, Wait, Release:
+		return true
+	}
+	return false
+}
