@@ -311,6 +311,23 @@ func TestDecide(t *testing.T) {
 		"one that failed is named": {with(dueToPrune(), func(o *Observed) {
 			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
 		}), Pruned{&RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
+		"one that a binding uses is kept, without a look at the list": {with(dueToPrune(), func(o *Observed) {
+			o.Pass.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{5}}}
+		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb"}, true)}},
+		"none is, while a binding was not read yet": {with(dueToPrune(), func(o *Observed) {
+			o.Holders = []Holder{{Name: "alb", Unread: true}}
+		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb", Unread: true}, true)}},
+		"one that a binding uses holds up no other": {with(dueToPrune(), func(o *Observed) {
+			o.Status.History = append([]Version{{CertID: 6, Name: named("web", newField), Became: ago(40 * time.Hour)}}, o.Status.History...)
+			o.Pass.Together = append([]Entry{entry(6, "")}, o.Pass.Together...)
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{6}}}
+		}), Delete{[]Entry{entry(5, "")}}},
+		"the delay begins when the last binding follows": {with(dueToPrune(), func(o *Observed) {
+			o.Pass.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{10}, Bound: 10, Since: ago(time.Hour)}, {Name: "cdn", Bound: 10, Since: ago(30 * time.Hour)}}
+		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
+		"a binding of another version does not put it off": {with(dueToPrune(), func(o *Observed) {
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{4}, Bound: 4, Since: ago(time.Hour)}}
+		}), Delete{[]Entry{entry(5, "")}}},
 		"when all are deleted that is published": {with(dueToPrune(), func(o *Observed) { o.Status.History = nil }), Pruned{}},
 
 		"an object that is not held just goes": {with(deleted(), func(o *Observed) { o.Object.Held = false }), Nothing{}},
@@ -344,6 +361,22 @@ func TestDecide(t *testing.T) {
 			o.Cloud.Entries, o.Status.Current = o.Cloud.Entries[1:], Version{}
 			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
 		}), Wait{Err: &RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
+		"what a binding uses stays, and all others go": {with(deleted(), func(o *Observed) {
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
+		}), Delete{[]Entry{entry(5, "")}}},
+		"and the binding is named": {with(deleted(), func(o *Observed) {
+			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
+		}), Wait{Err: remaining(10, oldField, &HeldError{Binding: "alb"}, true)}},
+		"a binding that was not read yet holds all of them": {with(deleted(), func(o *Observed) {
+			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
+			o.Holders = []Holder{{Name: "alb", Unread: true}}
+		}), Wait{Err: remaining(10, oldField, &HeldError{Binding: "alb", Unread: true}, true)}},
+		"a binding that holds on is given its time, and the object goes without": {with(deleted(), func(o *Observed) {
+			o.Object.Deleted = ago(25 * time.Hour)
+			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
+		}), Release{Err: remaining(10, oldField, &HeldError{Binding: "alb"}, true)}},
 		"an entry that cannot be read holds the object": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current, o.Status.History, o.Cloud.Unreadable = nil, Version{}, nil, 2
 		}), Wait{Err: &UnreadableError{Count: 2}}},
@@ -371,6 +404,11 @@ func TestDecide(t *testing.T) {
 			}
 		})
 	}
+}
+
+// remaining says that one certificate could not be deleted.
+func remaining(certID int64, field string, err error, refusal bool) error {
+	return &RemainingError{Left: []Undeleted{{CertID: certID, Name: named("web", field), Err: err, Refusal: refusal}}}
 }
 
 // sameText compares errors by what they say.

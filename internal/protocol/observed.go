@@ -32,6 +32,9 @@ type Observed struct {
 	Content *Content
 	// Cloud is what is known of the certificates of this object in Place.
 	Cloud Cloud
+	// Holders are the bindings that may keep versions of this object; those that have none,
+	// and had their first read, may be left out.
+	Holders []Holder
 	// Tried is what this process tried for this object.
 	Tried Tried
 	// Pass is what this reconcile has come to so far.

@@ -218,6 +218,24 @@ func (e *CurrentMissingError) Error() string {
 // Verdict waits for a person, or for another list.
 func (e *CurrentMissingError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
 
+// HeldError says that a binding keeps a version from being deleted.
+type HeldError struct {
+	// Binding is its name.
+	Binding string
+	// Unread reports whether its target was not read yet.
+	Unread bool
+}
+
+func (e *HeldError) Error() string {
+	if e.Unread {
+		return fmt.Sprintf("the target of CloudCertificateBinding %q was not read yet, and may use it; see why in its status, or delete it", e.Binding)
+	}
+	return fmt.Sprintf("CloudCertificateBinding %q keeps it: its target uses it, or may come to; see its status", e.Binding)
+}
+
+// Verdict waits for the binding, or for a person who looks at it.
+func (e *HeldError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
+
 // UnreadableError says that a list holds entries of which it is unknown whose they are.
 type UnreadableError struct{ Count int }
 

@@ -41,13 +41,18 @@ func (o Observed) doubt(e Entry) error {
 	return nil
 }
 
-// proven divides certificates into those that may be deleted and those that may not. Those
-// of which a deletion has failed already are in neither. Those of which the last deletion got no
-// answer come last, so that they hold up no other.
+// proven divides certificates into those that may be deleted and those that may not: they are
+// not proven, or a binding keeps them. Those of which a deletion has failed already are in
+// neither. Those of which the last deletion got no answer come last, so that they hold up no
+// other.
 func (o Observed) proven(entries []Entry) (proven []Entry, left []Undeleted) {
 	for _, e := range entries {
 		tried := slices.ContainsFunc(o.Pass.Left, func(u Undeleted) bool { return u.CertID == e.CertID })
-		switch err := o.doubt(e); {
+		err := o.doubt(e)
+		if err == nil {
+			err = HeldBy(o.Holders, e.CertID)
+		}
+		switch {
 		case tried:
 		case err != nil:
 			left = append(left, Undeleted{CertID: e.CertID, Name: e.Name, Err: err, Refusal: true})

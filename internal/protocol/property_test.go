@@ -75,6 +75,11 @@ func anyObserved(random *rand.Rand) Observed {
 	if random.IntN(4) == 0 {
 		o.Status.Foreign, o.Tried.Unanswered = []int64{1 + random.Int64N(6)}, []int64{1 + random.Int64N(6)}
 	}
+	for range random.IntN(3) {
+		o.Holders = append(o.Holders, Holder{
+			Name: "alb", CertIDs: []int64{int64(random.IntN(6))}, Unread: random.IntN(8) == 0, Bound: int64(random.IntN(6)), Since: when(),
+		})
+	}
 	if random.IntN(8) == 0 {
 		o.Pass.Asked, o.Pass.NoCloud = true, &Failure{Err: errCloud, Refusal: true}
 	}
@@ -198,6 +203,12 @@ func checkDeleted(t *testing.T, o Observed, e Entry, ending bool) {
 	listed := slices.ContainsFunc(o.Cloud.Entries, func(known Entry) bool { return known.CertID == e.CertID && known.Name == e.Name })
 	if !listed || e.Refuted || slices.Contains(o.Status.Foreign, e.CertID) || !strings.Contains(strings.ToLower(e.Name), identity) {
 		t.Errorf("certificate %d (%s) is not listed, not ours or refuted", e.CertID, e.Name)
+	}
+	for _, h := range o.Holders {
+		followed := h.Bound == o.Status.Current.CertID && o.Now.Sub(h.Since) < o.Settings.PruneDelay
+		if h.Unread || slices.Contains(h.CertIDs, e.CertID) || !ending && followed {
+			t.Errorf("certificate %d is kept by %+v", e.CertID, h)
+		}
 	}
 	for _, v := range append([]Version{o.Status.Current}, o.Status.History...) {
 		known := len(v.Digest) == 64 && len(e.Digest) == 64

@@ -13,7 +13,7 @@ import (
 // decidePruning deletes the superseded versions that are due, and does nothing where none
 // are.
 func decidePruning(o Observed) Step {
-	begun, due, stranger := o.Pass.Together != nil, o.PruneAt(), o.stranger()
+	begun, due, stranger, held := o.Pass.Together != nil, o.PruneAt(), o.stranger(), o.heldSurplus()
 	switch {
 	case !begun && (due.IsZero() || due.After(o.Now) || o.Pass.NoCloud != nil):
 		return Nothing{Until: o.NextCheck()}
@@ -23,6 +23,8 @@ func decidePruning(o Observed) Step {
 		return Pruned{stranger}
 	case o.Pass.List != nil:
 		return Pruned{o.Pass.List.Err}
+	case held != nil:
+		return Pruned{held}
 	case !begun:
 		return ListTogether{Since: o.provingSince().Add(-AtHand)}
 	case !o.showsCurrent(o.Pass.Together): // "A superseded version goes only if the current one is in the same list."
@@ -74,13 +76,18 @@ func (o Observed) Surplus() []Version {
 }
 
 // PruneAt is when superseded versions may be deleted; zero where there are none to delete:
-// "not before the current version has been published for --prune-delay", and a second more,
-// because a status knows whole seconds, cut off.
+// "not before the current version has been published for --prune-delay", and seen by every
+// binding that has it for as long; and a second more, because a status knows whole seconds, cut
+// off.
 func (o Observed) PruneAt() time.Time {
 	if len(o.Surplus()) == 0 || !o.Status.Ready || o.Status.Current.Became.IsZero() {
 		return time.Time{} // nobody knows whether the users of the others have had time to follow
 	}
-	at := o.Status.Current.Became.Add(o.Settings.PruneDelay + time.Second)
+	since := o.Status.Current.Became
+	if followed := o.followed(); followed.After(since) {
+		since = followed
+	}
+	at := since.Add(o.Settings.PruneDelay + time.Second)
 	if o.Tried.PruneAfter.After(at) {
 		return o.Tried.PruneAfter
 	}

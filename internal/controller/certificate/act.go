@@ -218,7 +218,7 @@ func (p *pass) deleteAll(ctx context.Context, entries []protocol.Entry) error {
 		}
 		switch {
 		case err == nil:
-		case silent == 1, alibaba.ConcernsOne(err):
+		case silent == 1, alibaba.ConcernsOne(err), keptByBinding(err):
 			p.came.Left = append(p.came.Left, protocol.Undeleted{CertID: e.CertID, Name: e.Name, Err: err, Refusal: isRefusal(err)})
 		default:
 			p.came.Delete = failureOf(err)
@@ -241,6 +241,9 @@ func (p *pass) noteSilence(certID int64) {
 // status. Nothing else deletes anything in the cloud.
 func (p *pass) deleteOne(ctx context.Context, e protocol.Entry) error {
 	if err := p.unchanged(ctx, p.next); err != nil {
+		return err
+	}
+	if err := p.checkHolders(ctx, e.CertID); err != nil {
 		return err
 	}
 	if err := p.cloud.Delete(ctx, e.CertID); err != nil && !alibaba.IsNotFound(err) {

@@ -47,6 +47,8 @@ func CacheOptions(namespaces []string) cache.Options {
 		ByObject: map[client.Object]cache.ByObject{
 			&corev1.Secret{}:             {Field: notNever(), Transform: stripSecret},
 			&v1alpha1.CloudCertificate{}: {Transform: stripCloudCertificate},
+
+			&v1alpha1.CloudCertificateBinding{}: {Transform: stripCloudCertificate},
 		},
 	}
 	for _, namespace := range namespaces {

@@ -30,6 +30,8 @@ type pass struct {
 	elsewhere bool
 	// held reports whether the finalizer was on when the upload was decided.
 	held bool
+	// holders are the bindings that may keep versions of the object.
+	holders []protocol.Holder
 	// cloud is the client for the object's account and region; nil until connect.
 	cloud *cas.Client
 	// slot is a place of the account's limit for an upload; it may be nil.
@@ -49,8 +51,12 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	if err != nil {
 		return nil, err
 	}
+	holders, err := r.holders(ctx, r.Client, object)
+	if err != nil {
+		return nil, err
+	}
 	return &pass{
-		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret,
+		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret, holders: holders,
 		elsewhere: r.Accounts.elsewhere(object, r.region(object)),
 	}, nil
 }
@@ -93,6 +99,7 @@ func (p *pass) observe() protocol.Observed {
 		Place:   p.observePlace(),
 		Content: p.observeContent(),
 		Cloud:   p.observeCloud(),
+		Holders: p.holders,
 		Tried:   p.observeTried(),
 		Pass:    p.came,
 	}

@@ -5,6 +5,7 @@ package certificate
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -15,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
@@ -102,17 +104,30 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	if v.Reason == v1alpha1.ReasonIdentityShared {
 		problem, reason = v.Message, v.Reason
 	}
+	if isHeldBack(err) {
+		problem, reason = "superseded versions are kept: "+verdict.Text(err), v1alpha1.ReasonPruneHeld
+	}
 	delay := r.Jitter(r.memory.retries.next(next, toPrune, v.Again.Pace))
 	again := r.memory.pruning.Of(next).problem == problem
 	r.memory.pruning.Change(next, func(p *pruning) {
 		p.notBefore, p.problem, p.proving = r.Clock.Now().Add(delay), problem, time.Time{}
 	})
-	pruneFailures.WithLabelValues(reason).Inc()
+	if reason != v1alpha1.ReasonPruneHeld { // what a binding keeps has not failed
+		pruneFailures.WithLabelValues(reason).Inc()
+	}
 	if !again {
 		log.FromContext(ctx).Info("Superseded versions stay in the cloud", "reason", reason, "problem", problem)
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
 	}
 	return delay
+}
+
+// isHeldBack reports whether bindings alone keep what could not be deleted.
+func isHeldBack(err error) bool {
+	remaining, ok := errors.AsType[*protocol.RemainingError](err)
+	return ok && !slices.ContainsFunc(remaining.Left, func(u protocol.Undeleted) bool {
+		return !keptByBinding(u.Err)
+	})
 }
 
 // soonest is the shorter of two delays, of which 0 is none.

@@ -54,6 +54,9 @@ type Options struct {
 	// AllowedAccounts are the ids of the accounts to which certificates may be uploaded;
 	// empty means all.
 	AllowedAccounts []string
+	// Bindings reports whether CloudCertificateBindings are served: versions that they use are
+	// kept.
+	Bindings bool
 	// MaxConcurrentReconciles is how many objects are reconciled at the same time.
 	MaxConcurrentReconciles int
 }

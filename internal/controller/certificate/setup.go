@@ -88,7 +88,11 @@ func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler 
 	}}); err != nil {
 		return fmt.Errorf("failed to add the look for drift: %w", err)
 	}
-	return builder.ControllerManagedBy(mgr).
+	b := builder.ControllerManagedBy(mgr)
+	if r.Options.Bindings {
+		b.Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(boundTo), builder.WithPredicates(holdsOther()))
+	}
+	return b.
 		Named(Name).
 		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
 		WatchesMetadata(&corev1.Secret{}, secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}).

@@ -30,10 +30,13 @@ type simAPI struct {
 	uids      int64
 	objects   map[types.NamespacedName]*v1alpha1.CloudCertificate
 	secrets   map[types.NamespacedName]*corev1.Secret
+	bindings  map[types.NamespacedName]*v1alpha1.CloudCertificateBinding
 	objectLog simLogbook
 	secretLog simLogbook
-	lacks     string // a field of the status that the installed CRD does not know
-	stored    func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
+
+	bindingLog simLogbook
+	lacks      string // a field of the status that the installed CRD does not know
+	stored     func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
 
 // simLogbook is what watches of a kind show: what is there, and what happened.
@@ -89,8 +92,11 @@ func newSimAPI() *simAPI {
 		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 		secrets: map[types.NamespacedName]*corev1.Secret{},
 
-		objectLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
-		secretLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
+		bindings: map[types.NamespacedName]*v1alpha1.CloudCertificateBinding{},
+
+		objectLog:  simLogbook{present: map[types.NamespacedName]client.Object{}},
+		secretLog:  simLogbook{present: map[types.NamespacedName]client.Object{}},
+		bindingLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
 	}
 }
 
@@ -305,6 +311,14 @@ func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Obje
 func (c simClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
 	o := &client.ListOptions{}
 	o.ApplyOptions(options)
+	if bindings, ok := into.(*v1alpha1.CloudCertificateBindingList); ok {
+		for _, key := range sortedKeys(c.op.bindings.seen) {
+			if key.Namespace == o.Namespace {
+				bindings.Items = append(bindings.Items, *c.op.bindings.seen[key].(*v1alpha1.CloudCertificateBinding))
+			}
+		}
+		return nil
+	}
 	list := into.(*v1alpha1.CloudCertificateList)
 	for _, key := range sortedKeys(c.op.objects.seen) {
 		object := c.op.object(key)
@@ -392,6 +406,22 @@ func (l simLive) Get(_ context.Context, key client.ObjectKey, into client.Object
 		}
 	}
 	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
+}
+
+// List implements client.Reader, for bindings of one namespace.
+func (l simLive) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
+	if err := l.op.read(); err != nil {
+		return err
+	}
+	o := &client.ListOptions{}
+	o.ApplyOptions(options)
+	list := into.(*v1alpha1.CloudCertificateBindingList)
+	for _, key := range sortedKeys(l.op.world.api.bindings) {
+		if key.Namespace == o.Namespace {
+			list.Items = append(list.Items, *l.op.world.api.bindings[key])
+		}
+	}
+	return nil
 }
 
 func sortedKeys[V any](m map[types.NamespacedName]V) []types.NamespacedName {

@@ -67,7 +67,7 @@ func (m *simManager) IndexField(_ context.Context, _ client.Object, field string
 	return nil
 }
 
-// simCache has the two informers of an operator.
+// simCache has the informers of an operator.
 type simCache struct {
 	cache.Cache
 	op *simOperator
@@ -75,8 +75,11 @@ type simCache struct {
 
 // GetInformer implements cache.Informers.
 func (c simCache) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
-	if _, ok := object.(*v1alpha1.CloudCertificate); ok {
+	switch object.(type) {
+	case *v1alpha1.CloudCertificate:
 		return c.op.objects, nil
+	case *v1alpha1.CloudCertificateBinding:
+		return c.op.bindings, nil
 	}
 	return c.op.secrets, nil
 }
@@ -94,6 +97,7 @@ type simInformer struct {
 	seen      map[types.NamespacedName]client.Object
 	cursor    int
 	resync    time.Time
+	stuck     bool // it shows nothing more
 }
 
 func newSimInformer(source *simLogbook, kind client.Object) *simInformer {
@@ -140,6 +144,9 @@ func (i *simInformer) list(initial bool) {
 
 // next shows the next event, if there is one.
 func (i *simInformer) next() bool {
+	if i.stuck {
+		return false
+	}
 	if i.cursor < i.source.restored { // older than what the API server still knows
 		i.list(false)
 		return true

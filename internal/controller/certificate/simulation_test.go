@@ -49,7 +49,8 @@ func (w *simWorld) act() {
 			op.relist()
 			return
 		}
-		watch := []*simInformer{op.objects, op.secrets}[w.random.IntN(2)]
+		watches := op.watches()
+		watch := watches[w.random.IntN(len(watches))]
 		for range 1 + w.random.IntN(3) {
 			watch.next()
 		}
@@ -62,6 +63,9 @@ func (w *simWorld) act() {
 	case dice < 81:
 		w.events++
 		w.misfortune()
+	case dice < 84:
+		w.events++
+		w.bind()
 	default:
 		w.events++
 		w.user()
@@ -556,6 +560,7 @@ var mutants = map[string]func(*simWorld){
 			return identity != op.r.identity(object)
 		}
 	},
+	"deletes what bindings use":                  func(w *simWorld) { w.unasked = true },
 	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
 	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
 	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },

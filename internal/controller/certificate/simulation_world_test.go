@@ -89,6 +89,7 @@ type simWorld struct {
 	snapshots  []simSnapshot
 	uploaded   map[simID]string                                    // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
+	served     map[types.NamespacedName][]simID                    // what the targets of bindings use, the newest last
 
 	simMutant
 }
@@ -96,6 +97,7 @@ type simWorld struct {
 // simMutant breaks the protocol on purpose.
 type simMutant struct {
 	unlocked     bool                                      // writes without optimistic lock
+	unasked      bool                                      // deletes what bindings use
 	deaf         bool                                      // Secrets wake nobody
 	unnoticed    bool                                      // a call without an answer is taken for one with an error
 	rename       func(op *simOperator, name string) string // another name for an upload
@@ -170,7 +172,8 @@ func newSimWorld(t testing.TB, seed uint64, options emulator.Options, report fun
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]simPublication{},
 		announced: map[string]string{}, foreign: map[simID]bool{}, vanished: map[simID]time.Time{},
 		uploaded: map[simID]string{}, replaced: map[simID]time.Time{},
-		gone: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		gone:   map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		served: map[types.NamespacedName][]simID{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay = time.Now(), 30*time.Second
@@ -204,6 +207,9 @@ type simOperator struct {
 	cloud   *cas.Cloud
 	objects *simInformer
 	secrets *simInformer
+
+	bindings *simInformer
+
 	indexes map[string]client.IndexerFunc
 	queue   *simQueue
 	cancel  context.CancelFunc
@@ -217,6 +223,8 @@ func (w *simWorld) start() *simOperator {
 		world: w, name: fmt.Sprintf("op%d", w.started), indexes: map[string]client.IndexerFunc{},
 		objects: newSimInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
 		secrets: newSimInformer(&w.api.secretLog, &corev1.Secret{}),
+
+		bindings: newSimInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
 	}
 	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: simTransport{op}})
 	if err != nil {
@@ -246,7 +254,7 @@ func (w *simWorld) start() *simOperator {
 		Options: Options{
 			ClusterID: simCluster, Region: cas.RegionChina, MaxVersionsPerHour: 30,
 			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
-			MaxConcurrentReconciles: simWorkers, AllowedAccounts: w.allowed,
+			MaxConcurrentReconciles: simWorkers, AllowedAccounts: w.allowed, Bindings: !w.unasked,
 		},
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
@@ -286,7 +294,7 @@ func (op *simOperator) begin() {
 	if w.deaf {
 		op.secrets.handler = toolscache.ResourceEventHandlerFuncs{}
 	}
-	for _, i := range []*simInformer{op.objects, op.secrets} {
+	for _, i := range op.watches() {
 		i.list(true)
 	}
 }
@@ -304,15 +312,24 @@ func (op *simOperator) object(key types.NamespacedName) *v1alpha1.CloudCertifica
 	return object
 }
 
-// relist interrupts both watches.
+// watches are all that an operator has.
+func (op *simOperator) watches() []*simInformer {
+	if op.bindings.handler == nil {
+		return []*simInformer{op.objects, op.secrets} // it serves none
+	}
+	return []*simInformer{op.objects, op.secrets, op.bindings}
+}
+
+// relist interrupts all watches.
 func (op *simOperator) relist() {
-	op.objects.list(false)
-	op.secrets.list(false)
+	for _, i := range op.watches() {
+		i.list(false)
+	}
 }
 
 // deliver lets the watches show everything.
 func (op *simOperator) deliver() {
-	for _, i := range []*simInformer{op.objects, op.secrets} {
+	for _, i := range op.watches() {
 		for i.next() {
 		}
 		i.resyncDue()
@@ -512,6 +529,7 @@ func (w *simWorld) checkDeleted(op *simOperator, call emulator.Call) {
 	identity, _, _ := bundle.ParseName(call.Name)
 	key, ours := w.identities[identity]
 	object := w.api.objects[key]
+	w.checkUnused(key, calledFor(call))
 	switch {
 	case !ours || w.foreign[calledFor(call)]:
 		w.violatef("certificate %d (%s) is not ours and was deleted", call.CertID, call.Name)
@@ -703,6 +721,9 @@ func (w *simWorld) quiesce() {
 	}
 	op := w.operators[0]
 	w.checkAwake(op)
+	if w.pick(2) == 0 { // else they are stuck for ever
+		w.follow()
+	}
 	w.settle(op, 26*time.Hour)
 	for range 3 {
 		for _, p := range op.drift.places(context.Background()) {
@@ -730,7 +751,7 @@ func (w *simWorld) settle(op *simOperator, limit time.Duration) {
 			continue
 		}
 		next := op.queue.soonest(end)
-		for _, i := range []*simInformer{op.objects, op.secrets} {
+		for _, i := range op.watches() {
 			if i.resync.Before(next) {
 				next = i.resync
 			}
@@ -748,7 +769,7 @@ const callsPerEvent = 12
 // checkAwake lets an operator finish what it was woken for, without a resync that would
 // hide what it missed, and says whether each object has come to its Secret.
 func (w *simWorld) checkAwake(op *simOperator) {
-	for _, i := range []*simInformer{op.objects, op.secrets} {
+	for _, i := range op.watches() {
 		i.resync = time.Now().Add(*CacheOptions(nil).SyncPeriod)
 	}
 	w.settle(op, 2*time.Hour)
@@ -843,7 +864,7 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 	limit := object.Spec.RevisionHistoryLimit
 	kept := 0
 	for i, h := range status.History {
-		if c, _ := w.named(status, h.CertID); limit != nil && (i < int(*limit) || c.InUse != "") {
+		if c, _ := w.named(status, h.CertID); limit != nil && (i < int(*limit) || c.InUse != "" || w.isHeldBack(key, h.CertID)) {
 			kept++
 		}
 	}
