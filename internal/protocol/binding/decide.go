@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 const (
@@ -17,6 +18,11 @@ const (
 	// MaxRestores is how often a version is placed again in an hour before somebody has to
 	// look for what takes it out.
 	MaxRestores = 3
+	// firstHint and longestHint bound the time between two checks of what is under way.
+	firstHint   = 2 * time.Second
+	longestHint = 30 * time.Second
+	// quietThrottle is how long a binding waits for its turn before its status says so.
+	quietThrottle = time.Minute
 )
 
 // Decide returns the next step for a binding.
@@ -27,9 +33,9 @@ func Decide(o Observed) Step {
 	case o.Object.Held != o.wantsHold():
 		return Hold{Want: o.wantsHold()}
 	case o.Consent.Refused != "":
-		return Wait{Reason: v1alpha1.ReasonNotAllowed, Message: o.Consent.Refused, Stalled: true}
+		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonNotAllowed, Message: o.Consent.Refused, Stalled: true}}
 	case o.Consent.Rival != "":
-		return Wait{Reason: v1alpha1.ReasonOccupied, Message: o.Consent.Rival, Stalled: true}
+		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonOccupied, Message: o.Consent.Rival, Stalled: true}}
 	case o.Slot == nil && o.isUpToDate():
 		return Nothing{Until: o.Tried.LookAt}
 	case !o.Certificate.Exists, o.Certificate.Problem != "" && o.Status.Read:
@@ -70,40 +76,41 @@ func (o Observed) notReady(holds *Holds) Step {
 	if !o.Certificate.Exists {
 		problem = fmt.Sprintf("there is no CloudCertificate %q in this namespace; create it, or correct spec.certificateRef.name", o.Object.CertificateName)
 	}
-	return Wait{Reason: v1alpha1.ReasonCertificateNotReady, Message: problem, Ready: o.whileServed(), Holds: holds}
+	return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonCertificateNotReady, Message: problem, Ready: o.whileServed()}, Holds: holds}
 }
 
 // whileServed keeps Ready while the target uses a version of ours.
-func (o Observed) whileServed() Readiness {
+func (o Observed) whileServed() verdict.Ready {
 	if o.isPlaced() {
-		return Unchanged
+		return verdict.Unchanged
 	}
-	return Not
+	return verdict.False
 }
 
 // failed says why a call did not do what it was made for. None of it is final: a renewal is
 // never lost to a code that nobody knew.
 func (o Observed) failed(f *Failure, holds *Holds) Step {
-	w := Wait{Message: f.Text, After: f.After, Again: Slowly, Holds: holds}
+	v := verdict.Verdict{Message: f.Text, Again: verdict.Again{Pace: verdict.Slowly}}
 	switch f.Kind {
 	case Progressing:
 		return o.progressing(f.Text, f.After, holds)
 	case Throttled:
-		w.Reason, w.Ready, w.Again = v1alpha1.ReasonThrottled, o.whileServed(), Soon
+		v.Reason, v.Ready, v.Quiet = v1alpha1.ReasonThrottled, o.whileServed(), o.Now.Sub(o.Tried.ThrottledSince) < quietThrottle
+		v.Again = o.hint(f.After)
 	case TargetNotFound:
-		w.Reason = v1alpha1.ReasonTargetNotFound
+		v.Reason = v1alpha1.ReasonTargetNotFound
 	case Denied:
-		w.Reason = v1alpha1.ReasonAccessDenied
+		v.Reason = v1alpha1.ReasonAccessDenied
 	case QuotaExceeded:
-		w.Reason = v1alpha1.ReasonQuotaExceeded
+		v.Reason = v1alpha1.ReasonQuotaExceeded
 	case NoCredentials:
-		w.Reason = v1alpha1.ReasonCredentialsUnavailable
+		v.Reason = v1alpha1.ReasonCredentialsUnavailable
 	case Refused:
-		w.Reason = v1alpha1.ReasonBindFailed
+		v.Reason = v1alpha1.ReasonBindFailed
 	case Transient:
-		w.Reason, w.Again = v1alpha1.ReasonBindFailed, Quickly
+		v.Reason, v.Again.Pace = v1alpha1.ReasonBindFailed, verdict.Soon
 	}
-	return w
+	return Wait{Verdict: v, Holds: holds}
 }
 
 // progressing waits for a change that is under way: no failure while the version before is
@@ -111,7 +118,19 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 func (o Observed) progressing(message string, after time.Duration, holds *Holds) Step {
 	ready := o.whileServed()
 	if since := o.Status.PendingSince; !since.IsZero() && o.Now.Sub(since) >= Patience {
-		ready = Not
+		ready = verdict.False
 	}
-	return Wait{Reason: v1alpha1.ReasonProgressing, Message: message, Ready: ready, Again: Soon, After: after, Holds: holds}
+	return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonProgressing, Message: message, Ready: ready, Again: o.hint(after)}, Holds: holds}
+}
+
+// hint is when something that is under way is checked again: as it was told, or as long again
+// as it has taken by now, from two seconds to half a minute.
+func (o Observed) hint(after time.Duration) verdict.Again {
+	if after == 0 {
+		after = firstHint
+		if since := o.Status.PendingSince; !since.IsZero() {
+			after = min(max(o.Now.Sub(since), firstHint), longestHint)
+		}
+	}
+	return verdict.Again{Pace: verdict.In, After: after}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 const china = "cn-hangzhou"
@@ -103,6 +104,8 @@ func with(o Observed, change func(*Observed)) Observed {
 	return o
 }
 
+var paces = map[verdict.Pace]string{verdict.Never: "never", verdict.In: "hint", verdict.Soon: "soon", verdict.Slowly: "slowly"}
+
 // brief says what a step is, as far as a row of the table is about it.
 func brief(step Step) string {
 	holds := func(h Holds) string {
@@ -114,16 +117,16 @@ func brief(step Step) string {
 	case Remove:
 		return fmt.Sprintf("remove %v replaced=%q", step.IDs, step.Replaced)
 	case Keep:
-		return fmt.Sprintf("keep %s again=%d", holds(step.Holds), step.Again)
+		return fmt.Sprintf("keep %s again=%s", holds(step.Holds), paces[step.Again.Pace])
 	case Wait:
-		text := fmt.Sprintf("wait %s", step.Reason)
-		if step.Ready == Unchanged {
+		text := fmt.Sprintf("wait %s", step.Verdict.Reason)
+		if step.Verdict.Ready == verdict.Unchanged {
 			text += " unchanged"
 		}
-		if step.Stalled {
+		if step.Verdict.Stalled {
 			text += " stalled"
 		}
-		return text + fmt.Sprintf(" again=%d", step.Again)
+		return text + " again=" + paces[step.Verdict.Again.Pace]
 	case Hold:
 		return fmt.Sprintf("hold %v", step.Want)
 	case Release:
@@ -151,50 +154,50 @@ func TestDecide(t *testing.T) {
 		"the same number of the other region is another certificate": {
 			with(bound(), func(o *Observed) { o.Certificate.Current.Region = "ap-southeast-1" }), "read",
 		},
-		"without consent nothing is read":                  {with(fresh(), func(o *Observed) { o.Slot, o.Consent.Refused = nil, "no policy" }), "wait NotAllowed stalled again=0"},
-		"consent that is lost stops changes, and no more":  {with(renewed(entry(oldID)), func(o *Observed) { o.Consent.Refused = "no policy" }), "wait NotAllowed stalled again=0"},
-		"an older binding has the slot":                    {with(fresh(), func(o *Observed) { o.Consent.Rival = "taken" }), "wait Occupied stalled again=0"},
-		"a certificate that does not exist":                {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady again=0"},
-		"a certificate that is gone keeps what is placed":  {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=0"},
-		"a certificate that is not ready":                  {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=0"},
+		"without consent nothing is read":                  {with(fresh(), func(o *Observed) { o.Slot, o.Consent.Refused = nil, "no policy" }), "wait NotAllowed stalled again=never"},
+		"consent that is lost stops changes, and no more":  {with(renewed(entry(oldID)), func(o *Observed) { o.Consent.Refused = "no policy" }), "wait NotAllowed stalled again=never"},
+		"an older binding has the slot":                    {with(fresh(), func(o *Observed) { o.Consent.Rival = "taken" }), "wait Occupied stalled again=never"},
+		"a certificate that does not exist":                {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady again=never"},
+		"a certificate that is gone keeps what is placed":  {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=never"},
+		"a certificate that is not ready":                  {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=never"},
 		"a first read does not wait for the certificate":   {with(fresh(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "read"},
-		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.Pass.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=3"},
+		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.Pass.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
 		"a suspended binding that was read waits":          {with(bound(), func(o *Observed) { o.Object.Suspended, o.Status.Reason = true, v1alpha1.ReasonSuspended }), "nothing"},
 		"a suspended binding that is new reads":            {with(fresh(), func(o *Observed) { o.Object.Suspended, o.Slot = true, nil }), "read"},
-		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, denied }), "wait AccessDenied again=3"},
-		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=3"},
-		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{} }), "wait BindFailed again=2"},
-		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=1"},
+		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, denied }), "wait AccessDenied again=slowly"},
+		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
+		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
+		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=hint"},
 		"Unbind on what is bound is held":                  {with(bound(), unbind), "hold true"},
 		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
 		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
 		"Unbind on what never placed anything is not held": {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
 
 		// What a suspended binding says.
-		"a suspended binding shows what is there, and writes nothing": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), "wait Suspended unchanged again=0"},
+		"a suspended binding shows what is there, and writes nothing": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), "wait Suspended unchanged again=never"},
 
 		// Never worse.
-		"the wrong region":          {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), "wait RegionMismatch stalled again=0"},
-		"an SM pair for TLS":        {with(fresh(), func(o *Observed) { o.Certificate.SM = true }), "wait NotAllowed stalled again=0"},
+		"the wrong region":          {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), "wait RegionMismatch stalled again=never"},
+		"an SM pair for TLS":        {with(fresh(), func(o *Observed) { o.Certificate.SM = true }), "wait NotAllowed stalled again=never"},
 		"a domain that it is for":   {with(fresh(), func(o *Observed) { o.Target.Domain, o.Status.Read = "a.shop.example.com", true }), "record bound=0 pending=11 leftover=[] replaced=\"\""},
-		"a domain that it is not":   {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), "wait DomainMismatch stalled again=0"},
-		"a wildcard is one label":   {with(fresh(), func(o *Observed) { o.Target.Domain = "a.b.shop.example.com" }), "wait DomainMismatch stalled again=0"},
-		"a wildcard domain":         {with(fresh(), func(o *Observed) { o.Target.Domain = "*.example.com" }), "wait DomainMismatch stalled again=0"},
+		"a domain that it is not":   {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), "wait DomainMismatch stalled again=never"},
+		"a wildcard is one label":   {with(fresh(), func(o *Observed) { o.Target.Domain = "a.b.shop.example.com" }), "wait DomainMismatch stalled again=never"},
+		"a wildcard domain":         {with(fresh(), func(o *Observed) { o.Target.Domain = "*.example.com" }), "wait DomainMismatch stalled again=never"},
 		"names that are cut off":    {with(fresh(), func(o *Observed) { o.Target.Domain, o.Certificate.NamesCut = "api.example.com", true }), "record bound=0 pending=11 leftover=[] replaced=\"\""},
-		"an expired one":            {with(renewed(entry(oldID)), func(o *Observed) { o.Certificate.NotAfter = ago(time.Second) }), "wait CertificateNotReady unchanged again=3"},
-		"one that is not valid yet": {with(fresh(), func(o *Observed) { o.Certificate.NotBefore = now.Add(time.Second) }), "wait CertificateNotReady again=3"},
+		"an expired one":            {with(renewed(entry(oldID)), func(o *Observed) { o.Certificate.NotAfter = ago(time.Second) }), "wait CertificateNotReady unchanged again=slowly"},
+		"one that is not valid yet": {with(fresh(), func(o *Observed) { o.Certificate.NotBefore = now.Add(time.Second) }), "wait CertificateNotReady again=slowly"},
 
 		// What was read.
-		"a list that is not complete leads to nothing":   {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), "wait BindFailed unchanged again=2"},
-		"a slot that cannot be used":                     {with(fresh(), func(o *Observed) { o.Slot.Off = "HTTPS is off" }), "wait BindFailed again=3"},
-		"a listener that is being changed is waited for": {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Busy = true }), "wait Progressing unchanged again=1"},
+		"a list that is not complete leads to nothing":   {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), "wait BindFailed unchanged again=soon"},
+		"a slot that cannot be used":                     {with(fresh(), func(o *Observed) { o.Slot.Off = "HTTPS is off" }), "wait BindFailed again=slowly"},
+		"a listener that is being changed is waited for": {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Busy = true }), "wait Progressing unchanged again=hint"},
 		"a placement that takes long": {
-			with(recorded(entry(oldID)), func(o *Observed) { o.Slot.Busy, o.Status.PendingSince = true, ago(10*time.Minute) }), "wait Progressing again=1",
+			with(recorded(entry(oldID)), func(o *Observed) { o.Slot.Busy, o.Status.PendingSince = true, ago(10*time.Minute) }), "wait Progressing again=hint",
 		},
-		"one that arrives":                        {recorded(entry(oldID), in(Arriving, entry(newID))), "wait Progressing unchanged again=1"},
-		"a first one that arrives":                {with(fresh(in(Arriving, entry(newID))), func(o *Observed) { o.Status.Pending = newID }), "wait Progressing again=1"},
-		"the only place in an unclear condition":  {single(recorded(in(Unknown, only(oldID)))), "wait Progressing unchanged again=1"},
-		"a foreign one beside ours is left alone": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"one that arrives":                        {recorded(entry(oldID), in(Arriving, entry(newID))), "wait Progressing unchanged again=hint"},
+		"a first one that arrives":                {with(fresh(in(Arriving, entry(newID))), func(o *Observed) { o.Status.Pending = newID }), "wait Progressing again=hint"},
+		"the only place in an unclear condition":  {single(recorded(in(Unknown, only(oldID)))), "wait Progressing unchanged again=hint"},
+		"a foreign one beside ours is left alone": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 
 		// Placing.
 		"an empty slot is taken":                                  {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},
@@ -204,12 +207,12 @@ func TestDecide(t *testing.T) {
 		"the intent is written before the placement":              {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
 		"an intent that was written is not written again":         {recorded(entry(oldID)), "place"},
 		"who else manages the listener is asked before":           {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown = false }), "inspect"},
-		"a listener that a controller manages is refused":         {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=0"},
-		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.Pass.Inspect = false, denied }), "wait AccessDenied again=3"},
+		"a listener that a controller manages is refused":         {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=never"},
+		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.Pass.Inspect = false, denied }), "wait AccessDenied again=slowly"},
 		"Unbind is held before the first placement":               {with(fresh(), unbind), "hold true"},
-		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Placed = true }), "wait Progressing unchanged again=1"},
-		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=3"},
-		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=1"},
+		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Placed = true }), "wait Progressing unchanged again=hint"},
+		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=slowly"},
+		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=hint"},
 		"what was accepted and is not there gets another attempt": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = []time.Time{ago(time.Minute)} }), `record bound=10 pending=11 leftover=[] replaced=""`},
 		"a version that superseded one under way keeps that": {
 			with(recorded(entry(oldID)), func(o *Observed) {
@@ -223,61 +226,61 @@ func TestDecide(t *testing.T) {
 				o.Slot = &Slot{Entries: []Entry{entry(oldID), entry(newID)}}
 			}), `remove [11-cn-hangzhou] replaced=""`,
 		},
-		"the listener's default serves as well": {with(recorded(listenerDefault(newID)), func(o *Observed) { o.Status.Bound = ID{} }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"the listener's default serves as well": {with(recorded(listenerDefault(newID)), func(o *Observed) { o.Status.Bound = ID{} }), "keep bound=11 pending=0 leftover=[] again=never"},
 
 		// What is foreign.
-		"a foreign certificate in the only place":      {single(fresh(only(foreign))), "wait Occupied stalled again=0"},
+		"a foreign certificate in the only place":      {single(fresh(only(foreign))), "wait Occupied stalled again=never"},
 		"a foreign one that is named":                  {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"99-cn-hangzhou"} })), `record bound=0 pending=11 leftover=[] replaced="99-cn-hangzhou"`},
-		"another one than the one that is named":       {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"98-cn-hangzhou"} })), "wait Occupied stalled again=0"},
-		"whatever is there, where no policy allows it": {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"*"} })), "wait Occupied stalled again=0"},
+		"another one than the one that is named":       {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"98-cn-hangzhou"} })), "wait Occupied stalled again=never"},
+		"whatever is there, where no policy allows it": {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt = []string{"*"} })), "wait Occupied stalled again=never"},
 		"whatever is there, where a policy allows it":  {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), `record bound=0 pending=11 leftover=[] replaced="99-cn-hangzhou"`},
-		"whatever is there is for the first placement": {single(with(renewed(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), "wait Occupied stalled again=0"},
-		"a certificate that is none of CAS":            {single(fresh(Entry{Text: "an upload of CDN's own", InSlot: true, Default: true, Progress: Serving})), "wait Occupied stalled again=0"},
-		"drift is reported":                            {single(with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{only(foreign)}}, true })), "wait Occupied stalled again=0"},
+		"whatever is there is for the first placement": {single(with(renewed(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), "wait Occupied stalled again=never"},
+		"a certificate that is none of CAS":            {single(fresh(Entry{Text: "an upload of CDN's own", InSlot: true, Default: true, Progress: Serving})), "wait Occupied stalled again=never"},
+		"drift is reported":                            {single(with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{only(foreign)}}, true })), "wait Occupied stalled again=never"},
 		"drift is restored where that is asked for": {single(with(bound(), func(o *Observed) {
 			o.Slot, o.Tried.Look, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
 		})), `record bound=10 pending=10 leftover=[] replaced="99-cn-hangzhou"`},
 		"ours that is gone is put back":                     {with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{entry(foreign)}}, true }), `record bound=10 pending=10 leftover=[] replaced=""`},
-		"adopt any takes nothing out of an additional slot": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted, o.Status.Bound = []string{"*"}, true, newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"adopt any takes nothing out of an additional slot": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted, o.Status.Bound = []string{"*"}, true, newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"two that undo each other stop": {single(with(bound(), func(o *Observed) {
 			o.Slot, o.Tried.Look, o.Object.Restores, o.Tried.Placed = &Slot{Entries: []Entry{only(foreign)}}, true, true, minutes(4)
-		})), "wait Occupied stalled again=3"},
-		"jobs that fail in silence stop": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), "wait BindFailed again=3"},
+		})), "wait Occupied stalled again=hint"},
+		"jobs that fail in silence stop": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), "wait BindFailed again=hint"},
 		"placements of long ago do not count": {with(recorded(entry(oldID)), func(o *Observed) {
 			o.Tried.Placed = []time.Time{ago(3 * time.Hour), ago(2 * time.Hour), ago(90 * time.Minute), ago(61 * time.Minute)}
 		}), `record bound=10 pending=11 leftover=[] replaced=""`},
 
 		// What is served, and what it replaced.
-		"what is seen there is published first":      {recorded(entry(oldID), entry(newID)), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
+		"what is seen there is published first":      {recorded(entry(oldID), entry(newID)), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
 		"what it replaced goes in a later reconcile": {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), `remove [10-cn-hangzhou] replaced=""`},
-		"not while the listener is being changed":    {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Slot.Busy = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
-		"what was removed is looked at again":        {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Removed = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
-		"what is leaving is waited for":              {with(renewed(in(Leaving, entry(oldID)), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=1"},
-		"what is gone is forgotten":                  {with(renewed(entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), "keep bound=11 pending=0 leftover=[] again=0"},
-		"a removal that fails changes no Ready":      {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Remove = newID, denied }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=3"},
-		"an old version that is the default stays":   {with(renewed(listenerDefault(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
-		"also where it is an additional one besides": {with(renewed(listenerDefault(oldID), entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=0"},
+		"not while the listener is being changed":    {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Slot.Busy = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
+		"what was removed is looked at again":        {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Removed = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
+		"what is leaving is waited for":              {with(renewed(in(Leaving, entry(oldID)), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
+		"what is gone is forgotten":                  {with(renewed(entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), "keep bound=11 pending=0 leftover=[] again=never"},
+		"a removal that fails changes no Ready":      {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Remove = newID, denied }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=slowly"},
+		"an old version that is the default stays":   {with(renewed(listenerDefault(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
+		"also where it is an additional one besides": {with(renewed(listenerDefault(oldID), entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"a foreign one that is named goes afterwards": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) {
 			o.Status.Bound, o.Object.Adopt, o.Tried.Look = newID, []string{"99-cn-hangzhou"}, true
 		}), `remove [99-cn-hangzhou] replaced="99-cn-hangzhou"`},
-		"a slot of one place leaves nothing over": {single(recorded(only(newID))), "keep bound=11 pending=0 leftover=[] again=0"},
+		"a slot of one place leaves nothing over": {single(recorded(only(newID))), "keep bound=11 pending=0 leftover=[] again=never"},
 
 		// Deletion.
 		"Leave needs no finalizer":                   {with(deleted(bound()), func(o *Observed) { o.Object.Held = false }), "nothing"},
 		"Unbind reads":                               {deleted(bound()), "read"},
 		"Unbind takes ours out":                      {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID), entry(foreign)}} }), `remove [10-cn-hangzhou] replaced=""`},
-		"Unbind waits until it is gone":              {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{in(Leaving, entry(oldID)), entry(foreign)}} }), "wait Progressing again=1"},
-		"Unbind waits while the listener is changed": {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Busy: true} }), "wait Progressing again=1"},
+		"Unbind waits until it is gone":              {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{in(Leaving, entry(oldID)), entry(foreign)}} }), "wait Progressing again=hint"},
+		"Unbind waits while the listener is changed": {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Busy: true} }), "wait Progressing again=hint"},
 		"Unbind ends when nothing is left":           {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(foreign)}} }), `release left=""`},
 		"Unbind never takes a default":               {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{listenerDefault(oldID)}} }), `release left=""`},
-		"Unbind by a part of a list":                 {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=2"},
+		"Unbind by a part of a list":                 {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=soon"},
 		"Unbind of a target that is gone":            {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
-		"Unbind that is denied":                      {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=3"},
+		"Unbind that is denied":                      {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=slowly"},
 		"Unbind that was denied for a day":           {with(deleted(bound()), func(o *Observed) { o.Pass.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
 		"Unbind that failed otherwise in between": {with(deleted(bound()), func(o *Observed) {
 			o.Pass.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
-		}), "wait DeletionBlocked again=3"},
-		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.Pass.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=3"},
+		}), "wait DeletionBlocked again=slowly"},
+		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.Pass.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
 		"Unbind for which another binding waits":       {with(deleted(bound()), func(o *Observed) { o.Consent.Heir = true }), `release left="another binding waits for the slot"`},
 		"Unbind without consent":                       {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
 		"Unbind that is to leave the target alone":     {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
@@ -328,8 +331,8 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 				t.Fatalf("got %#v, want a Wait", Decide(tc.observed))
 			}
 			for _, want := range tc.want {
-				if !strings.Contains(w.Message, want) {
-					t.Errorf("message %q does not say %q", w.Message, want)
+				if !strings.Contains(w.Verdict.Message, want) {
+					t.Errorf("message %q does not say %q", w.Verdict.Message, want)
 				}
 			}
 		})

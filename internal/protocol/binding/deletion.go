@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // decideDeletion brings a deleted binding to its end. What it placed is taken out only where
@@ -74,7 +75,7 @@ func decideUnbinding(o Observed) Step {
 	case o.Pass.Remove != nil:
 		return o.blocked(o.Pass.Remove)
 	case o.Slot.Busy, o.Pass.Removed, len(serving) == 0:
-		return Wait{Reason: v1alpha1.ReasonProgressing, Message: "being deleted; taking its certificates out of " + o.Target.Text, Again: Soon}
+		return o.deleting("taking its certificates out of "+o.Target.Text, 0)
 	}
 	return Remove{IDs: slices.Compact(serving)}
 }
@@ -83,7 +84,7 @@ func decideUnbinding(o Observed) Step {
 // --orphan-after releases the binding.
 func (o Observed) blocked(f *Failure) Step {
 	if f.Kind == Progressing || f.Kind == Throttled {
-		return Wait{Reason: v1alpha1.ReasonProgressing, Message: "being deleted; " + f.Text, Again: Soon, After: f.After}
+		return o.deleting(f.Text, f.After)
 	}
 	at, limited := o.orphanAt()
 	if f.isRefusal() && limited && !o.Now.Before(at) {
@@ -94,13 +95,18 @@ func (o Observed) blocked(f *Failure) Step {
 		reason = v1alpha1.ReasonCredentialsUnavailable
 	}
 	end := `; to let the object go without touching the target, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
-	w := Wait{Reason: reason, Again: againAfter(f), After: f.After}
+	v := verdict.Verdict{Reason: reason, Again: o.againAfter(f), Refusal: f.isRefusal()}
 	if f.isRefusal() && limited {
 		end += "; it is released with what is there at " + at.UTC().Format(time.RFC3339)
-		w.After = at.Sub(o.Now)
+		v.Again.AtMost = at.Sub(o.Now) + time.Second
 	}
-	w.Message = fmt.Sprintf("its certificates cannot be taken out of %s: %s%s", o.Target.Text, f.Text, end)
-	return w
+	v.Message = fmt.Sprintf("its certificates cannot be taken out of %s: %s%s", o.Target.Text, f.Text, end)
+	return Wait{Verdict: v}
+}
+
+// deleting waits for a change that is under way.
+func (o Observed) deleting(message string, after time.Duration) Step {
+	return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonProgressing, Message: "being deleted; " + message, Again: o.hint(after)}}
 }
 
 // orphanAt is when a deleted binding is released although it was refused, if ever.

@@ -196,6 +196,8 @@ type Tried struct {
 	Owner      string
 	// Placed are when a placement of the current version was accepted, the oldest first.
 	Placed []time.Time
+	// ThrottledSince is since when it has been waiting for its turn; zero if it is not.
+	ThrottledSince time.Time
 	// FailedOtherwise is when a deletion last failed for another reason than a refusal.
 	FailedOtherwise time.Time
 }

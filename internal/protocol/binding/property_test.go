@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // draw picks one of some values.
@@ -350,10 +351,10 @@ func settle(o Observed, slot *Slot, steps []played) (Observed, *Slot, Step) {
 	switch step := last.step.(type) {
 	case Keep:
 		o.Status.Reason, o.Status.Ready, o.Status.Generation, o.Object.Resync = v1alpha1.ReasonSynced, true, o.Object.Generation, false
-		o.Tried.Look = step.Again != OnEvent
+		o.Tried.Look = step.Again.Pace != verdict.Never
 	case Wait:
-		o.Status.Reason, o.Status.Generation, o.Object.Resync = step.Reason, o.Object.Generation, false
-		if step.Ready == Not {
+		o.Status.Reason, o.Status.Generation, o.Object.Resync = step.Verdict.Reason, o.Object.Generation, false
+		if step.Verdict.Ready == verdict.False {
 			o.Status.Ready = false
 		}
 	}

@@ -11,30 +11,31 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // decideSlot brings the current version into the slot that was read.
 func decideSlot(o Observed) Step {
 	if o.Slot.Incomplete != "" {
-		return Wait{
-			Reason: v1alpha1.ReasonBindFailed, Again: Quickly, Ready: o.whileServed(),
+		return Wait{Verdict: verdict.Verdict{
+			Reason: v1alpha1.ReasonBindFailed, Again: verdict.Again{Pace: verdict.Soon}, Ready: o.whileServed(),
 			Message: fmt.Sprintf("%s was not read completely, and nothing is changed by a part of it: %s", o.Target.Text, o.Slot.Incomplete),
-		}
+		}}
 	}
 	holds := o.holds()
 	switch {
 	case o.Object.Suspended:
-		return Wait{Reason: v1alpha1.ReasonSuspended, Message: "suspended by spec.suspend; " + o.inSlot(), Ready: Unchanged, Holds: &holds}
+		message := "suspended by spec.suspend; " + o.inSlot()
+		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonSuspended, Message: message, Ready: verdict.Unchanged}, Holds: &holds}
 	case o.Certificate.Problem != "":
 		return o.notReady(&holds)
 	}
 	if unfit := o.unfit(); unfit != nil {
-		unfit.Holds = &holds
-		return *unfit
+		return Wait{Verdict: *unfit, Holds: &holds}
 	}
 	switch {
 	case o.Slot.Off != "":
-		return Wait{Reason: v1alpha1.ReasonBindFailed, Message: o.Slot.Off, Again: Slowly, Holds: &holds}
+		return o.failed(&Failure{Kind: Refused, Text: o.Slot.Off}, &holds)
 	case o.serves(o.Certificate.Current):
 		return decideServed(o, holds)
 	case o.Slot.Busy:
@@ -127,13 +128,13 @@ func decideServed(o Observed, holds Holds) Step {
 	surplus := o.surplus()
 	switch {
 	case o.Pass.Remove != nil: // it never changes Ready: what should be served is
-		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.Pass.Remove.Text, Again: againAfter(o.Pass.Remove), After: o.Pass.Remove.After}
+		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.Pass.Remove.Text, Again: o.againAfter(o.Pass.Remove)}
 	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(surplus) > 0 || len(holds.Leftover) > 0)}
 	case len(surplus) == 0:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(holds.Leftover) > 0)}
 	case o.Slot.Busy, o.Pass.Removed:
-		return Keep{Holds: holds, Message: o.servedMessage(), Again: Soon}
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: verdict.Again{Pace: verdict.In, After: firstHint}}
 	}
 	return surplusStep(o, surplus)
 }
@@ -170,27 +171,28 @@ func (o Observed) servedMessage() string {
 	return fmt.Sprintf("%s uses certificate %s of CloudCertificate %q", o.Target.Text, o.Certificate.Current, o.Object.CertificateName)
 }
 
-func soonIf(wanted bool) Retry {
+func soonIf(wanted bool) verdict.Again {
 	if wanted {
-		return Soon
+		return verdict.Again{Pace: verdict.In, After: firstHint}
 	}
-	return OnEvent
+	return verdict.Again{}
 }
 
-func againAfter(f *Failure) Retry {
+// againAfter is when a call that failed is made again.
+func (o Observed) againAfter(f *Failure) verdict.Again {
 	switch f.Kind {
 	case Progressing, Throttled:
-		return Soon
+		return o.hint(f.After)
 	case Transient:
-		return Quickly
+		return verdict.Again{Pace: verdict.Soon}
 	}
-	return Slowly
+	return verdict.Again{Pace: verdict.Slowly}
 }
 
 // decidePlacement puts the current version into a slot that does not have it.
 func decidePlacement(o Observed, holds Holds) Step {
 	if occupied := o.occupied(); occupied != "" {
-		return Wait{Reason: v1alpha1.ReasonOccupied, Message: occupied, Stalled: true, Holds: &holds}
+		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonOccupied, Message: occupied, Stalled: true}, Holds: &holds}
 	}
 	if until := o.brakedUntil(); !until.IsZero() {
 		return o.braked(until, holds)
@@ -208,10 +210,8 @@ func decidePlacement(o Observed, holds Holds) Step {
 	case !o.Tried.OwnerKnown:
 		return o.failed(o.Pass.Inspect, &holds)
 	case o.Tried.Owner != "":
-		return Wait{
-			Reason: v1alpha1.ReasonManagedElsewhere, Stalled: true, Holds: &holds,
-			Message: fmt.Sprintf("%s is managed by %s, which would undo what is placed; bind the object that it is configured from (albConfig, service)", o.Target.Text, o.Tried.Owner),
-		}
+		message := fmt.Sprintf("%s is managed by %s, which would undo what is placed; bind the object that it is configured from (albConfig, service)", o.Target.Text, o.Tried.Owner)
+		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonManagedElsewhere, Message: message, Stalled: true}, Holds: &holds}
 	case o.Status.Pending != o.Certificate.Current, !o.Pass.Recorded && len(o.Tried.Placed) > 0: // what was accepted and is not there needs another token
 		holds.Pending = o.Certificate.Current
 		holds.Leftover = slices.DeleteFunc(holds.Leftover, func(id ID) bool { return id == holds.Pending })
@@ -265,15 +265,15 @@ func (o Observed) brakedUntil() time.Time {
 // braked waits with a version that was placed too often and is not there: two that undo each
 // other would go on without end.
 func (o Observed) braked(until time.Time, holds Holds) Step {
-	w := Wait{
-		Reason: v1alpha1.ReasonBindFailed, Again: Slowly, After: until.Sub(o.Now), Holds: &holds,
+	v := verdict.Verdict{
+		Reason: v1alpha1.ReasonBindFailed, Again: verdict.Again{Pace: verdict.In, After: until.Sub(o.Now)},
 		Message: fmt.Sprintf("certificate %s was placed in %s %d times within an hour, and is not there; the next try waits until %s; look for what takes it out, or for failed jobs of the listener",
 			o.Certificate.Current, o.Target.Text, MaxRestores+1, until.UTC().Format(time.RFC3339)),
 	}
 	if o.replaced() != "" {
-		w.Reason, w.Stalled = v1alpha1.ReasonOccupied, true
+		v.Reason, v.Stalled = v1alpha1.ReasonOccupied, true
 	}
-	return w
+	return Wait{Verdict: v, Holds: &holds}
 }
 
 // inSlot says what is in the slot.

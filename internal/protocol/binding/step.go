@@ -3,7 +3,11 @@
 
 package binding
 
-import "time"
+import (
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
+)
 
 // Step is the next thing to do for a binding: one of the types below. Nothing, Keep, Wait and
 // Release end the reconcile; after every other one Decide is asked again.
@@ -23,7 +27,7 @@ type (
 	Record struct {
 		Holds    Holds
 		Message  string
-		Ready    Readiness
+		Ready    verdict.Ready
 		Replaced string
 	}
 	// Place asks for the current version to be served in the slot.
@@ -34,25 +38,18 @@ type (
 		IDs      []ID
 		Replaced string
 	}
-	// Keep publishes that the target uses the current version.
+	// Keep publishes that the target uses the current version. Again is when the binding is
+	// checked again, besides the look for drift.
 	Keep struct {
 		Holds   Holds
 		Message string
-		// Again says when the binding is looked at again, besides the look for drift.
-		Again Retry
-		After time.Duration
+		Again   verdict.Again
 	}
-	// Wait publishes why the binding cannot go on.
+	// Wait publishes why the binding cannot go on. Holds is what the slot was seen to hold; nil
+	// where it was not read.
 	Wait struct {
-		Reason  string
-		Message string
-		Ready   Readiness
-		Stalled bool
-		Again   Retry
-		// After is a hint for Again; 0 where there is none.
-		After time.Duration
-		// Holds is what the slot was seen to hold; nil where it was not read.
-		Holds *Holds
+		Verdict verdict.Verdict
+		Holds   *Holds
 	}
 	// Release lets a deleted binding go. Left says what may stay at the target, for people;
 	// empty if nothing does.
@@ -80,30 +77,6 @@ type Holds struct {
 	// Leftover are the others.
 	Leftover []ID
 }
-
-// Readiness is what becomes of the condition Ready.
-type Readiness int
-
-const (
-	// Not is False.
-	Not Readiness = iota
-	// Unchanged keeps what it was, and is False where it was nothing.
-	Unchanged
-)
-
-// Retry says what wakes a binding.
-type Retry int
-
-const (
-	// OnEvent waits for a change, or the next look for drift.
-	OnEvent Retry = iota
-	// Soon is for what is under way: the hint, or from fractions of a second to half a minute.
-	Soon
-	// Quickly is for what may pass by itself: from seconds to an hour.
-	Quickly
-	// Slowly is for what somebody has to mend: from minutes to an hour.
-	Slowly
-)
 
 // Ends reports whether a step ends the reconcile.
 func Ends(step Step) bool {

@@ -10,34 +10,35 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // unfit says why the current version must not be placed; nil if it may be. Never worse: nothing
 // is placed that is not valid now, does not cover the domain of the slot, is of the other
 // region of CAS, or is of a kind that the product does not take.
-func (o Observed) unfit() *Wait {
+func (o Observed) unfit() *verdict.Verdict {
 	c, t := &o.Certificate, &o.Target
 	switch {
 	case t.Region != "" && c.Current.Region != t.Region:
-		return &Wait{
+		return &verdict.Verdict{
 			Reason: v1alpha1.ReasonRegionMismatch, Stalled: true,
 			Message: fmt.Sprintf("%s takes certificates of region %s, and CloudCertificate %q is in %s; refer to one with spec.region %s",
 				t.Text, t.Region, o.Object.CertificateName, c.Current.Region, t.Region),
 		}
 	case c.SM && !t.TakesSM:
-		return &Wait{
+		return &verdict.Verdict{
 			Reason: v1alpha1.ReasonNotAllowed, Stalled: true,
 			Message: fmt.Sprintf("%s takes no SM certificates, and CloudCertificate %q is of type SM; refer to one of type TLS", t.Text, o.Object.CertificateName),
 		}
 	case t.Domain != "" && !c.NamesCut && !covers(c.DNSNames, t.Domain): // where names are cut the product decides
-		return &Wait{
+		return &verdict.Verdict{
 			Reason: v1alpha1.ReasonDomainMismatch, Stalled: true,
 			Message: fmt.Sprintf("the certificate of CloudCertificate %q is for %s and does not cover %s; have it issued for that name",
 				o.Object.CertificateName, few(c.DNSNames), t.Domain),
 		}
 	case o.Now.Before(c.NotBefore), o.Now.After(c.NotAfter):
-		return &Wait{
-			Reason: v1alpha1.ReasonCertificateNotReady, Ready: o.whileServed(), Again: Slowly,
+		return &verdict.Verdict{
+			Reason: v1alpha1.ReasonCertificateNotReady, Ready: o.whileServed(), Again: verdict.Again{Pace: verdict.Slowly},
 			Message: fmt.Sprintf("certificate %s of CloudCertificate %q is valid from %s to %s, which is not now",
 				c.Current, o.Object.CertificateName, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339)),
 		}
