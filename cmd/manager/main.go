@@ -85,7 +85,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return err
 	}
-	accounts, err := newAccounts(s, getenv)
+	caller, err := newCaller(s)
+	if err != nil {
+		return err
+	}
+	accounts, err := newAccounts(s, caller, getenv)
 	if err != nil {
 		return err
 	}
@@ -193,18 +197,19 @@ func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (stri
 	return string(namespace.UID), nil
 }
 
-// newAccounts sets up the way to the cloud.
-func newAccounts(s *settings, getenv func(string) string) (*certificate.Accounts, error) {
-	caller, err := alibaba.New(alibaba.Config{
+// newCaller makes what sends every call to the cloud.
+func newCaller(s *settings) (*alibaba.Caller, error) {
+	return alibaba.New(alibaba.Config{
 		STSEndpoint:    s.stsEndpoint,
 		RootCAs:        s.rootCAs,
 		UserAgent:      "cloudcert/" + version.Version(),
 		Observe:        certificate.ObserveCall,
 		ObserveRefresh: certificate.ObserveRefresh,
 	})
-	if err != nil {
-		return nil, err
-	}
+}
+
+// newAccounts sets up the way to the cloud.
+func newAccounts(s *settings, caller *alibaba.Caller, getenv func(string) string) (*certificate.Accounts, error) {
 	cloud, err := cas.New(caller, cas.Config{
 		Endpoints:   s.endpoints,
 		UploadQPS:   s.uploadQPS,

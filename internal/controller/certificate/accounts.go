@@ -125,12 +125,18 @@ func (a *Accounts) forget(key types.NamespacedName) {
 
 // provider finds the credentials of an object.
 func (a *Accounts) provider(ctx context.Context, object *v1alpha1.CloudCertificate) (alibaba.Provider, error) {
-	if object.Spec.CredentialsSecretRef.Name != "" {
-		return a.secretProvider(ctx, credentialsKey(object))
+	return a.Provider(ctx, object.Namespace, object.Spec.CredentialsSecretRef.Name)
+}
+
+// Provider returns the credentials in a Secret of a namespace, or, where it names none, the
+// operator's own, if objects of that namespace may use them.
+func (a *Accounts) Provider(ctx context.Context, namespace, secret string) (alibaba.Provider, error) {
+	if secret != "" {
+		return a.secretProvider(ctx, types.NamespacedName{Namespace: namespace, Name: secret})
 	}
-	if len(a.OwnNamespaces) > 0 && !slices.Contains(a.OwnNamespaces, object.Namespace) {
+	if len(a.OwnNamespaces) > 0 && !slices.Contains(a.OwnNamespaces, namespace) {
 		return nil, &credentialsError{
-			problem: fmt.Sprintf("objects in namespace %q may not use the operator's own credentials", object.Namespace),
+			problem: fmt.Sprintf("objects in namespace %q may not use the operator's own credentials", namespace),
 			fix:     "set spec.credentialsSecretRef, or have the namespace added to --default-credentials-namespaces",
 		}
 	}
@@ -141,6 +147,15 @@ func (a *Accounts) provider(ctx context.Context, object *v1alpha1.CloudCertifica
 		}
 	}
 	return a.Own, nil
+}
+
+// Account returns the account that credentials are of; empty where it cannot be learned.
+func (a *Accounts) Account(ctx context.Context, p alibaba.Provider) string {
+	cloud, err := a.Cloud.Client(cas.RegionChina, p)
+	if err != nil {
+		return ""
+	}
+	return account(ctx, cloud)
 }
 
 // secretProvider makes a provider of a credentials Secret, once per version of it.
