@@ -20,6 +20,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log/zap"
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // settings are the operator's flags, checked.
@@ -40,6 +42,9 @@ type settings struct {
 	pruneDelay                   time.Duration
 	settleDelay                  time.Duration
 	orphanAfter                  time.Duration
+	targets                      []targets.Product
+	singleTenant                 bool
+	targetEndpoints              map[string]string
 	leaderElect                  bool
 	leaderElectionNamespace      string
 	metricsAddress               string
@@ -54,11 +59,12 @@ type settings struct {
 // parseFlags reads and checks the command line. Its error is flag.ErrHelp when
 // help was asked for and written to help.
 func parseFlags(args []string, help io.Writer) (*settings, error) {
-	s := &settings{endpoints: map[string]string{}}
+	s := &settings{endpoints: map[string]string{}, targetEndpoints: map[string]string{}}
 	fs := flag.NewFlagSet("manager", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // an error is told once, by main
-	var endpoints repeated
-	var caFile string
+	var endpoints, targetEndpoints repeated
+	var bound list
+	var policy, caFile string
 	fs.StringVar(&s.region, "region", cas.RegionChina, "region of objects that name none, neither in their spec nor in their status: "+cas.RegionChina+" or "+cas.RegionInternational)
 	fs.Var(&endpoints, "cas-endpoint", "`[region=]URL` of the Certificate Management Service, repeatable; https, or http on loopback; without region= it serves --region alone (default: the public endpoint of each region)")
 	fs.StringVar(&s.stsEndpoint, "sts-endpoint", "", "`URL` of the Security Token Service for all regions; https, or http on loopback (default: the public endpoint)")
@@ -83,6 +89,9 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
 	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
 	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone, or whose deletions the cloud refuses, is released with what it has in the cloud; 0 means never")
+	fs.Var(&bound, "bind-targets", "`kinds` of target that CloudCertificateBindings may have, separated by commas, or all: "+productNames(binding.Built())+" (default: none)")
+	fs.StringVar(&policy, "binding-policy", policyRequire, "whether a CertificateTargetPolicy has to admit what is bound with the operator's own credentials: "+policyRequire+", or "+policySingleTenant+" for a cluster whose users all may bind everything")
+	fs.Var(&targetEndpoints, "target-endpoint", "`product[/region]=URL` of a product, repeatable; https, or http on loopback (default: the public endpoints)")
 	config.RegisterFlags(fs)
 	s.zap.BindFlags(fs)
 	if err := fs.Parse(args); err != nil {
@@ -95,6 +104,9 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	}
 	if fs.NArg() > 0 {
 		return nil, fmt.Errorf("unexpected argument %q: settings are given as flags, see --help", fs.Arg(0))
+	}
+	if err := s.checkBinding(bound, policy, targetEndpoints); err != nil {
+		return nil, err
 	}
 	return s, s.check(endpoints, caFile)
 }

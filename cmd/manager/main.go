@@ -111,6 +111,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 			SettleDelay:             s.settleDelay,
 			OrphanAfter:             s.orphanAfter,
 			DriftInterval:           s.driftInterval,
+			Bindings:                len(s.targets) > 0,
 			MaxConcurrentReconciles: s.maxConcurrentReconciles,
 			AllowedAccounts:         s.allowedAccounts,
 		},
@@ -121,6 +122,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 		return err
 	}
 	if err := addMetrics(ctx, mgr, kube, s, reconciler); err != nil {
+		return err
+	}
+	if err := addBindings(ctx, mgr, s, caller, reconciler); err != nil {
 		return err
 	}
 	certificate.SetInfo(version.Version(), version.Commit(), clusterID)

@@ -82,9 +82,13 @@ func run(m *testing.M) (code int, err error) {
 // installRoles applies the manifests that give the operator its permissions, and
 // returns a config with a token of its ServiceAccount.
 func installRoles() (*rest.Config, error) {
-	files, err := filepath.Glob(filepath.Join(testbed.Root(), "config", "rbac", "*.yaml"))
-	if err != nil {
-		return nil, err
+	var files []string
+	for _, folder := range []string{"rbac", "binding"} {
+		found, err := filepath.Glob(filepath.Join(testbed.Root(), "config", folder, "*.yaml"))
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, found...)
 	}
 	for _, file := range append([]string{filepath.Join(testbed.Root(), "config", "manager", "namespace.yaml")}, files...) {
 		if filepath.Base(file) == "kustomization.yaml" {

@@ -48,7 +48,8 @@ func CacheOptions(namespaces []string) cache.Options {
 			&corev1.Secret{}:             {Field: notNever(), Transform: stripSecret},
 			&v1alpha1.CloudCertificate{}: {Transform: stripCloudCertificate},
 
-			&v1alpha1.CloudCertificateBinding{}: {Transform: stripCloudCertificate},
+			&v1alpha1.CloudCertificateBinding{}: {Transform: cache.TransformStripManagedFields()},
+			&v1alpha1.CertificateTargetPolicy{}: {Transform: cache.TransformStripManagedFields()},
 		},
 	}
 	for _, namespace := range namespaces {

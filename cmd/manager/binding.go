@@ -1,0 +1,86 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// Values of --binding-policy.
+const (
+	policyRequire      = "Require"
+	policySingleTenant = "SingleTenant"
+)
+
+func productNames(products []targets.Product) string {
+	var names []string
+	for _, p := range products {
+		names = append(names, string(p))
+	}
+	return strings.Join(names, ", ")
+}
+
+// checkBinding completes the settings about bindings, and names the flag that is wrong.
+func (s *settings) checkBinding(bound []string, policy string, endpoints []string) error {
+	built := binding.Built()
+	if slices.Equal(bound, []string{"all"}) {
+		s.targets = built
+		bound = nil
+	}
+	for _, name := range bound {
+		if !slices.Contains(built, targets.Product(name)) {
+			return fmt.Errorf("--bind-targets: %q is no kind of target that this version serves: use some of %s, or all", name, productNames(built))
+		}
+		s.targets = append(s.targets, targets.Product(name))
+	}
+	if policy != policyRequire && policy != policySingleTenant {
+		return fmt.Errorf("--binding-policy: %q is neither %s nor %s", policy, policyRequire, policySingleTenant)
+	}
+	s.singleTenant = policy == policySingleTenant
+	for _, e := range endpoints {
+		key, url, err := targets.ParseEndpoint(e)
+		if err != nil {
+			return fmt.Errorf("--target-endpoint: %w", err)
+		}
+		if s.targetEndpoints[key] != "" {
+			return fmt.Errorf("--target-endpoint: %s is given twice", key)
+		}
+		s.targetEndpoints[key] = url
+	}
+	return nil
+}
+
+// addBindings adds the controller of bindings where some kind of target is switched on. It
+// shares credentials with that of CloudCertificates.
+func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *alibaba.Caller, of *certificate.Reconciler) error {
+	if len(s.targets) == 0 {
+		return nil
+	}
+	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
+	if err != nil {
+		return err
+	}
+	r := &binding.Reconciler{
+		Client: of.Client, Live: of.Live, Recorder: of.Recorder, Credentials: of.Accounts, Clock: of.Clock, Jitter: of.Jitter,
+		Adapter: func(p targets.Product, by alibaba.Provider) (targets.Adapter, error) {
+			return cloud.Adapter(p, by, ratelimit.Prompt)
+		},
+		Options: binding.Options{
+			ClusterID: of.Options.ClusterID, Targets: s.targets, SingleTenant: s.singleTenant,
+			DriftInterval: s.driftInterval, OrphanAfter: s.orphanAfter, MaxConcurrentReconciles: s.maxConcurrentReconciles,
+		},
+	}
+	return r.SetupWithManager(ctx, mgr)
+}

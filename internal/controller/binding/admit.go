@@ -1,0 +1,165 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// observeConsent says whether a binding may have its slot, from caches alone.
+func (p *pass) observeConsent(ctx context.Context) (rules.Consent, error) {
+	if off := p.notServed(p.place); off != "" {
+		return rules.Consent{Refused: off}, nil
+	}
+	refused, adoptAny, err := p.consentOf(ctx, p.next, p.certificate, "")
+	if err != nil || refused != "" {
+		return rules.Consent{Refused: refused}, err
+	}
+	consent := rules.Consent{AnyAdopted: adoptAny}
+	consent.Rival, consent.Heir, err = p.rivals(ctx)
+	return consent, err
+}
+
+// consentOf says why a binding may not have its slot; empty if it may.
+func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCertificate, loadBalancer string) (refused string, adoptAny bool, err error) {
+	if !r.needsPolicy(b, c) {
+		return "", true, nil
+	}
+	policies := &v1alpha1.CertificateTargetPolicyList{}
+	if err := r.List(ctx, policies, client.UnsafeDisableDeepCopy); err != nil {
+		return "", false, fmt.Errorf("failed to read CertificateTargetPolicies: %w", err)
+	}
+	asked := request{namespace: b.Namespace, target: &b.Spec.Target, loadBalancer: loadBalancer}
+	if asked.labels, err = r.labelsOf(ctx, b.Namespace); err != nil {
+		return "", false, err
+	}
+	if c != nil {
+		asked.dnsNames = hostsOf(&c.Status.Certificate)
+		asked.cut = int(c.Status.Certificate.DNSNamesTotal) > len(c.Status.Certificate.DNSNames)
+		if c.Status.CertID == 0 {
+			return "", false, nil // nothing can be placed yet, and its names are not known
+		}
+	}
+	ok, adoptAny := admitted(policies.Items, asked)
+	if !ok {
+		return fmt.Sprintf("no CertificateTargetPolicy admits %s for namespace %q and every DNS name of CloudCertificate %q; ask whoever runs the cluster for one, or set spec.credentialsSecretRef",
+			placeOf(b).text(), b.Namespace, b.Spec.CertificateRef.Name), false, nil
+	}
+	return "", adoptAny, nil
+}
+
+// refusedBy says that no policy admits the load balancer of a listener; empty if one does.
+func (p *pass) refusedBy(state targets.State) string {
+	if state.LoadBalancer == "" {
+		return ""
+	}
+	refused, adoptAny, err := p.consentOf(context.Background(), p.next, p.certificate, state.LoadBalancer) // from memory
+	p.consent.AnyAdopted = adoptAny
+	if err != nil {
+		return err.Error()
+	}
+	return refused
+}
+
+// labelsOf are the labels of a namespace.
+func (r *Reconciler) labelsOf(ctx context.Context, name string) (map[string]string, error) {
+	namespace := &metav1.PartialObjectMetadata{}
+	namespace.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	if err := r.Get(ctx, client.ObjectKey{Name: name}, namespace); client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("failed to read the labels of namespace %q: %w", name, err)
+	}
+	return namespace.Labels, nil
+}
+
+// rivals says whether an older binding has the slot, and whether a younger one waits for it.
+func (p *pass) rivals(ctx context.Context) (rival string, heir bool, err error) {
+	list := &v1alpha1.CloudCertificateBindingList{}
+	for _, slot := range p.place.slots(certificateKey(p.next)) {
+		if err := p.List(ctx, list, client.MatchingFields{bySlot: slot}, client.UnsafeDisableDeepCopy); err != nil {
+			return "", false, fmt.Errorf("failed to read which bindings want the same slot: %w", err)
+		}
+		for i := range list.Items {
+			other := &list.Items[i]
+			if other.UID == p.next.UID {
+				continue
+			}
+			counts, err := p.counts(ctx, other)
+			switch {
+			case err != nil:
+				return "", false, err
+			case !counts:
+			case isOlder(other, p.next):
+				rival = p.rivalText(other)
+			default:
+				heir = heir || other.DeletionTimestamp.IsZero()
+			}
+		}
+	}
+	return rival, heir, nil
+}
+
+// counts reports whether another binding may have a slot at all: one that nobody admits must
+// not keep others out, and neither must one whose own credentials never saw the target.
+func (p *pass) counts(ctx context.Context, other *v1alpha1.CloudCertificateBinding) (bool, error) {
+	if p.notServed(placeOf(other)) != "" {
+		return false, nil
+	}
+	certificate := &v1alpha1.CloudCertificate{}
+	err := p.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
+	if client.IgnoreNotFound(err) != nil {
+		return false, err
+	}
+	if err != nil {
+		certificate = nil
+	}
+	if !p.needsPolicy(other, certificate) && !placeOf(other).inNamespace && !p.Options.SingleTenant {
+		return !other.Status.FirstReadTime.IsZero() && (other.Status.AccountID == "" || p.next.Status.AccountID == "" || other.Status.AccountID == p.next.Status.AccountID), nil
+	}
+	refused, _, err := p.consentOf(ctx, other, certificate, "")
+	return refused == "" && certificate != nil, err
+}
+
+// isOlder reports whether a was made before b.
+func isOlder(a, b *v1alpha1.CloudCertificateBinding) bool {
+	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
+		return a.CreationTimestamp.Before(&b.CreationTimestamp)
+	}
+	return a.UID < b.UID
+}
+
+// rivalText names a binding of the same namespace, and no other.
+func (p *pass) rivalText(other *v1alpha1.CloudCertificateBinding) string {
+	if other.Namespace == p.next.Namespace {
+		return fmt.Sprintf("CloudCertificateBinding %q, which is older, has %s; delete one of the two", other.Name, p.place.text())
+	}
+	return fmt.Sprintf("an older binding of another namespace has %s; ask whoever runs the cluster", p.place.text())
+}
+
+// certificateKey is what tells the additional slots of one listener apart.
+func certificateKey(b *v1alpha1.CloudCertificateBinding) string {
+	return b.Namespace + "/" + b.Spec.CertificateRef.Name
+}
+
+// bySlot indexes bindings by the slots that they want.
+const bySlot = "slot"
+
+func slotsOf(object client.Object) []string {
+	b := object.(*v1alpha1.CloudCertificateBinding)
+	return placeOf(b).slots(certificateKey(b))
+}
+
+// Built are the kinds of target that this version serves.
+func Built() []targets.Product {
+	return slices.Sorted(slices.Values(append([]targets.Product{targets.ConfigMap}, targets.Names()...)))
+}

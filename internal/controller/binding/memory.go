@@ -1,0 +1,169 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"sync"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
+)
+
+// memory is what the operator remembers of bindings between reconciles. All of it may be lost at
+// any time: it decides how soon something is tried again and spares calls, never what is done.
+type memory struct {
+	mu      sync.Mutex
+	objects map[types.NamespacedName]*recollection
+
+	once                 sync.Once
+	soon, slowly, behind workqueue.TypedRateLimiter[types.NamespacedName]
+}
+
+// recollection is what is remembered of one binding.
+type recollection struct {
+	uid            types.UID
+	lookAt         time.Time // when its target is looked at
+	ownerKnown     bool
+	owner          string // who else manages the resource
+	certID         int64  // the version that was placed
+	placed         []time.Time
+	throttledSince time.Time
+	otherwise      time.Time // when a deletion last failed for another reason than a refusal
+}
+
+const (
+	// firstSoon is the first retry of what may pass by itself, firstSlowly that of what somebody
+	// has to mend. Both double up to longestRetry.
+	firstSoon    = 2 * time.Second
+	firstSlowly  = 5 * time.Minute
+	longestRetry = time.Hour
+	// firstCatchUp is the time that the cache is given to show a write. It doubles up to
+	// longestCatchUp.
+	firstCatchUp   = 50 * time.Millisecond
+	longestCatchUp = 5 * time.Second
+)
+
+func (m *memory) init() {
+	m.once.Do(func() {
+		m.soon = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSoon, longestRetry)
+		m.slowly = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSlowly, longestRetry)
+		m.behind = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstCatchUp, longestCatchUp)
+	})
+}
+
+// with changes or reads what is remembered of a binding.
+func (m *memory) with(b *v1alpha1.CloudCertificateBinding, do func(*recollection)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.objects == nil {
+		m.objects = map[types.NamespacedName]*recollection{}
+	}
+	key := client.ObjectKeyFromObject(b)
+	if known := m.objects[key]; known == nil || known.uid != b.UID {
+		m.objects[key] = &recollection{uid: b.UID}
+	}
+	do(m.objects[key])
+}
+
+// forget drops everything about a binding that is gone.
+func (m *memory) forget(key types.NamespacedName) {
+	m.init()
+	m.mu.Lock()
+	delete(m.objects, key)
+	m.mu.Unlock()
+	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
+		limiter.Forget(key)
+	}
+}
+
+// tried is what decisions go by. The first look for drift after a start is the next one that is
+// due: a restart with nothing to do makes no call.
+func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCertificate, now time.Time, next func() time.Time) (tried rules.Tried) {
+	m.with(b, func(known *recollection) {
+		if known.lookAt.IsZero() {
+			known.lookAt = next()
+		}
+		look := !known.lookAt.IsZero() && !now.Before(known.lookAt)
+		tried = rules.Tried{
+			Look: look, LookAt: known.lookAt, OwnerKnown: known.ownerKnown, Owner: known.owner,
+			ThrottledSince: known.throttledSince, FailedOtherwise: known.otherwise,
+		}
+		if c != nil && c.Status.CertID == known.certID {
+			tried.Placed = known.placed
+		}
+	})
+	return tried
+}
+
+// looked notes that the target was read: the next look for drift is another one.
+func (m *memory) looked(b *v1alpha1.CloudCertificateBinding) {
+	m.with(b, func(known *recollection) { known.lookAt = time.Time{} })
+}
+
+// lookFrom notes when the target is looked at again because something is under way.
+func (m *memory) lookFrom(b *v1alpha1.CloudCertificateBinding, at time.Time) {
+	m.with(b, func(known *recollection) { known.lookAt = at })
+}
+
+// inspected notes who else manages the resource; empty for nobody.
+func (m *memory) inspected(b *v1alpha1.CloudCertificateBinding, owner string) {
+	m.with(b, func(known *recollection) { known.ownerKnown, known.owner = true, owner })
+}
+
+// placed notes that a placement was accepted.
+func (m *memory) placed(b *v1alpha1.CloudCertificateBinding, certID int64, now time.Time) {
+	m.with(b, func(known *recollection) {
+		if known.certID != certID {
+			known.certID, known.placed = certID, nil
+		}
+		const most = rules.MaxRestores + 1
+		known.placed = append(known.placed, now)
+		known.placed = known.placed[max(0, len(known.placed)-most):]
+	})
+}
+
+// throttled notes since when a binding waits for its turn; zero ends it.
+func (m *memory) throttled(b *v1alpha1.CloudCertificateBinding, now time.Time) {
+	m.with(b, func(known *recollection) {
+		if now.IsZero() || known.throttledSince.IsZero() {
+			known.throttledSince = now
+		}
+	})
+}
+
+// failedOtherwise notes when a deletion failed for another reason than a refusal.
+func (m *memory) failedOtherwise(b *v1alpha1.CloudCertificateBinding, now time.Time) {
+	m.with(b, func(known *recollection) { known.otherwise = now })
+}
+
+// calm ends what was counted of failures, and who else manages the resource: it may be asked
+// again.
+func (m *memory) calm(b *v1alpha1.CloudCertificateBinding) {
+	m.init()
+	m.with(b, func(known *recollection) { known.ownerKnown, known.owner = false, "" })
+	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
+		limiter.Forget(client.ObjectKeyFromObject(b))
+	}
+}
+
+// retry returns how long to wait after one more failure.
+func (m *memory) retry(b *v1alpha1.CloudCertificateBinding, pace verdict.Pace) time.Duration {
+	m.init()
+	if pace == verdict.Slowly {
+		return m.slowly.When(client.ObjectKeyFromObject(b))
+	}
+	return m.soon.When(client.ObjectKeyFromObject(b))
+}
+
+// catchUp returns how long the cache is given to show what was written.
+func (m *memory) catchUp(b *v1alpha1.CloudCertificateBinding) time.Duration {
+	m.init()
+	return m.behind.When(client.ObjectKeyFromObject(b))
+}

@@ -1,0 +1,224 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// pass is one reconcile of a binding: what it began with, what it makes of it, and what it has
+// found out on the way.
+type pass struct {
+	*Reconciler
+	// before is the binding as the cache shows it, and next what it becomes.
+	before, next *v1alpha1.CloudCertificateBinding
+	// certificate is the CloudCertificate; nil if there is none.
+	certificate *v1alpha1.CloudCertificate
+	place       place
+	consent     rules.Consent
+	// adapter acts on the target, in account; nil until connect.
+	adapter targets.Adapter
+	account string
+	// state is what was read; nil until then.
+	state *targets.State
+	// reserved reports whether nobody else writes to the target.
+	reserved bool
+	came     rules.Pass
+}
+
+// begin takes a binding up. It reads from the cache alone.
+func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificateBinding) (*pass, error) {
+	p := &pass{Reconciler: r, before: object, next: object.DeepCopy(), place: placeOf(object)}
+	certificate := &v1alpha1.CloudCertificate{}
+	err := r.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.CertificateRef.Name}, certificate)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("failed to read the CloudCertificate: %w", err)
+	}
+	if !apierrors.IsNotFound(err) {
+		p.certificate = certificate
+	}
+	if p.consent, err = p.observeConsent(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
+}
+
+func (p *pass) reserve() bool {
+	p.reserved = p.reserved || p.writers.reserve(p.place.WriterKey())
+	return p.reserved
+}
+
+func (p *pass) release() {
+	if p.reserved {
+		p.writers.release(p.place.WriterKey())
+	}
+}
+
+// observe is everything that the next decision may rest on.
+func (p *pass) observe() rules.Observed {
+	return rules.Observed{
+		Now: p.Clock.Now(), OrphanAfter: p.Options.OrphanAfter,
+		Object: p.observeObject(), Status: p.observeStatus(), Certificate: p.observeCertificate(),
+		Target: p.place.rules(), Consent: p.consent, Slot: p.observeSlot(),
+		Tried: p.memory.tried(p.before, p.certificate, p.Clock.Now(), p.lookAt), Pass: p.came,
+	}
+}
+
+func (p *pass) observeObject() rules.Object {
+	b := p.next
+	o := rules.Object{
+		Name: b.Name, CertificateName: b.Spec.CertificateRef.Name, Generation: b.Generation,
+		Held:      controllerutil.ContainsFinalizer(b, v1alpha1.FinalizerUnbind),
+		Suspended: b.Spec.Suspend, Restores: b.Spec.OnDrift == v1alpha1.DriftRestore, Unbinds: b.Spec.OnDelete == v1alpha1.BindingUnbind,
+		Orphan: b.Annotations[v1alpha1.AnnotationOrphan] == "true", Adopt: b.Spec.Adopt, Resync: resyncAsked(b),
+	}
+	if b.DeletionTimestamp != nil {
+		o.Deleted = b.DeletionTimestamp.Time
+	}
+	return o
+}
+
+// resyncAsked reports whether a check is asked for that was not handled yet.
+func resyncAsked(b *v1alpha1.CloudCertificateBinding) bool {
+	asked := b.Annotations[v1alpha1.AnnotationResync]
+	return asked != "" && asked != b.Status.LastHandledResync
+}
+
+func (p *pass) observeStatus() rules.Status {
+	s := &p.next.Status
+	status := rules.Status{
+		Generation: s.ObservedGeneration, Read: !s.FirstReadTime.IsZero(), PendingSince: s.PendingSince.Time,
+		Bound: p.boundID(), Pending: p.id(s.PendingCertID),
+	}
+	for _, certID := range s.LeftoverCertIDs {
+		status.Leftover = append(status.Leftover, p.id(certID))
+	}
+	if ready := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReady); ready != nil {
+		status.Reason, status.Ready = ready.Reason, ready.Status == metav1.ConditionTrue
+	}
+	return status
+}
+
+// boundID is the version that the target was last seen to use.
+func (p *pass) boundID() rules.ID {
+	if certID, region, ok := targets.ParseIdentifier(p.next.Status.BoundCertIdentifier); ok {
+		return rules.ID{CertID: certID, Region: region}
+	}
+	return rules.ID{}
+}
+
+// id is a version that the status names by its number alone: of the region that the certificate
+// lives in, else of that of what is bound.
+func (p *pass) id(certID int64) rules.ID {
+	if certID == 0 {
+		return rules.ID{}
+	}
+	region := p.boundID().Region
+	if p.certificate != nil {
+		region = cmp.Or(p.certificate.Status.Region, region)
+	}
+	return rules.ID{CertID: certID, Region: region}
+}
+
+func (p *pass) observeCertificate() rules.Certificate {
+	c := p.certificate
+	if c == nil {
+		return rules.Certificate{}
+	}
+	facts := &c.Status.Certificate
+	observed := rules.Certificate{
+		Exists: true, Problem: p.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
+		NotBefore: facts.NotBefore.Time, NotAfter: facts.NotAfter.Time,
+		DNSNames: hostsOf(facts), NamesCut: int(facts.DNSNamesTotal) > len(facts.DNSNames),
+	}
+	if !p.ownsStatus() {
+		return observed // what it names is somebody else's
+	}
+	if c.Status.CertID != 0 {
+		observed.Current = rules.ID{CertID: c.Status.CertID, Region: c.Status.Region}
+		observed.Versions = append(observed.Versions, observed.Current)
+	}
+	for _, h := range c.Status.History {
+		if protocol.Owns(p.identity(c), h.CertID, h.Name) {
+			observed.Versions = append(observed.Versions, rules.ID{CertID: h.CertID, Region: c.Status.Region})
+		}
+	}
+	return observed
+}
+
+func (p *pass) ownsStatus() bool {
+	return protocol.Owns(p.identity(p.certificate), p.certificate.Status.CertID, p.certificate.Status.Name)
+}
+
+// certificateProblem says why a CloudCertificate cannot be carried anywhere; empty if it can.
+func (p *pass) certificateProblem() string {
+	c := p.certificate
+	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case !c.DeletionTimestamp.IsZero():
+		return fmt.Sprintf("CloudCertificate %q is being deleted; what is placed stays", c.Name)
+	case c.Status.CertID == 0:
+		return fmt.Sprintf("CloudCertificate %q has no certificate in the cloud yet; see its status", c.Name)
+	case !p.ownsStatus():
+		return fmt.Sprintf("the status of CloudCertificate %q names a certificate of another object; it is corrected by the operator", c.Name)
+	case ready == nil || ready.Reason != v1alpha1.ReasonSynced || ready.Status != metav1.ConditionTrue || c.Status.ObservedGeneration != c.Generation:
+		return fmt.Sprintf("CloudCertificate %q is not Synced; see its status", c.Name)
+	}
+	return ""
+}
+
+// observeSlot translates what was read.
+func (p *pass) observeSlot() *rules.Slot {
+	if p.state == nil {
+		return nil
+	}
+	slot := &rules.Slot{Incomplete: p.state.Incomplete, Busy: p.state.Busy, Doing: p.state.Status, Off: p.state.Off}
+	in := p.state.In(p.place.Target)
+	for _, e := range p.state.Entries {
+		if e.Role == targets.RoleStored {
+			continue
+		}
+		slot.Entries = append(slot.Entries, rules.Entry{
+			ID: idOf(e), Text: textOf(e), InSlot: slices.Contains(in, e), Default: e.Role == targets.RoleDefault, Progress: progress[e.Status],
+		})
+	}
+	return slot
+}
+
+var progress = map[targets.Status]rules.Progress{
+	targets.StatusServing: rules.Serving, targets.StatusArriving: rules.Arriving, targets.StatusLeaving: rules.Leaving,
+}
+
+// idOf is the id of an entry in CAS; zero where it has none.
+func idOf(e targets.Entry) rules.ID {
+	if e.CertIdentifier == "" {
+		return rules.ID{}
+	}
+	return rules.ID{CertID: e.CertID, Region: e.Region}
+}
+
+// textOf names an entry to people, and in spec.adopt.
+func textOf(e targets.Entry) string {
+	return cmp.Or(e.CertIdentifier, e.ProviderID, "that is none of CAS")
+}
+
+// kinds are those of the rules, by the classes of adapters.
+var kinds = map[targets.Class]rules.Kind{
+	targets.Progressing: rules.Progressing, targets.Throttled: rules.Throttled, targets.TargetNotFound: rules.TargetNotFound,
+	targets.Refused: rules.Refused, targets.Denied: rules.Denied, targets.QuotaExceeded: rules.QuotaExceeded, targets.Unauthenticated: rules.NoCredentials,
+}

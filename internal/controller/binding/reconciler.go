@@ -1,0 +1,340 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+// Package binding reconciles CloudCertificateBindings: it carries each new version of a
+// CloudCertificate to the one place that a binding names, and publishes in its status what is
+// there.
+package binding
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/tools/events"
+	"k8s.io/utils/clock"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// Options are the settings of the operator that decide how bindings are reconciled.
+type Options struct {
+	// ClusterID is part of every name in the cloud.
+	ClusterID string
+	// Targets are the kinds of target that are switched on.
+	Targets []targets.Product
+	// SingleTenant reports whether the operator's own credentials may be used without a
+	// CertificateTargetPolicy.
+	SingleTenant bool
+	// DriftInterval is the time between two looks at a target that is up to date; 0 is never.
+	DriftInterval time.Duration
+	// OrphanAfter is how long a deleted binding waits for what may never help; 0 is for ever.
+	OrphanAfter time.Duration
+	// MaxConcurrentReconciles is how many bindings are reconciled at the same time.
+	MaxConcurrentReconciles int
+}
+
+// Credentials finds what an object of a namespace acts with in the cloud.
+type Credentials interface {
+	// Provider returns the credentials of a Secret, or the operator's own where its name is
+	// empty. Its error is a verdict.Judge where they are missing.
+	Provider(ctx context.Context, namespace, secret string) (alibaba.Provider, error)
+	// Account returns the account that credentials are of; empty where it cannot be learned.
+	Account(ctx context.Context, p alibaba.Provider) string
+}
+
+// Reconciler brings CloudCertificateBindings and their targets together. It is safe for
+// concurrent use by the workers of one controller.
+type Reconciler struct {
+	// Client reads bindings, CloudCertificates, policies and the metadata of namespaces from the
+	// cache, and writes to the API server.
+	client.Client
+	// Live reads from the API server.
+	Live        client.Reader
+	Recorder    events.EventRecorder
+	Credentials Credentials
+	// Adapter returns the adapter of a product that acts with credentials.
+	Adapter func(targets.Product, alibaba.Provider) (targets.Adapter, error)
+	Options Options
+	Clock   clock.PassiveClock
+	// Jitter spreads a periodic delay, so that objects which failed together are not tried
+	// again together.
+	Jitter func(time.Duration) time.Duration
+
+	memory  memory
+	writers writers
+}
+
+// maxSteps is more than any reconcile takes: a property test of the rules says so.
+const maxSteps = 20
+
+// errStale says that something is no longer what the reconcile began with.
+var errStale = errors.New("the object has changed meanwhile")
+
+// isStale reports whether a reconcile was decided from what has changed or gone: its event is
+// on the way.
+func isStale(err error) bool {
+	return errors.Is(err, errStale) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)
+}
+
+// Reconcile takes one step after the other until one is the last: observe, decide, act, publish.
+// A target is read and written by one reconcile at a time.
+func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificateBinding) (reconcile.Result, error) {
+	p, err := r.begin(ctx, object)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	defer func() { p.release() }()
+	for range maxSteps {
+		step := rules.Decide(p.observe())
+		if rules.Ends(step) {
+			return p.conclude(ctx, step)
+		}
+		if err := p.act(ctx, step); err != nil {
+			return p.again(err)
+		}
+	}
+	return p.again(errors.New("the reconcile did not come to an end; it begins anew"))
+}
+
+// again requeues a reconcile that could not go on.
+func (p *pass) again(err error) (reconcile.Result, error) {
+	switch {
+	case errors.Is(err, errBusy):
+		return reconcile.Result{RequeueAfter: p.Jitter(busyRetry)}, nil // another binding writes to the same target
+	case isStale(err):
+		return reconcile.Result{RequeueAfter: p.memory.catchUp(p.before)}, nil
+	}
+	return reconcile.Result{}, err
+}
+
+// act takes a step. Any error that it returns ends the reconcile; what Decide has to know of the
+// outcome it notes.
+func (p *pass) act(ctx context.Context, step rules.Step) error {
+	switch step := step.(type) {
+	case rules.Read:
+		return p.read(ctx)
+	case rules.Inspect:
+		p.inspect(ctx)
+	case rules.Hold:
+		return p.setFinalizer(ctx, step.Want)
+	case rules.Record:
+		return p.record(ctx, step)
+	case rules.Place:
+		return p.placeCurrent(ctx)
+	case rules.Remove:
+		return p.remove(ctx, step)
+	default:
+		return fmt.Errorf("nothing is known of the step %T", step)
+	}
+	return nil
+}
+
+// read reads the resource that the slot belongs to, and keeps others from writing to it until
+// the reconcile has ended.
+func (p *pass) read(ctx context.Context) error {
+	if p.adapter == nil && !p.connect(ctx) {
+		return nil
+	}
+	if !p.reserve() {
+		return errBusy
+	}
+	state, err := p.adapter.Read(ctx, p.place.Target)
+	if err != nil {
+		p.came.Read = failureOf(err)
+		return nil
+	}
+	p.state = &state
+	if refused := p.refusedBy(state); refused != "" {
+		p.consent.Refused = refused
+	}
+	return nil
+}
+
+// connect finds the adapter; it reports whether there is one, and notes why there is none.
+func (p *pass) connect(ctx context.Context) bool {
+	if p.place.Product == targets.ConfigMap {
+		p.adapter = configMap{live: p.Live, writer: p.Client, owner: ownerOf(p.next.Name)}
+		if p.certificate != nil {
+			p.account = p.certificate.Status.AccountID
+		}
+		return true
+	}
+	provider, err := p.Credentials.Provider(ctx, p.next.Namespace, p.secret())
+	if err != nil {
+		p.came.NoCloud = failureOf(err)
+		return false
+	}
+	p.account = p.Credentials.Account(ctx, provider)
+	if problem := p.otherAccount(); problem != "" {
+		p.came.NoCloud = &rules.Failure{Kind: rules.NoCredentials, Text: problem}
+		return false
+	}
+	p.adapter, err = p.Adapter(p.place.Product, provider)
+	if err != nil {
+		p.came.NoCloud = failureOf(err)
+		return false
+	}
+	return true
+}
+
+// secret is the Secret of the credentials: the binding's own, else that of its CloudCertificate.
+func (p *pass) secret() string {
+	if own := p.next.Spec.CredentialsSecretRef.Name; own != "" || p.certificate == nil {
+		return own
+	}
+	return p.certificate.Spec.CredentialsSecretRef.Name
+}
+
+// otherAccount says that the credentials are of another account than the certificate; empty
+// where that is not known.
+func (p *pass) otherAccount() string {
+	if p.certificate == nil || p.account == "" || p.certificate.Status.AccountID == "" || p.account == p.certificate.Status.AccountID {
+		return ""
+	}
+	return fmt.Sprintf("the credentials are of account %s, and CloudCertificate %q is in account %s; use credentials of that account",
+		p.account, p.certificate.Name, p.certificate.Status.AccountID)
+}
+
+// inspect asks who else manages the resource.
+func (p *pass) inspect(ctx context.Context) {
+	owner, err := p.adapter.Owner(ctx, p.place.Target, *p.state)
+	if err != nil {
+		p.came.Inspect = failureOf(err)
+		return
+	}
+	text := owner.Manager
+	if text != "" && owner.Detail != "" {
+		text += " (" + owner.Detail + ")"
+	}
+	p.memory.inspected(p.next, text)
+}
+
+// placeCurrent asks for the current version to be served. Right before, the binding and its
+// CloudCertificate are read live: whoever prunes a version reads the bindings live in turn, and
+// this one's status names the version by now.
+func (p *pass) placeCurrent(ctx context.Context) error {
+	if err := p.unchanged(ctx); err != nil {
+		return err
+	}
+	live := &v1alpha1.CloudCertificate{}
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.certificate), live); err != nil {
+		return fmt.Errorf("failed to read the CloudCertificate again: %w", err)
+	}
+	same := live.UID == p.certificate.UID && live.Status.CertID == p.certificate.Status.CertID && live.Status.Region == p.certificate.Status.Region
+	if !same || !live.DeletionTimestamp.IsZero() {
+		return errStale
+	}
+	certificate := targets.Certificate{
+		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
+	}
+	err := p.adapter.Place(ctx, p.place.Target, *p.state, targets.Placement{Certificate: certificate, Seed: p.seed("place", certificate.Identifier())})
+	if err != nil {
+		p.came.Place = failureOf(err)
+		return nil
+	}
+	p.memory.placed(p.next, certificate.CertID, p.Clock.Now())
+	p.came.Placed = true
+	p.outdate()
+	return nil
+}
+
+// remove takes certificates out of the resource.
+func (p *pass) remove(ctx context.Context, step rules.Remove) error {
+	if err := p.unchanged(ctx); err != nil {
+		return err
+	}
+	removal := targets.Removal{Seed: p.seed("remove", fmt.Sprint(step.IDs))}
+	for _, e := range p.state.Entries {
+		if slices.Contains(step.IDs, idOf(e)) && e.Role != targets.RoleStored {
+			removal.Entries = append(removal.Entries, e)
+		}
+	}
+	if err := p.adapter.Remove(ctx, p.place.Target, *p.state, removal); err != nil {
+		p.came.Remove = failureOf(err)
+		return nil
+	}
+	if step.Replaced != "" {
+		p.next.Status.ReplacedCertIdentifier = step.Replaced
+	}
+	p.came.Removed = true
+	p.outdate()
+	return nil
+}
+
+// outdate drops what was read, where a write is visible at once.
+func (p *pass) outdate() {
+	if p.place.instant {
+		p.state = nil
+	}
+}
+
+// seed is the same for the same attempt, also after a crash.
+func (p *pass) seed(step, what string) string {
+	return fmt.Sprintf("%s/%s/%s/%d", p.next.UID, step, what, p.next.Status.PendingSince.Unix())
+}
+
+// unchanged reads the binding live: it is the one that the reconcile knows, to the letter.
+func (p *pass) unchanged(ctx context.Context) error {
+	live := &v1alpha1.CloudCertificateBinding{}
+	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.next), live); err != nil {
+		return fmt.Errorf("failed to read the binding again: %w", err)
+	}
+	if live.UID != p.next.UID || live.ResourceVersion != p.next.ResourceVersion {
+		return errStale
+	}
+	return nil
+}
+
+// identity is the field of every name in the cloud that says whose certificate it is.
+func (r *Reconciler) identity(c *v1alpha1.CloudCertificate) string {
+	return bundle.Identity(r.Options.ClusterID, c.Namespace, c.Name)
+}
+
+func hashOf(text string) uint64 {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(text))
+	return hash.Sum64()
+}
+
+// errBusy says that another reconcile has the target.
+var errBusy = errors.New("another binding writes to the same target")
+
+// busyRetry is when a target is tried again that another binding writes to.
+const busyRetry = 200 * time.Millisecond
+
+// writers are the targets that a reconcile has for itself.
+type writers struct {
+	mu   sync.Mutex
+	busy map[string]bool
+}
+
+func (w *writers) reserve(key string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.busy[key] {
+		return false
+	}
+	if w.busy == nil {
+		w.busy = map[string]bool{}
+	}
+	w.busy[key] = true
+	return true
+}
+
+func (w *writers) release(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.busy, key)
+}

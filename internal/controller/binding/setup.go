@@ -1,0 +1,149 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+)
+
+// Name of the controller in logs, metrics and events.
+const Name = "cloudcertificatebinding"
+
+// byCertificate indexes bindings by the CloudCertificate that they refer to.
+const byCertificate = "certificate"
+
+// reconcileTimeout ends a reconcile that hangs, before the manager stops waiting for it.
+const reconcileTimeout = 25 * time.Second
+
+// SetupWithManager registers the controller, its indexes and its watches.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
+	for field, index := range map[string]client.IndexerFunc{
+		bySlot: slotsOf,
+		byCertificate: func(o client.Object) []string {
+			return []string{o.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
+		},
+	} {
+		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificateBinding{}, field, index); err != nil {
+			return fmt.Errorf("failed to index CloudCertificateBindings by %s: %w", field, err)
+		}
+	}
+	return builder.ControllerManagedBy(mgr).
+		Named(Name).
+		For(&v1alpha1.CloudCertificateBinding{}, builder.WithPredicates(relevant())).
+		Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(r.neighbours), builder.WithPredicates(comesOrGoes())).
+		Watches(&v1alpha1.CloudCertificate{}, handler.EnqueueRequestsFromMapFunc(r.boundTo)).
+		Watches(&v1alpha1.CertificateTargetPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyBinding)).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
+			EnableWarmup:            new(true),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+		}).
+		Complete(reconcile.Func(r.reconcileRequest))
+}
+
+// reconcileRequest is reconcile.AsReconciler, and forgets bindings that are gone. A reconcile
+// that has begun when the operator is stopped is finished.
+func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reconcileTimeout)
+	defer cancel()
+	object := &v1alpha1.CloudCertificateBinding{}
+	err := r.Get(ctx, request.NamespacedName, object)
+	if apierrors.IsNotFound(err) {
+		r.memory.forget(request.NamespacedName)
+		return reconcile.Result{}, nil
+	}
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	return r.Reconcile(ctx, object)
+}
+
+// relevant lets through what a reconcile could answer: a change of the spec, of our
+// annotations, and the start of a deletion; and resyncs. A status is nobody else's business.
+func relevant() predicate.Predicate {
+	changed := predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, after := e.ObjectOld, e.ObjectNew
+		return before.GetResourceVersion() == after.GetResourceVersion() || before.GetUID() != after.GetUID() ||
+			!maps.Equal(ownAnnotations(before), ownAnnotations(after)) ||
+			before.GetDeletionTimestamp().IsZero() != after.GetDeletionTimestamp().IsZero()
+	}}
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, changed)
+}
+
+// ownAnnotations are the annotations that the operator reads.
+func ownAnnotations(object client.Object) map[string]string {
+	own := map[string]string{}
+	for _, key := range []string{v1alpha1.AnnotationResync, v1alpha1.AnnotationOrphan} {
+		if value, set := object.GetAnnotations()[key]; set {
+			own[key] = value
+		}
+	}
+	return own
+}
+
+// comesOrGoes lets through what may free or take a slot: bindings that are made, deleted, or
+// read for the first time.
+func comesOrGoes() predicate.Predicate {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, ok := e.ObjectOld.(*v1alpha1.CloudCertificateBinding)
+		after, ok2 := e.ObjectNew.(*v1alpha1.CloudCertificateBinding)
+		return ok && ok2 && (before.Spec.CertificateRef != after.Spec.CertificateRef || before.Status.FirstReadTime.IsZero() != after.Status.FirstReadTime.IsZero())
+	}}
+}
+
+// neighbours are the other bindings that want the same slot.
+func (r *Reconciler) neighbours(ctx context.Context, object client.Object) []reconcile.Request {
+	var requests []reconcile.Request
+	for _, slot := range slotsOf(object) {
+		for _, request := range r.requests(ctx, client.MatchingFields{bySlot: slot}) {
+			if request.NamespacedName != client.ObjectKeyFromObject(object) {
+				requests = append(requests, request)
+			}
+		}
+	}
+	return requests
+}
+
+// boundTo are the bindings of a CloudCertificate.
+func (r *Reconciler) boundTo(ctx context.Context, object client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(object.GetNamespace()), client.MatchingFields{byCertificate: object.GetName()})
+}
+
+func (r *Reconciler) everyBinding(ctx context.Context, _ client.Object) []reconcile.Request {
+	return r.requests(ctx)
+}
+
+func (r *Reconciler) everyBindingIn(ctx context.Context, namespace client.Object) []reconcile.Request {
+	return r.requests(ctx, client.InNamespace(namespace.GetName()))
+}
+
+func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+	list := &v1alpha1.CloudCertificateBindingList{}
+	if err := r.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
+		return nil // only a cache that was never started fails, and the manager ends with it
+	}
+	var requests []reconcile.Request
+	for i := range list.Items {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
+	}
+	return requests
+}
