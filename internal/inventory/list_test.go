@@ -234,3 +234,25 @@ func TestAFailureIsNotForgottenUnderThoseWhoWait(t *testing.T) {
 		}
 	})
 }
+
+// Others upload while the pages of a keyword are read: what is not found then is looked for in a
+// complete list, which may change while it is read.
+func TestALookUpInAListThatGrowsBecomesASweep(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		v := newTestInventory()
+		made := int64(60)
+		lister := listerFunc(func(q Query) (Page, error) {
+			newestFirst := numbers(1, made)
+			slices.Reverse(newestFirst)
+			made += 2
+			return library(map[string][]int64{"": newestFirst})(Query{Status: q.Status, Page: q.Page})
+		})
+		source := Source{Lister: lister}
+		asked := time.Now()
+		_, err := v.Look(t.Context(), source, "me", "example.com", asked, func(Entry) bool { return false })
+		if after, hinted := alibaba.RetryAfter(err); !alibaba.IsThrottled(err) || !hinted || after > time.Minute {
+			t.Fatalf("error %v, want to be told when to ask again", err)
+		}
+	})
+}

@@ -355,7 +355,7 @@ func (v *Inventory) Look(ctx context.Context, source Source, identity, keyword s
 		return match(entryOf(listed, now))
 	})
 	v.lookedUp(calls, now)
-	if errors.Is(err, errTooMany) {
+	if errors.Is(err, errTooMany) || errors.Is(err, errCut) { // the pages of a keyword do not overlap: others may have changed what they show
 		if err := v.SweptSince(source, since); err != nil {
 			return nil, err
 		}

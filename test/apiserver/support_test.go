@@ -34,7 +34,7 @@ const (
 
 // deadline bounds every wait: far longer than anything takes, so that only a
 // thing that never happens fails a test.
-const deadline = 60 * time.Second
+const deadline = 3 * time.Minute
 
 var (
 	ctx    = context.Background()
