@@ -94,41 +94,79 @@ func (b *Breaker) Enter(tenant string) (*Call, time.Duration) {
 func (b *Breaker) Open() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.unanswered >= mostUnanswered
+	return b.isOpen()
+}
+
+// May returns how long to wait before a call of a tenant may be admitted, 0 where one would be
+// now. It takes no turn.
+func (b *Breaker) May(tenant string) (wait time.Duration) {
+	if b.around != nil {
+		if wait := b.around.may(tenant, false); wait > 0 {
+			return wait
+		}
+	}
+	return b.may(tenant, b.around != nil)
+}
+
+func (b *Breaker) may(tenant string, stops bool) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.refuse(tenant, stops, b.clock.Now())
 }
 
 func (b *Breaker) enter(call *Call, stops bool) (*Call, time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := b.clock.Now()
-	open := stops && b.unanswered >= mostUnanswered
-	switch {
-	case open && (!b.isNext(call.tenant, now) || b.probes > 0):
-		return nil, b.comeBack(now, turnedAway)
-	case open && now.Before(b.probeAfter):
-		return nil, b.probeAfter.Sub(now)
-	case !open && !b.hasRoom(call.tenant, now): // what hangs since before must not keep the probe out
-		return nil, b.comeBack(now, crowded)
+	call.probe = stops && b.isOpen()
+	if call.probe {
+		b.ask(call.tenant, now)
+	}
+	if wait := b.refuse(call.tenant, stops, now); wait > 0 {
+		return nil, wait
 	}
 	if b.held == nil {
 		b.held = map[string]int{}
 	}
 	b.busy++
 	b.held[call.tenant]++
-	if call.probe = open; open {
+	if call.probe {
 		b.probes++
+		b.probers[call.tenant] = prober{asked: now, probed: now} // its turn is over, whatever becomes of the call
 	}
 	return call, 0
 }
 
-// isNext notes that a tenant asks for a probe, and reports whether it is its turn: no other
-// that has asked lately has waited longer.
-func (b *Breaker) isNext(tenant string, now time.Time) bool {
+// isOpen reports whether the place is only probed. The lock is held.
+func (b *Breaker) isOpen() bool { return b.unanswered >= mostUnanswered }
+
+// refuse returns how long a tenant has to wait before it is admitted; 0 where it is now. The lock
+// is held.
+func (b *Breaker) refuse(tenant string, stops bool, now time.Time) time.Duration {
+	open := stops && b.isOpen()
+	switch {
+	case open && (!b.isNext(tenant, now) || b.probes > 0):
+		return b.comeBack(now, turnedAway)
+	case open && now.Before(b.probeAfter):
+		return b.probeAfter.Sub(now)
+	case !open && !b.hasRoom(tenant, now): // what hangs since before must not keep the probe out
+		return b.comeBack(now, crowded)
+	}
+	return 0
+}
+
+// ask notes that a tenant wants to probe. The lock is held.
+func (b *Breaker) ask(tenant string, now time.Time) {
 	if b.probers == nil {
 		b.probers = map[string]prober{}
 	}
-	own := prober{asked: now, probed: b.probers[tenant].probed}
-	b.probers[tenant] = own
+	b.probers[tenant] = prober{asked: now, probed: b.probers[tenant].probed}
+}
+
+// isNext reports whether it is a tenant's turn to probe: no other that has asked lately has
+// waited longer. The lock is held.
+func (b *Breaker) isNext(tenant string, now time.Time) bool {
+	own := b.probers[tenant]
 	for _, other := range b.probers {
 		if other.probed.Before(own.probed) && now.Sub(other.asked) < 2*turnedAway {
 			return false
@@ -167,9 +205,6 @@ func (c *Call) Unanswered() (wait time.Duration) {
 	c.end(func(b *Breaker, now time.Time) {
 		b.unanswered++
 		b.probeAfter = now.Add(probePause)
-		if c.probe && b == c.breaker {
-			b.probers[c.tenant] = prober{probed: now}
-		}
 	})
 	if c.breaker.Open() {
 		wait = turnedAway
@@ -185,8 +220,16 @@ func (c *Call) Cancel() {
 }
 
 func (c *Call) end(note func(b *Breaker, now time.Time)) {
+	c.leave(note)
+	if c.around != nil {
+		c.around.end(note)
+	}
+}
+
+func (c *Call) leave(note func(b *Breaker, now time.Time)) {
 	b := c.breaker
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	b.busy--
 	if b.held[c.tenant]--; b.held[c.tenant] == 0 {
 		delete(b.held, c.tenant)
@@ -195,10 +238,6 @@ func (c *Call) end(note func(b *Breaker, now time.Time)) {
 		b.probes--
 	}
 	note(b, b.clock.Now())
-	b.mu.Unlock()
-	if c.around != nil {
-		c.around.end(note)
-	}
 }
 
 // lately is the time in which answers raise the limit.

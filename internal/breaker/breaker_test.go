@@ -332,3 +332,85 @@ func TestATenantLeavesRoomToOthers(t *testing.T) {
 		}
 	})
 }
+
+// opened returns a breaker that only lets probes through.
+func opened(t *testing.T) *Breaker {
+	t.Helper()
+	b := New(realClock{}, workers, New(realClock{}, workers, nil))
+	for range mostUnanswered {
+		call, _ := b.Enter("a")
+		call.Unanswered()
+	}
+	if !b.Open() {
+		t.Fatal("five unanswered calls do not open it")
+	}
+	time.Sleep(probePause)
+	return b
+}
+
+// A call that was sent before the place was given up may be answered while a probe is under way,
+// and the probe may go unanswered after that.
+func TestALateAnswerDuringAProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := New(realClock{}, workers, New(realClock{}, workers, nil))
+		late, _ := b.Enter("a")
+		for range mostUnanswered {
+			call, _ := b.Enter("a")
+			call.Unanswered()
+		}
+		time.Sleep(probePause)
+		probe, wait := b.Enter("b")
+		if probe == nil {
+			t.Fatalf("no probe is admitted for %s", wait)
+		}
+		late.Answered()
+		probe.Unanswered()
+		for _, tenant := range []string{"a", "b"} {
+			call, wait := b.Enter(tenant)
+			if call == nil {
+				t.Fatalf("a place that answered turns %s away for %s", tenant, wait)
+			}
+			call.Answered()
+		}
+	})
+}
+
+// A tenant that is admitted and sends nothing does not keep the others from probing.
+func TestATenantThatSendsNothingDoesNotKeepAPlaceClosed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := opened(t)
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+			if call, _ := b.Enter("idle"); call != nil {
+				call.Cancel()
+			}
+			if b.May("busy") > 0 {
+				continue
+			}
+			if call, _ := b.Enter("busy"); call != nil {
+				call.Answered()
+				return
+			}
+		}
+		t.Error("the place is closed although it answers")
+	})
+}
+
+// To ask whether a call may be made takes no turn.
+func TestToAskIsNotToProbe(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := opened(t)
+		for range 3 {
+			if wait := b.May("a"); wait > 0 {
+				t.Errorf("may not call for %s", wait)
+			}
+		}
+		call, _ := b.Enter("a")
+		if call == nil || b.May("b") == 0 {
+			t.Error("a probe is not admitted, or a second one beside it")
+		}
+		call.Cancel()
+	})
+}

@@ -60,24 +60,30 @@ func (c *Cloud) placeFor(id *alibaba.Identity, region string) *place {
 // enter admits a call of a tenant to the place. Where it does not, nobody waits in a worker.
 func (p *place) enter(tenant string, action alibaba.Action) (*breaker.Call, *alibaba.Error) {
 	call, wait := p.Enter(tenant)
-	if call != nil {
-		return call, nil
+	if call == nil {
+		return nil, p.refusal(action, wait)
 	}
+	return call, nil
+}
+
+// mayEnter returns why no call would be admitted now, if so. It takes no turn.
+func (p *place) mayEnter(tenant string, action alibaba.Action) *alibaba.Error {
+	if wait := p.May(tenant); wait > 0 {
+		return p.refusal(action, wait)
+	}
+	return nil
+}
+
+// refusal says why a call is not admitted, and when to ask again.
+func (p *place) refusal(action alibaba.Action, wait time.Duration) *alibaba.Error {
 	if !p.Open() {
-		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: wait, Message: "as many calls as may be under way wait for an answer of the cloud"}
+		return &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: wait, Message: "as many calls as may be under way wait for an answer of the cloud"}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	failure := p.last
 	failure.Action, failure.RetryAfter, failure.MayHaveHappened = action, hint(action, wait), false
-	return nil, &failure
-}
-
-// mayEnter returns why no call is admitted now, if so.
-func (p *place) mayEnter(tenant string, action alibaba.Action) *alibaba.Error {
-	call, failure := p.enter(tenant, action)
-	call.Cancel()
-	return failure
+	return &failure
 }
 
 // hint is when a call is worth repeating to a place that is being probed. A deletion has time,
