@@ -87,8 +87,8 @@ func (p *pass) takeTurn(step protocol.Step) error {
 	return nil
 }
 
-// actionOf is the action that a step may call, empty where it reads a Secret alone, and
-// reports whether it does either.
+// actionOf is the action that a step may call, empty where it reads a Secret alone or asks whose
+// the credentials are, and reports whether it reaches for anything.
 func actionOf(step protocol.Step) (action alibaba.Action, reaches bool) {
 	switch step := step.(type) {
 	case protocol.Read:
@@ -102,6 +102,8 @@ func actionOf(step protocol.Step) (action alibaba.Action, reaches bool) {
 		return cas.ActionList, true
 	case protocol.Delete:
 		return cas.ActionDelete, true
+	case protocol.Learn:
+		return "", true
 	}
 	return "", false
 }
@@ -123,7 +125,7 @@ func (p *pass) endTurn() {
 	if !p.turn.taken {
 		return
 	}
-	cost := p.turn.calls * costOfCall
+	cost := min(p.turn.calls*costOfCall, savedUp) // the pages of one list are no reason to hold up a renewal for minutes
 	if cost == 0 && p.turn.read {
 		cost = costOfRead
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -225,4 +226,16 @@ func TestManyVersionsAreDeletedWithoutAWait(t *testing.T) {
 			t.Errorf("%d certificates are left", len(w.ours()))
 		}
 	})
+}
+
+// The pages of one list are many calls, and no reason to hold up a renewal for minutes.
+func TestALongListCostsAnObjectNoMoreThanWhatIsSavedUp(t *testing.T) {
+	t.Parallel()
+	object, _ := synced()
+	p := &pass{Reconciler: testReconciler(), before: object, turn: turn{taken: true, calls: 40}}
+	p.turns.occupy(object.Namespace, 60, now)
+	p.endTurn()
+	if wait := p.turns.untilCall(client.ObjectKeyFromObject(object), now); wait != costOfCall*time.Second {
+		t.Errorf("the next call waits for %s, want %d s", wait, costOfCall)
+	}
 }

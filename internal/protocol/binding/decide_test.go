@@ -272,11 +272,19 @@ func TestDecide(t *testing.T) {
 		"Unbind waits until it is gone":              {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{in(Leaving, entry(oldID)), entry(foreign)}} }), "wait Progressing again=hint"},
 		"Unbind waits while the listener is changed": {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Busy: true} }), "wait Progressing again=hint"},
 		"Unbind ends when nothing is left":           {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(foreign)}} }), `release left=""`},
-		"Unbind never takes a default":               {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{listenerDefault(oldID)}} }), `release left=""`},
-		"Unbind by a part of a list":                 {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=soon"},
-		"Unbind of a target that is gone":            {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
-		"Unbind that is denied":                      {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=slowly"},
-		"Unbind that was denied for a day":           {with(deleted(bound()), func(o *Observed) { o.Pass.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
+		"Unbind waits for a placement in flight": {with(deleted(bound()), func(o *Observed) {
+			o.Slot, o.Status.Pending, o.Status.PendingSince = &Slot{Entries: []Entry{entry(foreign)}}, newID, ago(70*time.Second)
+			o.Object.Deleted = ago(20 * time.Second)
+		}), "wait Progressing again=hint"},
+		"Unbind ends when a placement has come to nothing": {with(deleted(bound()), func(o *Observed) {
+			o.Slot, o.Status.Pending, o.Status.PendingSince = &Slot{Entries: []Entry{entry(foreign)}}, newID, ago(2*time.Minute)
+			o.Object.Deleted = ago(70 * time.Second)
+		}), `release left=""`},
+		"Unbind never takes a default":     {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{listenerDefault(oldID)}} }), `release left=""`},
+		"Unbind by a part of a list":       {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=soon"},
+		"Unbind of a target that is gone":  {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
+		"Unbind that is denied":            {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=slowly"},
+		"Unbind that was denied for a day": {with(deleted(bound()), func(o *Observed) { o.Pass.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
 		"Unbind that failed otherwise in between": {with(deleted(bound()), func(o *Observed) {
 			o.Pass.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
 		}), "wait DeletionBlocked again=slowly"},

@@ -69,7 +69,10 @@ func decideUnbinding(o Observed) Step {
 			leaving = true
 		}
 	}
+	settled := o.settledAt()
 	switch {
+	case len(serving) == 0 && !leaving && o.Now.Before(settled):
+		return o.deleting("waiting for a placement in flight", settled.Sub(o.Now))
 	case len(serving) == 0 && !leaving:
 		return Release{}
 	case o.Pass.Remove != nil:
@@ -78,6 +81,18 @@ func decideUnbinding(o Observed) Step {
 		return o.deleting("taking its certificates out of "+o.Target.Text, 0)
 	}
 	return Remove{IDs: slices.Compact(serving)}
+}
+
+// placementSettles is how long a placement whose answer was lost may take to show: calls end within seconds,
+// and what they started shows within the minute.
+const placementSettles = time.Minute
+
+// settledAt is when a placement that was pending has certainly shown, or come to nothing.
+func (o Observed) settledAt() time.Time {
+	if o.Status.Pending.CertID == 0 {
+		return time.Time{}
+	}
+	return slices.MaxFunc([]time.Time{o.Status.PendingSince, o.Object.Deleted}, time.Time.Compare).Add(placementSettles)
 }
 
 // blocked waits for an unbinding to become possible. A refusal that lasted for all of
