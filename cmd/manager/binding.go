@@ -10,7 +10,9 @@ import (
 	"strings"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
@@ -68,6 +70,9 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	if len(s.targets) == 0 {
 		return nil
 	}
+	if err := mayServeBindings(ctx, of.Live); err != nil {
+		return err
+	}
 	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
 	if err != nil {
 		return err
@@ -83,4 +88,15 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 		},
 	}
 	return r.SetupWithManager(ctx, mgr)
+}
+
+// mayServeBindings makes sure that the API server has the kinds and lets them be read: caches that
+// it withholds would keep the certificates from being reconciled too.
+func mayServeBindings(ctx context.Context, live client.Reader) error {
+	for _, list := range []client.ObjectList{&v1alpha1.CloudCertificateBindingList{}, &v1alpha1.CertificateTargetPolicyList{}} {
+		if err := live.List(ctx, list, client.Limit(1)); err != nil {
+			return fmt.Errorf("--bind-targets: %w; install the CRDs and the roles of bindings (config/binding), or leave the flag out", err)
+		}
+	}
+	return nil
 }

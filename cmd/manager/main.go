@@ -129,7 +129,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	}
 	certificate.SetInfo(version.Version(), version.Commit(), clusterID)
 	ctrl.Log.Info("Starting", "version", version.String(), "clusterId", clusterID, "region", s.region)
-	return mgr.Start(ctx)
+	return start(ctx, mgr, mgr.GetCache().WaitForCacheSync)
 }
 
 // printsFrames reports whether a value of GODEBUG makes HTTP/2 print its frames, which hold
