@@ -105,6 +105,7 @@ func Send[T any](ctx context.Context, id *Identity, credentials Credentials, cal
 	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
 	answer, failure := send[T](ctx, id.caller, exchange{Call: call, form: form, account: id.KnownAccount()})
 	if failure != nil {
+		failure.Account, failure.Region = id.KnownAccount(), call.Region
 		id.noteRefusal(credentials, failure)
 		return nil, failure
 	}
@@ -174,10 +175,13 @@ type validated interface{ Validate() error }
 // decode reads into a pointer an answer of any shape. Only a status of 200 with a readable
 // answer and without an error code is a success.
 func decode(x exchange, response *http.Response, body []byte, answer any) *Error {
-	var failed struct{ Code, Message, RequestID Text }
+	var failed struct {
+		Code, Message, RequestID Text
+		AccessDeniedDetail       accessDeniedDetail
+	}
 	unreadable := json.Unmarshal(body, &failed)
 	if unreadable != nil {
-		failed.Code, failed.Message, failed.RequestID = "", "", ""
+		failed.Code, failed.Message, failed.RequestID, failed.AccessDeniedDetail = "", "", "", accessDeniedDetail{}
 	}
 	code := scrub(string(failed.Code), x.Secrets, maxToken)
 	requestID := scrub(string(failed.RequestID), x.Secrets, maxToken)
@@ -185,6 +189,9 @@ func decode(x exchange, response *http.Response, body []byte, answer any) *Error
 		err := newAnswerError(x.Call, response.StatusCode, code, scrub(string(failed.Message), x.Secrets, maxMessage), requestID)
 		if err.Class == Throttled {
 			err.RetryAfter = timeLeft(response.Header)
+		}
+		if err.Permission != "" {
+			err.Denial = failed.AccessDeniedDetail.denial(x.Secrets)
 		}
 		if code == codeClock {
 			err.asClockError(response.Header)

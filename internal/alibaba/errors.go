@@ -99,6 +99,10 @@ type Error struct {
 	// Permission is the missing RAM action; set for Denied only, where the answer is the
 	// cloud's.
 	Permission string
+	// Denial says who was denied the call, as far as the cloud said it.
+	Denial Denial
+	// Account and Region are those of the call, as far as they are known.
+	Account, Region string
 	// MayHaveHappened is true where the cloud may have carried out the request
 	// although it was not said to have succeeded.
 	MayHaveHappened bool
@@ -123,7 +127,7 @@ func (e *Error) Summary() string {
 	parts := slices.DeleteFunc([]string{e.Code, e.Message}, func(s string) bool { return s == "" })
 	text := strings.Join(parts, ": ")
 	if e.Permission != "" {
-		text += " (needs the permission " + e.Permission + ")"
+		text += " (" + e.Denial.lacks(e.Permission) + ")"
 	}
 	if text == "" {
 		return "failed"

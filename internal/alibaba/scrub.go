@@ -31,9 +31,13 @@ var (
 	longRun = regexp.MustCompile(`[A-Za-z0-9+/=%]{44,}`)
 )
 
+// closing is what may end a text of the cloud. Ours goes on after it.
+const closing = " .,;:!。，；：！"
+
 // scrub makes text that the cloud sent fit for errors and logs: cut where it
 // begins to echo the string to sign or a key, without any of the secrets of the
-// request in the forms in which they travel, on one line, and short.
+// request in the forms in which they travel, on one line, without punctuation at its end, and
+// short.
 func scrub(text string, secrets []string, limit int) string {
 	if at := stringToSign.FindStringIndex(text); at != nil {
 		text = text[:at[0]]
@@ -54,7 +58,7 @@ func scrub(text string, secrets []string, limit int) string {
 		}
 		return r
 	}, text)
-	text = strings.TrimSpace(text)
+	text = strings.TrimRight(strings.TrimSpace(text), closing)
 	if len(text) <= limit {
 		return text
 	}

@@ -190,9 +190,9 @@ func TestHTTPDebugPrintsNothing(t *testing.T) {
 func TestScrubKeepsHonestMessages(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct{ in, want string }{
-		"a plain message":      {"The certificate name already exists.", "The certificate name already exists."},
-		"a message of China":   {"证书名称重复", "证书名称重复"},
-		"a string to sign":     {"Not matched. server string to sign is:POST&%2F&abc", "Not matched."},
+		"a plain message":      {"The certificate name already exists.", "The certificate name already exists"},
+		"a message of China":   {"证书名称重复。", "证书名称重复"},
+		"a string to sign":     {"Not matched. server string to sign is:POST&%2F&abc", "Not matched"},
 		"lines and controls":   {"a\r\nb\x00c\u202ed", "a  bcd"},
 		"a private key":        {"bad key -----BEGIN RSA PRIVATE KEY-----\nabc", "bad key [redacted]"},
 		"a long run":           {"x " + strings.Repeat("Ab1+", 12) + " y", "x [redacted] y"},

@@ -33,7 +33,7 @@ func (e *Error) Verdict(s verdict.Subject) verdict.Verdict {
 	case Refused:
 		v.Reason, v.Message = s.Refused, e.refusal(s)
 	case Denied:
-		v.Reason, v.Message = ReasonAccessDenied, e.denial()
+		v.Reason, v.Message = ReasonAccessDenied, e.denial(s)
 	case Quota:
 		v.Reason, v.Message = ReasonQuotaExceeded, e.Summary()+"; delete certificates that are not needed, or have the quota raised"
 	case Unauthenticated:
@@ -99,12 +99,23 @@ func (e *Error) refusal(s verdict.Subject) string {
 	return fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", s.Secret, e.Summary())
 }
 
-// denial says whom to give the permission that the summary names.
-func (e *Error) denial() string {
-	if e.Permission == "" {
+// denial says which credentials lack the permission that the summary names, and how to give it.
+func (e *Error) denial(s verdict.Subject) string {
+	switch {
+	case e.Permission == "":
 		return e.Summary()
+	case e.Denial.Explicit:
+		return fmt.Sprintf("%s; take %s out of what that policy denies; the call was made with %s", e.Summary(), e.Permission, whose(s))
 	}
-	return e.Summary() + "; grant it on resource * to the credentials in use, by a RAM policy"
+	return fmt.Sprintf("%s; grant %s on resource * by a RAM policy; the call was made with %s", e.Summary(), e.Permission, whose(s))
+}
+
+// whose names the credentials of an object.
+func whose(s verdict.Subject) string {
+	if s.CredentialsSecret != "" {
+		return fmt.Sprintf("the credentials of Secret %q", s.CredentialsSecret)
+	}
+	return "the operator's own credentials"
 }
 
 // rejection says which credentials the cloud does not take.

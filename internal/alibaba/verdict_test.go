@@ -47,7 +47,24 @@ func TestVerdicts(t *testing.T) {
 		},
 		"a permission": {
 			Error{Class: Denied, Code: "NoPermission", Permission: "yundun-cert:Upload", HTTPStatus: 403}, nil, "AccessDenied", verdict.False, true, true,
-			slowly, []string{"yundun-cert:Upload", "RAM policy"},
+			slowly, []string{"needs the permission yundun-cert:Upload", "RAM policy", "the operator's own credentials"},
+		},
+		"a permission of a role, with credentials of a Secret": {
+			Error{
+				Class: Denied, Code: "NoPermission", Permission: "yundun-cert:Upload", HTTPStatus: 403,
+				Denial: Denial{Kind: "RAM role", Principal: "web", Account: "1234567890"},
+			}, func(s *verdict.Subject) { s.CredentialsSecret = "creds" }, "AccessDenied", verdict.False, true, true,
+			slowly, []string{
+				`RAM role "web" of account "1234567890" needs the permission yundun-cert:Upload`,
+				"grant yundun-cert:Upload on resource * by a RAM policy", `Secret "creds"`,
+			},
+		},
+		"a policy that denies": {
+			Error{
+				Class: Denied, Code: "NoPermission", Permission: "yundun-cert:Upload", HTTPStatus: 403,
+				Denial: Denial{Kind: "RAM user", Principal: "27", Account: "1234567890", Explicit: true, Policy: "ControlPolicy"},
+			}, nil, "AccessDenied", verdict.False, true, true,
+			slowly, []string{`RAM user "27" of account "1234567890" is denied yundun-cert:Upload explicitly`, "of type ControlPolicy", "take yundun-cert:Upload out of what that policy denies"},
 		},
 		"a quota": {
 			Error{Class: Quota, Code: "QuotaExceeded", HTTPStatus: 400}, nil, "QuotaExceeded", verdict.False, true, true,
@@ -108,6 +125,26 @@ func TestVerdicts(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A condition holds 1000 bytes: the longest denial says what mends it before that.
+func TestTheLongestDenialSaysWhatMendsIt(t *testing.T) {
+	t.Parallel()
+	name := strings.Repeat("n", maxName)
+	e := &Error{
+		Class: Denied, Code: strings.Repeat("c", maxToken), Message: strings.Repeat("m", maxMessage), Permission: "yundun-cert:ListUserCertificateOrder",
+		Denial: Denial{Kind: name, Principal: name, Account: name, Policy: name},
+	}
+	for _, e.Denial.Explicit = range []bool{false, true} {
+		message := verdict.Of(e, verdict.Subject{}).Message
+		fix := "; grant yundun-cert:ListUserCertificateOrder on resource * by a RAM policy"
+		if e.Denial.Explicit {
+			fix = "; take yundun-cert:ListUserCertificateOrder out of what that policy denies"
+		}
+		if at := strings.Index(message, fix); at < 0 || at+len(fix) > 1000 {
+			t.Errorf("what mends it stands at %d of %d", at, len(message))
+		}
 	}
 }
 
