@@ -35,7 +35,7 @@ func (e *Error) Verdict(s verdict.Subject) verdict.Verdict {
 	case Denied:
 		v.Reason, v.Message = ReasonAccessDenied, e.denial(s)
 	case Quota:
-		v.Reason, v.Message = ReasonQuotaExceeded, e.Summary()+"; delete certificates that are not needed, or have the quota raised"
+		v.Reason, v.Message = ReasonQuotaExceeded, e.excess(s)
 	case Unauthenticated:
 		v.Reason, v.Message = ReasonCredentialsUnavailable, e.rejection(s)
 	case DeleteProtected:
@@ -43,6 +43,7 @@ func (e *Error) Verdict(s verdict.Subject) verdict.Verdict {
 	default:
 		return e.failed(s)
 	}
+	v.Message += "; it is tried again " + v.Again.Pace.String()
 	return v
 }
 
@@ -75,16 +76,17 @@ func (e *Error) throttled(s verdict.Subject) verdict.Verdict {
 // passes within seconds, or never.
 func (e *Error) failed(s verdict.Subject) verdict.Verdict {
 	v := verdict.Verdict{
-		Reason: s.Failed, Message: e.Plain() + "; it is tried again", Refusal: e.isRefusal(), Void: !e.MayHaveHappened,
+		Reason: s.Failed, Message: e.Plain(), Refusal: e.isRefusal(), Void: !e.MayHaveHappened,
 		Again: verdict.Again{Pace: verdict.Retry},
 	}
 	if e.Code == "" && e.Message == "" {
-		v.Message = fmt.Sprintf("%s: no usable answer from the cloud; it is tried again, and the operator's log has the cause", e.Action)
+		v.Message = fmt.Sprintf("%s: no usable answer from the cloud, and the operator's log has the cause", e.Action)
 	}
-	switch {
-	case e.UnknownCode:
+	if e.UnknownCode {
 		v.Again = verdict.Again{Pace: verdict.Soon}
-	case e.RetryAfter > 0: // it is known for how long it is not tried again
+	}
+	v.Message += "; it is tried again " + v.Again.Pace.String()
+	if e.RetryAfter > 0 && !e.UnknownCode { // one call probes for all who wait, and any pace is its own
 		v.Again = verdict.Again{Pace: verdict.In, After: e.RetryAfter}
 	}
 	return v
@@ -116,6 +118,22 @@ func whose(s verdict.Subject) string {
 		return fmt.Sprintf("the credentials of Secret %q", s.CredentialsSecret)
 	}
 	return "the operator's own credentials"
+}
+
+// excess says which account holds too much, and how much of it is ours to delete.
+func (e *Error) excess(s verdict.Subject) string {
+	place := "the account"
+	if e.Account != "" {
+		place = fmt.Sprintf("account %q", e.Account)
+	}
+	if e.Region != "" {
+		place += ", region " + e.Region
+	}
+	text := place + " may not hold more certificates: " + e.Summary() + "; delete some that are not needed, or have the quota raised"
+	if s.Superseded > 0 {
+		text += fmt.Sprintf("; %d are superseded versions of this operator, which spec.revisionHistoryLimit of their objects lets it delete", s.Superseded)
+	}
+	return text
 }
 
 // rejection says which credentials the cloud does not take.

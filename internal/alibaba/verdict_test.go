@@ -68,7 +68,12 @@ func TestVerdicts(t *testing.T) {
 		},
 		"a quota": {
 			Error{Class: Quota, Code: "QuotaExceeded", HTTPStatus: 400}, nil, "QuotaExceeded", verdict.False, true, true,
-			slowly, []string{"delete certificates that are not needed"},
+			slowly, []string{"the account may not hold more certificates", "delete some that are not needed", "tried again after 5 minutes first, hourly at last"},
+		},
+		"a quota of an account in which superseded versions are": {
+			Error{Class: Quota, Code: "QuotaExceeded", HTTPStatus: 400, Account: "1234567890", Region: "cn-hangzhou"},
+			func(s *verdict.Subject) { s.Superseded = 7 }, "QuotaExceeded", verdict.False, true, true,
+			slowly, []string{`account "1234567890", region cn-hangzhou may not hold more`, "7 are superseded versions", "spec.revisionHistoryLimit"},
 		},
 		"the operator's own credentials": {
 			Error{Class: Unauthenticated, Code: "SignatureDoesNotMatch", HTTPStatus: 400}, nil, "CredentialsUnavailable", verdict.False, true, true,
@@ -88,15 +93,15 @@ func TestVerdicts(t *testing.T) {
 		},
 		"a code that nobody knows": {
 			Error{Code: "Something.New", UnknownCode: true, HTTPStatus: 400, MayHaveHappened: true}, nil, "Failed", verdict.False, true, false,
-			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again"},
+			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again within seconds first, hourly at last"},
 		},
 		"a code that nobody knows, with a status of the server": {
 			Error{Code: "Something.New", UnknownCode: true, HTTPStatus: 500, MayHaveHappened: true}, nil, "Failed", verdict.False, false, false,
-			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again"},
+			verdict.Again{Pace: verdict.Soon}, []string{"Upload: Something.New", "tried again within seconds first, hourly at last"},
 		},
 		"an error of the cloud": {
 			Error{Code: "InternalError", HTTPStatus: 500, MayHaveHappened: true}, nil, "Failed", verdict.False, false, false,
-			verdict.Again{Pace: verdict.Retry}, []string{"Upload: InternalError", "tried again"},
+			verdict.Again{Pace: verdict.Retry}, []string{"Upload: InternalError", "tried again within seconds first, every 5 minutes at last"},
 		},
 		"no answer": {
 			Error{MayHaveHappened: true}, nil, "Failed", verdict.False, false, false,

@@ -76,6 +76,21 @@ const (
 	Retry
 )
 
+// String says when an object of this pace is tried again, in words that are the same on every
+// try: a time would write the status each time. It is empty for what is not known.
+func (p Pace) String() string {
+	switch p {
+	case Soon:
+		return "within seconds first, hourly at last"
+	case Slowly:
+		return "after 5 minutes first, hourly at last"
+	case Retry:
+		return "within seconds first, every 5 minutes at last"
+	case Never, In, About:
+	}
+	return ""
+}
+
 // Subject is the object that a verdict is about, as far as verdicts differ by it.
 type Subject struct {
 	// Now is the time of the verdict.
@@ -85,6 +100,9 @@ type Subject struct {
 	Secret, CredentialsSecret string
 	// Extras are the fields of the spec besides the Secret that a request carries.
 	Extras []string
+	// Superseded is how many superseded versions of all objects are in the account and region of
+	// this one; set where the account holds too much.
+	Superseded int
 	// Served reports whether a version is in use, which a failure leaves as it is.
 	Served bool
 	// ThrottledSince is since when it has been waiting for a rate limit.

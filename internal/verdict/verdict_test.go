@@ -57,3 +57,16 @@ func TestUntil(t *testing.T) {
 		}
 	}
 }
+
+// Every pace that is an answer to a failure says when it is.
+func TestPacesInWords(t *testing.T) {
+	t.Parallel()
+	for pace, want := range map[Pace]string{
+		Soon: "within seconds first, hourly at last", Slowly: "after 5 minutes first, hourly at last",
+		Retry: "within seconds first, every 5 minutes at last", Never: "", In: "", About: "",
+	} {
+		if got := pace.String(); got != want {
+			t.Errorf("pace %d is %q in words, want %q", pace, got, want)
+		}
+	}
+}

@@ -119,7 +119,7 @@ func (p *pass) fail(ctx context.Context, err error) (reconcile.Result, error) {
 	if p.content != nil {
 		p.letGo(ctx, err)
 	}
-	return p.conclusion(ctx, err, p.judge(p.next, err))
+	return p.conclusion(ctx, err, p.judge(ctx, p.next, err))
 }
 
 // failDeletion publishes why a deletion cannot go on.

@@ -323,7 +323,7 @@ func TestTooManyVersionsWait(t *testing.T) {
 	t.Parallel()
 	r := testReconciler()
 	object, _ := synced()
-	v := r.judge(object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
+	v := r.judge(t.Context(), object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
 	if v.Again.After != 10*time.Minute+time.Second || v.Ready != verdict.Unchanged || v.Reason != v1alpha1.ReasonThrottled || v.Quiet {
 		t.Errorf("verdict %+v", v)
 	}

@@ -4,6 +4,7 @@
 package certificate
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -33,8 +34,11 @@ func (r *Reconciler) subject(object *v1alpha1.CloudCertificate) verdict.Subject 
 }
 
 // judge is the verdict on an object that cannot go on.
-func (r *Reconciler) judge(next *v1alpha1.CloudCertificate, err error) verdict.Verdict {
+func (r *Reconciler) judge(ctx context.Context, next *v1alpha1.CloudCertificate, err error) verdict.Verdict {
 	s := r.subject(next)
+	if alibaba.ClassOf(err) == alibaba.Quota {
+		s.Superseded = r.superseded.in(ctx, r, placeOf(next), s.Now)
+	}
 	if !alibaba.IsThrottled(err) {
 		r.memory.moved(next)
 		return verdict.Of(err, s)

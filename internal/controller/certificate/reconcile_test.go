@@ -234,7 +234,8 @@ func TestAnswersOfTheCloudHaveTheirReason(t *testing.T) {
 		"a parameter that is not taken":     {emulator.Fault{Code: "InvalidParameter.Cert", Status: 400}, v1alpha1.ReasonInvalidCertificate, "InvalidParameter.Cert"},
 		"a token that is missing":           {emulator.Fault{Code: "MissingSecurityToken", Status: 400}, v1alpha1.ReasonCredentialsUnavailable, "securityToken"},
 		"a token of another key":            {emulator.Fault{Code: "InvalidSecurityToken.MismatchWithAccessKey", Status: 400}, v1alpha1.ReasonCredentialsUnavailable, "MismatchWithAccessKey"},
-		"a policy that nobody has heard of": {emulator.Fault{Code: "Forbidden.MadeUpPolicy", Status: 403}, v1alpha1.ReasonAccessDenied, "yundun-cert:UploadUserCertificate"},
+		"a policy that nobody has heard of": {emulator.Fault{Code: "Forbidden.MadeUpPolicy", Status: 403}, v1alpha1.ReasonAccessDenied, `of account "` + testAccount + `" needs the permission yundun-cert:UploadUserCertificate`},
+		"an account that is full":           {emulator.Fault{Code: "InsufficientQuota", Status: 400}, v1alpha1.ReasonQuotaExceeded, `account "` + testAccount + `", region ` + testRegion + " may not hold more"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -83,6 +83,8 @@ type Reconciler struct {
 	changes changes
 	oldCRD  sync.Once // what is wrong with the CRD is said once
 
+	superseded superseded
+
 	start   sync.Once
 	started time.Time
 }
