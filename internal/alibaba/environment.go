@@ -81,6 +81,13 @@ func requireEnv(getenv func(string) string, names ...string) error {
 	return nil
 }
 
+// Role is a RAM role that the service account of the operator takes on.
+type Role struct {
+	// ARN is the role's, and Provider that of the OIDC provider which vouches for the service
+	// account.
+	ARN, Provider string
+}
+
 // oidcRole asks STS for credentials of a role, on the word of the cluster's
 // OIDC issuer.
 //
@@ -102,7 +109,7 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 	if err != nil {
 		return Credentials{}, &Error{
 			Action: actionAssumeRole, Class: Unauthenticated,
-			Message: "failed to read the token file of " + envOIDCTokenFile, Cause: err,
+			Message: "failed to read the token file of " + envOIDCTokenFile, Cause: err, Role: r.names(),
 		}
 	}
 	form := url.Values{
@@ -122,10 +129,13 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		form: form,
 	})
 	if failure != nil {
+		failure.Role = r.names()
 		return Credentials{}, asCredentialsError(failure)
 	}
 	return answer.credentials()
 }
+
+func (r oidcRole) names() Role { return Role{ARN: r.roleARN, Provider: r.providerARN} }
 
 // asCredentialsError turns a refusal by STS, whatever its code, into one of the
 // credentials: it is not about a certificate. What may pass stays as it is.

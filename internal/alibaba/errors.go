@@ -101,6 +101,8 @@ type Error struct {
 	Permission string
 	// Denial says who was denied the call, as far as the cloud said it.
 	Denial Denial
+	// Role is what credentials were asked for; set for AssumeRoleWithOIDC alone.
+	Role Role
 	// Account and Region are those of the call, as far as they are known.
 	Account, Region string
 	// MayHaveHappened is true where the cloud may have carried out the request

@@ -244,6 +244,9 @@ func TestRRSAFailures(t *testing.T) {
 					t.Errorf("got %v of class %v", err, ClassOf(err))
 				}
 			}
+			if e, ok := errors.AsType[*Error](err); tc.status != http.StatusOK && (!ok || e.Role != Role{ARN: env("ALIBABA_CLOUD_ROLE_ARN"), Provider: env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN")}) {
+				t.Errorf("the error does not name the role: %+v", e)
+			}
 			if got := len(server.forms()); got != 1 {
 				t.Errorf("%d calls within the pause", got)
 			}

@@ -139,6 +139,12 @@ func (e *Error) excess(s verdict.Subject) string {
 // rejection says which credentials the cloud does not take.
 func (e *Error) rejection(s verdict.Subject) string {
 	switch {
+	case e.Role != Role{} && e.HTTPStatus == 0:
+		return fmt.Sprintf("the operator has no token to take on role %q: %s; check that the webhook of RRSA has injected it into the pod, "+
+			"and that the file can be read", e.Role.ARN, e.Summary())
+	case e.Role != Role{}:
+		return fmt.Sprintf("STS does not let the operator take on role %q: %s: %s; check in the role's trust policy that it allows sts:AssumeRole to the provider %q, "+
+			"and that its conditions on oidc:iss, oidc:aud and oidc:sub are those of the operator's service account", e.Role.ARN, e.Action, e.Summary(), e.Role.Provider)
 	case e.Code == "MissingSecurityToken":
 		return fmt.Sprintf("the cloud does not take temporary credentials without their token: %s; "+
 			"put it into securityToken of the credentials Secret, or into ALIBABA_CLOUD_SECURITY_TOKEN for the operator's own", e.Summary())

@@ -87,6 +87,17 @@ func TestVerdicts(t *testing.T) {
 			Error{Class: Unauthenticated, Code: "MissingSecurityToken", HTTPStatus: 400}, nil, "CredentialsUnavailable", verdict.False, true, true,
 			slowly, []string{"securityToken", "ALIBABA_CLOUD_SECURITY_TOKEN"},
 		},
+		"a role that STS does not give": {
+			Error{
+				Class: Unauthenticated, Code: "AuthenticationFail.NoPermission", HTTPStatus: 403,
+				Role: Role{ARN: "acs:ram::1234567890:role/web", Provider: "acs:ram::1234567890:oidc-provider/ack"},
+			}, nil, "CredentialsUnavailable", verdict.False, true, true,
+			slowly, []string{`role "acs:ram::1234567890:role/web"`, "Upload: AuthenticationFail.NoPermission", "trust policy", `"acs:ram::1234567890:oidc-provider/ack"`, "oidc:sub"},
+		},
+		"a role without a token": {
+			Error{Class: Unauthenticated, Message: "failed to read", Role: Role{ARN: "acs:ram::1234567890:role/web"}}, nil, "CredentialsUnavailable", verdict.False, true, true,
+			slowly, []string{`role "acs:ram::1234567890:role/web"`, "failed to read", "RRSA"},
+		},
 		"protection": {
 			Error{Class: DeleteProtected, Code: "InvalidStatus.DeleteProtection", HTTPStatus: 400}, nil, "Failed", verdict.False, true, true,
 			slowly, []string{"InvalidStatus.DeleteProtection"},
