@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err != nil {
 		return err
 	}
-	caller, err := newCaller(s)
+	caller, err := newCaller(s, getenv)
 	if err != nil {
 		return err
 	}
@@ -202,11 +202,12 @@ func findClusterID(ctx context.Context, kube *rest.Config, flagged string) (stri
 }
 
 // newCaller makes what sends every call to the cloud.
-func newCaller(s *settings) (*alibaba.Caller, error) {
+func newCaller(s *settings, getenv func(string) string) (*alibaba.Caller, error) {
 	return alibaba.New(alibaba.Config{
 		STSEndpoint:    s.stsEndpoint,
 		RootCAs:        s.rootCAs,
 		UserAgent:      "cloudcert/" + version.Version(),
+		Node:           getenv("NODE_NAME"),
 		Observe:        certificate.ObserveCall,
 		ObserveRefresh: certificate.ObserveRefresh,
 	})

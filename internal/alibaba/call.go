@@ -60,6 +60,8 @@ type exchange struct {
 	account string
 	// before is the summary of the last failure of the same call, where it is known.
 	before string
+	// node is the one on which this process runs.
+	node string
 	// list is the answer, if it is one with a list.
 	list Listing
 }
@@ -119,6 +121,7 @@ func send[T any](ctx context.Context, c *Caller, x exchange) (answer *T, failure
 	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
 
 	answer = new(T)
+	x.node = c.node
 	x.list, _ = any(answer).(Listing)
 	response, body, failure := c.post(ctx, x) //nolint:bodyclose // post has read and closed it
 	if failure == nil {
@@ -194,7 +197,7 @@ func decode(x exchange, response *http.Response, body []byte, answer any) *Error
 			err.Denial = failed.AccessDeniedDetail.denial(x.Secrets)
 		}
 		if code == codeClock {
-			err.asClockError(response.Header)
+			err.asClockError(response.Header, x.node)
 		}
 		return err
 	}

@@ -34,6 +34,9 @@ type Config struct {
 	RootCAs *x509.CertPool
 	// UserAgent is sent with every call; default "cloudcert".
 	UserAgent string
+	// Node is the one on which this process runs, for messages about its clock; empty where
+	// that is not known.
+	Node string
 	// Clock is for tests; default the real one.
 	Clock Clock
 	// Observe, if set, is told of every call that was sent. It must not block.
@@ -51,6 +54,7 @@ type Config struct {
 type Caller struct {
 	stsEndpoint string
 	userAgent   string
+	node        string
 	clock       Clock
 	onCall      func(CallInfo)
 	onRefresh   func(RefreshInfo)
@@ -74,6 +78,7 @@ func New(config Config) (*Caller, error) {
 	c := &Caller{
 		stsEndpoint: builtinSTSEndpoint,
 		userAgent:   "cloudcert",
+		node:        config.Node,
 		clock:       realClock{},
 		onCall:      config.Observe,
 		onRefresh:   config.ObserveRefresh,

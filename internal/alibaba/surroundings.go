@@ -170,19 +170,23 @@ func untrustedBecause(err error) string {
 // clockTolerance is how far the cloud lets a time stamp be off (F47).
 const clockTolerance = 15 * time.Minute
 
-// asClockError makes an answer say by how much the node's clock is off, as far as the
+// asClockError makes an answer say by how much the clock of which node is off, as far as the
 // cloud's own is known from the answer. The time is the real one, as the SDK's signer
 // takes.
-func (e *Error) asClockError(header http.Header) {
+func (e *Error) asClockError(header http.Header, node string) {
 	e.Problem = ProblemClock
-	message := "the node's clock is off by more than 15 minutes"
+	clock := "the node's clock"
+	if node != "" {
+		clock = fmt.Sprintf("the clock of node %q", node)
+	}
+	message := clock + " is off by more than 15 minutes"
 	if cloud, err := http.ParseTime(header.Get("Date")); err == nil {
-		message = clockMessage(time.Since(cloud))
+		message = clock + clockMessage(time.Since(cloud))
 	}
 	if e.Message != "" {
 		e.Message += "; "
 	}
-	e.Message += message + "; correct the time of the node, for instance by NTP"
+	e.Message += message + "; correct the time of the operator's node, for instance by NTP"
 }
 
 // clockMessage rounds, so that the text is the same on the next try.
@@ -192,12 +196,12 @@ func clockMessage(ahead time.Duration) string {
 		off, way = -off, "behind"
 	}
 	if off < clockTolerance-time.Minute {
-		return "the node's clock was off when the request was signed, or the request took more than 15 minutes to arrive"
+		return " was off when the request was signed, or the request took more than 15 minutes to arrive"
 	}
 	off = off.Round(5 * time.Minute)
 	text := fmt.Sprintf("%d minutes", int(off.Minutes()))
 	if off >= 2*time.Hour {
 		text = fmt.Sprintf("%d hours", int(off.Round(time.Hour).Hours()))
 	}
-	return fmt.Sprintf("the node's clock is about %s %s the cloud's", text, way)
+	return fmt.Sprintf(" is about %s %s the cloud's", text, way)
 }

@@ -163,11 +163,12 @@ func TestAClockThatIsOffIsNamed(t *testing.T) {
 	for name, tc := range map[string]struct {
 		date string
 		says string
+		node string
 	}{
-		"behind":             {time.Now().Add(25 * time.Hour).UTC().Format(http.TimeFormat), "about 25 hours behind the cloud's"},
-		"ahead":              {time.Now().Add(-40 * time.Minute).UTC().Format(http.TimeFormat), "about 40 minutes ahead of the cloud's"},
-		"right by now":       {time.Now().UTC().Format(http.TimeFormat), "was off when the request was signed"},
-		"no date that helps": {"yesterday", "off by more than 15 minutes"},
+		"behind":             {time.Now().Add(25 * time.Hour).UTC().Format(http.TimeFormat), `the clock of node "worker-1" is about 25 hours behind the cloud's`, "worker-1"},
+		"ahead":              {time.Now().Add(-40 * time.Minute).UTC().Format(http.TimeFormat), "the node's clock is about 40 minutes ahead of the cloud's", ""},
+		"right by now":       {time.Now().UTC().Format(http.TimeFormat), "was off when the request was signed", "worker-1"},
+		"no date that helps": {"yesterday", "off by more than 15 minutes", "worker-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -177,6 +178,7 @@ func TestAClockThatIsOffIsNamed(t *testing.T) {
 				_, _ = io.WriteString(w, `{"Code":"InvalidTimeStamp.Expired","Message":"the time stamp has expired","RequestId":"R"}`)
 			})
 			client := newTestClient(t, server.URL)
+			client.caller.node = tc.node
 			env, _ := rrsaEnv(t)
 			role, err := client.caller.EnvironmentProvider(env)
 			if err != nil {
@@ -187,7 +189,7 @@ func TestAClockThatIsOffIsNamed(t *testing.T) {
 			_, ofRole := role.Retrieve(t.Context())
 			for _, err := range []error{ofProduct, ofSTS, ofRole} {
 				e, ok := errors.AsType[*Error](err)
-				if !ok || e.Problem != ProblemClock || e.Class != Transient || !strings.Contains(e.Summary(), tc.says) || !strings.Contains(e.Summary(), "the node's clock") {
+				if !ok || e.Problem != ProblemClock || e.Class != Transient || !strings.Contains(e.Summary(), tc.says) || !strings.Contains(e.Summary(), tc.node) {
 					t.Errorf("got %v, want to be told that the clock is %s", err, tc.says)
 				}
 			}

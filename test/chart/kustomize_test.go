@@ -75,7 +75,7 @@ var differences = []struct {
 		env := environment(t, one(t, objects(t, values), "Deployment"))
 		for _, variable := range env {
 			reference := &unstructured.Unstructured{Object: variable.(map[string]any)}
-			if _, ok := reference.Object["valueFrom"]; !ok {
+			if _, secret, _ := unstructured.NestedMap(reference.Object, "valueFrom", "secretKeyRef"); !secret {
 				continue
 			}
 			field[map[string]any](t, reference, "valueFrom", "secretKeyRef")["optional"] = true
