@@ -18,7 +18,7 @@ func Decide(o Observed) Step {
 	case !o.ownsStatus(): // "A status speaks for the object only if its name carries its identity."
 		return startAnew(o)
 	case o.Object.Suspended: // "Suspend stops every call to the cloud."
-		return Wait{Err: &SuspendedError{Moved: o.Status.NamesSecret && !o.Status.AnswersSecret}}
+		return Wait{Err: o.suspended()}
 	case o.Object.Held != o.wantsHold():
 		return Hold{Want: o.wantsHold()}
 	case o.Content == nil && o.isUpToDate():
@@ -55,6 +55,17 @@ func (o Observed) isUpToDate() bool {
 		return s.Ready && s.Current.CertID != 0 && !o.Now.After(s.Current.NotAfter)
 	}
 	return s.Reason == v1alpha1.ReasonInvalidCertificate && s.Stalled
+}
+
+// suspended says what has changed since the object was last handled. All of it stays the same while
+// nothing changes: the generation does not, which the status takes over with the word that the
+// object is suspended.
+func (o Observed) suspended() *SuspendedError {
+	e := &SuspendedError{Moved: o.Status.NamesSecret && !o.Status.AnswersSecret, Gone: !o.Status.SecretShown && o.Status.Current.CertID != 0}
+	if lived := o.Status.Place.Region; o.Status.Current.CertID != 0 && lived != o.Place.Region {
+		e.Region = o.Place.Region
+	}
+	return e
 }
 
 func (o Observed) notAllowed() error {

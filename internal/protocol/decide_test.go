@@ -123,6 +123,14 @@ func TestDecide(t *testing.T) {
 			Wait{Err: &SuspendedError{}}},
 		"a suspended object says that its Secret has moved on": {with(renewed(), func(o *Observed) { o.Object.Suspended = true }),
 			Wait{Err: &SuspendedError{Moved: true}}},
+		"a suspended object says that its Secret is gone": {with(synced(), func(o *Observed) {
+			o.Object.Suspended, o.Status.SecretShown, o.Status.NamesSecret, o.Status.AnswersSecret = true, false, false, false
+		}), Wait{Err: &SuspendedError{Gone: true}}},
+		"a suspended object says that it belongs elsewhere": {with(synced(), func(o *Observed) { o.Object.Suspended, o.Place.Region = true, "ap-southeast-1" }),
+			Wait{Err: &SuspendedError{Region: "ap-southeast-1"}}},
+		"a suspended object that has nothing in the cloud has moved nowhere": {with(synced(), func(o *Observed) {
+			o.Object.Suspended, o.Place.Region, o.Status = true, "ap-southeast-1", Status{}
+		}), Wait{Err: &SuspendedError{}}},
 		"an expired certificate is judged again": {with(synced(), func(o *Observed) { o.Status.Current.NotAfter = ago(time.Second) }),
 			Read{}},
 		"a changed spec is answered": {with(synced(), func(o *Observed) { o.Object.Generation = 2 }), Read{}},

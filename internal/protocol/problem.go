@@ -16,22 +16,38 @@ import (
 // The reasons for which an object waits that are no answer of the cloud and no verdict on a
 // Secret. Their texts are for people: they name the object, the field or the id, and a fix.
 
-// SuspendedError ends a reconcile of a suspended object.
+// SuspendedError ends a reconcile of a suspended object. What has changed since the object was last
+// handled is said as far as the caches show it.
 type SuspendedError struct {
-	// Moved reports whether the Secret is no longer the version that the status speaks of.
-	Moved bool
+	// Moved reports whether the Secret is no longer the version that the status speaks of, and
+	// Gone whether it is not there any more.
+	Moved, Gone bool
+	// Region is where the object belongs by now, and the status does not speak of; else empty.
+	Region string
 }
 
-func (e *SuspendedError) Error() string {
-	if e.Moved {
-		return "suspended by spec.suspend; the Secret has changed since it was last handled"
+func (e *SuspendedError) Error() string { return e.text("the Secret") }
+
+func (e *SuspendedError) text(secret string) string {
+	var changes []string
+	switch {
+	case e.Gone:
+		changes = append(changes, secret+" is gone")
+	case e.Moved:
+		changes = append(changes, secret+" has changed")
 	}
-	return "suspended by spec.suspend"
+	if e.Region != "" {
+		changes = append(changes, "the region has become "+e.Region)
+	}
+	if len(changes) == 0 {
+		return "suspended by spec.suspend"
+	}
+	return "suspended by spec.suspend, and since it was last handled " + strings.Join(changes, ", and ") + "; set spec.suspend to false to have that handled"
 }
 
 // Verdict leaves Ready as it is: nothing is asked of the cloud, and nothing is known to be wrong.
-func (e *SuspendedError) Verdict(verdict.Subject) verdict.Verdict {
-	return verdict.Verdict{Ready: verdict.Unchanged, Reason: v1alpha1.ReasonSuspended, Message: e.Error()}
+func (e *SuspendedError) Verdict(s verdict.Subject) verdict.Verdict {
+	return verdict.Verdict{Ready: verdict.Unchanged, Reason: v1alpha1.ReasonSuspended, Message: e.text(fmt.Sprintf("Secret %q", s.Secret))}
 }
 
 // AccountError says that nothing may be uploaded to the account of the credentials.

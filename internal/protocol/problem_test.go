@@ -36,7 +36,14 @@ func TestVerdicts(t *testing.T) {
 	}{
 		"suspended": {&SuspendedError{}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{}, "spec.suspend", "spec.suspend"},
 		"suspended, and the Secret has changed": {
-			&SuspendedError{Moved: true}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{}, "the Secret", "spec.suspend",
+			&SuspendedError{Moved: true}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{}, `Secret "web-tls" has changed`, "set spec.suspend to false",
+		},
+		"suspended, and the Secret is gone": {
+			&SuspendedError{Gone: true}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{}, `Secret "web-tls" is gone`, "set spec.suspend to false",
+		},
+		"suspended, and the object belongs elsewhere": {
+			&SuspendedError{Moved: true, Region: "ap-southeast-1"}, v1alpha1.ReasonSuspended, verdict.Unchanged, false, verdict.Again{},
+			`Secret "web-tls" has changed, and the region has become ap-southeast-1`, "set spec.suspend to false",
 		},
 		"an account that may not be used": {
 			&AccountError{Account: "1234567890"}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, verdict.Again{}, `account "1234567890"`, "added to the operator's list",
@@ -98,7 +105,7 @@ func TestVerdicts(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			v := verdict.Of(tc.err, verdict.Subject{Now: at, Served: true})
+			v := verdict.Of(tc.err, verdict.Subject{Now: at, Secret: "web-tls", Served: true})
 			got := []any{v.Reason, v.Ready, v.Stalled, v.Again}
 			if diff := cmp.Diff([]any{tc.reason, tc.ready, tc.stall, tc.again}, got); diff != "" {
 				t.Error(diff)
