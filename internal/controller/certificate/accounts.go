@@ -176,7 +176,7 @@ func (a *Accounts) secretProvider(ctx context.Context, key types.NamespacedName)
 		if apierrors.IsNotFound(err) {
 			return nil, missingCredentials(key)
 		}
-		return nil, fmt.Errorf("failed to read Secret %q: %w", key.Name, err)
+		return nil, unreadSecret(key, err)
 	}
 	provider, err := parseCredentials(secret)
 	if err != nil {

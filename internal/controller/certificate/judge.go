@@ -15,6 +15,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
@@ -48,13 +49,31 @@ func (r *Reconciler) judge(ctx context.Context, next *v1alpha1.CloudCertificate,
 }
 
 // synced is the verdict on an object whose content is in the cloud. It is checked again when
-// the certificate expires.
+// the certificate expires. The version that the present one replaces is named as long as it is in
+// the cloud.
 func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) verdict.Verdict {
-	message := fmt.Sprintf("Secret %q is in the cloud as certificate %d", next.Spec.SecretRef.Name, next.Status.CertID)
+	status := &next.Status
+	message := fmt.Sprintf("Secret %q is in the cloud as certificate %s", next.Spec.SecretRef.Name, cas.CertIdentifier(status.CertID, status.Region))
+	if before := replaced(status); before != 0 {
+		message += ", which replaces " + cas.CertIdentifier(before, status.Region)
+	}
 	if problem := r.memory.pruning.Of(next).problem; problem != "" {
 		message += "; " + problem
 	}
 	return verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: message}
+}
+
+// replaced is the version that was the current one before, as long as it is in the cloud; else 0.
+// One of which it is unknown when it became current may be newer, and another cluster's.
+func replaced(status *v1alpha1.CloudCertificateStatus) int64 {
+	if len(status.History) == 0 {
+		return 0
+	}
+	before := &status.History[0]
+	if before.UploadTime.IsZero() || before.UploadTime.After(status.LastUploadTime.Time) {
+		return 0
+	}
+	return before.CertID
 }
 
 // judgeDeletion is the verdict on a deletion that cannot go on. A conflict about a name stays

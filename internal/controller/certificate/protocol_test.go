@@ -189,7 +189,7 @@ func TestThousandsThatAreGoneComeBackOneASecond(t *testing.T) {
 		if got := len(w.certificates()); got != n {
 			t.Errorf("%d certificates, want %d", got, n)
 		}
-		if got := w.said("event Recreated"); got != n {
+		if got := w.said("; whatever refers to the old one is broken"); got != n {
 			t.Errorf("%d events, want %d", got, n)
 		}
 		w.checkRest()

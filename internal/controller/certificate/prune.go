@@ -100,14 +100,19 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	if v.Reason == v1alpha1.ReasonThrottled {
 		return v.Again.After
 	}
-	problem, reason := "superseded versions cannot be deleted: "+verdict.Text(err), v1alpha1.ReasonPruneFailed
+	pace := v.Again.Pace
+	if pace != verdict.Slowly {
+		pace = verdict.Soon // no queue tries a prune again
+	}
+	problem := fmt.Sprintf("superseded versions %scannot be deleted: %s; it is tried again %s", surplus(next, err), verdict.Text(err), pace)
+	reason := v1alpha1.ReasonPruneFailed
 	if v.Reason == v1alpha1.ReasonIdentityShared {
 		problem, reason = v.Message, v.Reason
 	}
 	if isHeldBack(err) {
 		problem, reason = "superseded versions are kept: "+verdict.Text(err), v1alpha1.ReasonPruneHeld
 	}
-	delay := r.Jitter(r.memory.retries.next(next, toPrune, v.Again.Pace))
+	delay := r.Jitter(r.memory.retries.next(next, toPrune, pace))
 	again := r.memory.pruning.Of(next).problem == problem
 	r.memory.pruning.Change(next, func(p *pruning) {
 		p.notBefore, p.problem, p.proving = r.Clock.Now().Add(delay), problem, time.Time{}
@@ -120,6 +125,19 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
 	}
 	return delay
+}
+
+// surplus names the versions that an object has beyond its limit, where an error names none itself.
+func surplus(object *v1alpha1.CloudCertificate, err error) string {
+	status, limit := &object.Status, object.Spec.RevisionHistoryLimit
+	if protocol.Remaining(err) > 0 || limit == nil || len(status.History) <= int(*limit) {
+		return ""
+	}
+	var names []string
+	for _, version := range status.History[*limit:] {
+		names = append(names, protocol.NameAndID(version.Name, version.CertID))
+	}
+	return protocol.Few(names, max(0, int(status.HistoryTotal)-len(status.History))) + " "
 }
 
 // isHeldBack reports whether bindings alone keep what could not be deleted.

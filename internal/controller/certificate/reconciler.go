@@ -138,7 +138,8 @@ const maxSteps = 20
 func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) (*corev1.Secret, *bundle.Bundle, error) {
 	secret := &corev1.Secret{}
 	name := next.Spec.SecretRef.Name
-	err := r.Live.Get(ctx, client.ObjectKey{Namespace: next.Namespace, Name: name}, secret)
+	key := client.ObjectKey{Namespace: next.Namespace, Name: name}
+	err := r.Live.Get(ctx, key, secret)
 	if apierrors.IsNotFound(err) {
 		return nil, nil, &bundle.Error{
 			Kind: bundle.KindMissing, Secret: name,
@@ -147,7 +148,7 @@ func (r *Reconciler) load(ctx context.Context, next *v1alpha1.CloudCertificate) 
 		}
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("failed to read Secret %q: %w", name, err)
+		return nil, nil, unreadSecret(key, err)
 	}
 	if slices.Contains(neverCertificates, secret.Type) {
 		return nil, nil, &bundle.Error{

@@ -43,7 +43,8 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 		result = resultRecreated
 		r.memory.recreated(next, r.Clock.Now())
 		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
-			"certificate %d was gone from the cloud; uploaded again as %d", before.CertID, uploaded.CertID)
+			"certificate %s was gone from the cloud, and is uploaded again as %s; whatever refers to the old one is broken until it refers to the new one",
+			cas.CertIdentifier(before.CertID, before.Region), cas.CertIdentifier(uploaded.CertID, next.Status.Region))
 	}
 	uploads.WithLabelValues(next.Status.AccountID, next.Status.Region, result).Inc()
 	return nil
