@@ -210,6 +210,7 @@ func newCaller(s *settings, getenv func(string) string) (*alibaba.Caller, error)
 		Node:           getenv("NODE_NAME"),
 		Observe:        certificate.ObserveCall,
 		ObserveRefresh: certificate.ObserveRefresh,
+		ObserveAccount: certificate.ObserveAccount,
 	})
 }
 
@@ -232,6 +233,9 @@ func newAccounts(s *settings, caller *alibaba.Caller, getenv func(string) string
 		// Objects that bring their own credentials can be served all the same.
 		accounts.OwnProblem = err.Error()
 		ctrl.Log.Info("No credentials of its own", "problem", err.Error())
+		return accounts, nil
 	}
+	// The account follows in a line of its own when a call first needs it: a start calls nothing.
+	ctrl.Log.Info("Credentials of its own", "source", alibaba.SourceOf(accounts.Own))
 	return accounts, nil
 }

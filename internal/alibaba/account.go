@@ -134,6 +134,9 @@ func (id *Identity) startLearning() (chan struct{}, error) {
 		if err == nil {
 			id.account.Store(&account)
 			id.caller.introduce(id)
+			if observe := id.caller.onAccount; observe != nil {
+				observe(AccountInfo{Source: SourceOf(id.provider), Account: account})
+			}
 		}
 		id.mu.Lock()
 		id.flight, id.err, id.failed = nil, err, id.caller.clock.Now()

@@ -44,6 +44,46 @@ func newBubbleClient(t *testing.T, send roundTripper) *testClient {
 	return &testClient{caller: c, identity: identity}
 }
 
+func TestTheAccountOfEachCredentialIsToldOnce(t *testing.T) {
+	t.Parallel()
+	for source, env := range map[string]map[string]string{SourceEnvironment: {envAccessKeyID: "A", envAccessKeySecret: "S"}, SourceGiven: nil} {
+		synctest.Test(t, func(t *testing.T) {
+			client := newBubbleClient(t, func(*http.Request) (*http.Response, error) {
+				return answerWith(`{"AccountId":"1234567890","RequestId":"R"}`), nil
+			})
+			var told []AccountInfo
+			client.caller.onAccount = func(info AccountInfo) { told = append(told, info) }
+			if env != nil {
+				own, err := client.caller.EnvironmentProvider(func(name string) string { return env[name] })
+				if err != nil {
+					t.Fatal(err)
+				}
+				client.identity, _ = client.caller.Identity(own)
+			}
+			for range 2 {
+				if _, err := client.identity.Account(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if diff := cmp.Diff([]AccountInfo{{Source: source, Account: "1234567890"}}, told); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhereCredentialsComeFrom(t *testing.T) {
+	t.Parallel()
+	env, _ := rrsaEnv(t)
+	role, err := newTestCaller(t, Config{}).EnvironmentProvider(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := SourceOf(role); got != SourceRRSA {
+		t.Errorf("a role comes from %q", got)
+	}
+}
+
 // Nobody sees the failure otherwise; and nobody wants to see it each minute.
 func TestAFailureToLearnTheAccountIsToldOnce(t *testing.T) {
 	t.Parallel()

@@ -48,6 +48,9 @@ func newCachedProvider(id string, clock Clock, fetch func(context.Context) (Cred
 
 func (p *cachedProvider) ID() string { return p.id }
 
+// source is the role's: no other credentials are renewed here.
+func (p *cachedProvider) source() string { return SourceRRSA }
+
 // Retrieve returns valid credentials, at once where there are some.
 func (p *cachedProvider) Retrieve(ctx context.Context) (Credentials, error) {
 	p.mu.Lock()

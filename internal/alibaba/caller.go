@@ -44,6 +44,9 @@ type Config struct {
 	// ObserveRefresh, if set, is told of every attempt to renew temporary credentials. It
 	// must not block.
 	ObserveRefresh func(RefreshInfo)
+	// ObserveAccount, if set, is told the account of each credential when it is learned. It must
+	// not block.
+	ObserveAccount func(AccountInfo)
 	// Transport replaces the connections to the cloud, for tests that put
 	// something in between; default our own.
 	Transport http.RoundTripper
@@ -58,6 +61,7 @@ type Caller struct {
 	clock       Clock
 	onCall      func(CallInfo)
 	onRefresh   func(RefreshInfo)
+	onAccount   func(AccountInfo)
 	http        *http.Client
 
 	mu        sync.Mutex
@@ -82,6 +86,7 @@ func New(config Config) (*Caller, error) {
 		clock:       realClock{},
 		onCall:      config.Observe,
 		onRefresh:   config.ObserveRefresh,
+		onAccount:   config.ObserveAccount,
 		http:        newHTTPClient(config.RootCAs),
 		known:       recent.New[string, *Identity](maxKnown, IdleAfter),
 		strangers:   recent.New[string, *Identity](maxStrangers, IdleAfter),

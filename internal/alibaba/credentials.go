@@ -75,8 +75,7 @@ func Static(c Credentials) (Provider, error) {
 	case c.AccessKeySecret == "":
 		return nil, NoCredentials("the access key secret is empty")
 	}
-	id := hashID("static", c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
-	return &staticProvider{id: id, credentials: seal(c)}, nil
+	return newStaticProvider(c, SourceGiven), nil
 }
 
 // sealed holds credentials in an unexported field of a struct, where fmt cannot
@@ -87,9 +86,15 @@ type sealed func() Credentials
 func seal(c Credentials) sealed { return func() Credentials { return c } }
 
 type staticProvider struct {
-	id          string
+	id, from    string
 	credentials sealed
 }
+
+func newStaticProvider(c Credentials, from string) *staticProvider {
+	return &staticProvider{id: hashID("static", c.AccessKeyID, c.AccessKeySecret, c.SecurityToken), from: from, credentials: seal(c)}
+}
+
+func (p *staticProvider) source() string { return p.from }
 
 func (p *staticProvider) ID() string { return p.id }
 

@@ -47,7 +47,7 @@ func (c *Caller) EnvironmentProvider(environment func(string) string) (Provider,
 		if err := requireEnv(getenv, envAccessKeyID, envAccessKeySecret); err != nil {
 			return nil, err
 		}
-		return Static(static)
+		return newStaticProvider(static, SourceEnvironment), nil
 	}
 	role := oidcRole{
 		caller:      c,

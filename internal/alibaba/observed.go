@@ -18,6 +18,10 @@ const (
 	OtherCode = "other"
 	// SourceRRSA are credentials of the service account's role.
 	SourceRRSA = "rrsa"
+	// SourceEnvironment is an access key of the environment.
+	SourceEnvironment = "environment"
+	// SourceGiven are credentials from elsewhere, such as those of a Secret.
+	SourceGiven = "given"
 )
 
 // RefreshInfo describes one attempt to renew temporary credentials. It holds no secret.
@@ -28,6 +32,22 @@ type RefreshInfo struct {
 	Expires time.Time
 	// Failed reports whether there are no new ones.
 	Failed bool
+}
+
+// AccountInfo says whose credentials are, as soon as that is learned. It holds no secret.
+type AccountInfo struct {
+	// Source says where the credentials come from.
+	Source string
+	// Account is the one that they are of.
+	Account string
+}
+
+// SourceOf says where the credentials of a provider come from.
+func SourceOf(p Provider) string {
+	if known, ok := p.(interface{ source() string }); ok {
+		return known.source()
+	}
+	return SourceGiven
 }
 
 func (c *Caller) observeRefresh(source string, expires time.Time, err error) {

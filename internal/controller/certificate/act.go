@@ -25,6 +25,7 @@ func (p *pass) act(ctx context.Context, step protocol.Step) error {
 	if err := p.takeTurn(step); err != nil {
 		return err
 	}
+	follow(ctx, step)
 	switch step := step.(type) {
 	case protocol.Hold:
 		return p.setFinalizer(ctx, p.next, step.Want)
@@ -63,6 +64,7 @@ func (p *pass) read(ctx context.Context, step protocol.Read) error {
 	if p.cloud != nil && step.Reserve {
 		slot, err := p.cloud.ReserveAs(ctx, cas.ActionUpload, urgencies[step.Urgency])
 		if err != nil {
+			followWait(ctx, err)
 			return err
 		}
 		p.slot = slot

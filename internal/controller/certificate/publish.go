@@ -41,6 +41,7 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 		return fmt.Errorf("failed to compute the new status: %w", err)
 	}
 	wanted := next.Status
+	log.FromContext(ctx).V(1).Info("Publishing the status", "reason", v.Reason, "certId", wanted.CertID)
 	r.memory.writes.Begin(next, base.ResourceVersion, &next.Status)
 	err = r.store(ctx, next, patch)
 	switch {
