@@ -67,7 +67,7 @@ func (e *AccountError) Error() string {
 	if e.Why != nil {
 		text += ": " + verdict.Text(e.Why)
 	}
-	return text + "; the operator uploads to the accounts of --allowed-account-ids alone, and asks again"
+	return text + "; the operator uploads to the accounts of --allowed-account-ids alone, and asks again " + verdict.Slowly.String()
 }
 
 // Verdict waits for other credentials or another spec. An account that could not be learned is
@@ -134,7 +134,7 @@ type NameConflictError struct {
 }
 
 func (e *NameConflictError) Error() string {
-	return fmt.Sprintf("name %q is held by certificate %d, which is not the certificate of the Secret; delete it in the console, or change the Secret",
+	return fmt.Sprintf("name %q is held by certificate %d, which is not the certificate of the Secret; delete it in the console, or change the Secret; it is checked hourly",
 		e.Name, e.CertID)
 }
 

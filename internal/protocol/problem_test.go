@@ -49,7 +49,7 @@ func TestVerdicts(t *testing.T) {
 			&AccountError{Account: "1234567890"}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, verdict.Again{}, `account "1234567890"`, "added to the operator's list",
 		},
 		"an account that nobody can tell": {
-			&AccountError{Why: errors.New("GetCallerIdentity: no answer")}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, slowly, "GetCallerIdentity", "asks again",
+			&AccountError{Why: errors.New("GetCallerIdentity: no answer")}, v1alpha1.ReasonAccountNotAllowed, verdict.False, true, slowly, "GetCallerIdentity", "asks again after 5 minutes first, hourly at last",
 		},
 		"a name that is taken and not listed yet": {
 			&NameTakenError{Name: "a_b_c", Since: at.Add(-time.Minute)}, v1alpha1.ReasonProgressing, verdict.Progressing, false,
@@ -72,7 +72,7 @@ func TestVerdicts(t *testing.T) {
 			verdict.Again{Pace: verdict.About, After: time.Hour}, `"a_b_c"`, "yundun-cert:ListUserCertificateOrder",
 		},
 		"another certificate holds the name": {
-			&NameConflictError{Name: "a_b_c", CertID: 7}, v1alpha1.ReasonNameConflict, verdict.False, true, in(time.Hour), "certificate 7", "delete it in the console",
+			&NameConflictError{Name: "a_b_c", CertID: 7}, v1alpha1.ReasonNameConflict, verdict.False, true, in(time.Hour), "certificate 7", "delete it in the console, or change the Secret; it is checked hourly",
 		},
 		"too many versions": {
 			&VersionRateError{Limit: 30, Until: later}, v1alpha1.ReasonThrottled, verdict.Unchanged, false,

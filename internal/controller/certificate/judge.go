@@ -119,7 +119,11 @@ func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
 	if (v.Refusal || byCloud) && v.Again.Pace == verdict.Retry {
 		v.Again.Pace = verdict.Soon // the queue would begin anew each time that it is not the object's turn
 	}
-	end := `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
+	end := ""
+	if pace := v.Again.Pace.String(); pace != "" {
+		end = "; it is tried again " + pace
+	}
+	end += `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
 	if at, limited := p.observe().OrphanAt(); limited && v.Refusal {
 		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
 		v.Again.AtMost = max(at.Sub(p.Clock.Now()), 0) + time.Second

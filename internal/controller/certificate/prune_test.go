@@ -272,7 +272,7 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 				}
 				_, reason, message := w.ready(t)
 				if reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, named) || !strings.Contains(message, tc.code) ||
-					!strings.Contains(message, v1alpha1.AnnotationOrphan) {
+					!strings.Contains(message, "it is tried again ") || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
 					t.Errorf("%s: %s", reason, message)
 				}
 				end()
