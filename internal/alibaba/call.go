@@ -175,31 +175,39 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 // validated is an answer that can tell whether it is one.
 type validated interface{ Validate() error }
 
+// failedAnswer is what an answer that is no success may say.
+type failedAnswer struct {
+	Code, Message, RequestID Text
+	AccessDeniedDetail       accessDeniedDetail
+}
+
+// failure makes the error of an answer, whose code and id of the request are clean.
+func (f *failedAnswer) failure(x exchange, response *http.Response, code, requestID string) *Error {
+	err := newAnswerError(x.Call, response.StatusCode, code, scrub(string(f.Message), x.Secrets, maxMessage), requestID)
+	if err.Class == Throttled {
+		err.RetryAfter = timeLeft(response.Header)
+	}
+	if err.Permission != "" {
+		err.Denial = f.AccessDeniedDetail.denial(x.Secrets)
+	}
+	if code == codeClock {
+		err.asClockError(response.Header, x.node)
+	}
+	return err
+}
+
 // decode reads into a pointer an answer of any shape. Only a status of 200 with a readable
 // answer and without an error code is a success.
 func decode(x exchange, response *http.Response, body []byte, answer any) *Error {
-	var failed struct {
-		Code, Message, RequestID Text
-		AccessDeniedDetail       accessDeniedDetail
-	}
+	var failed failedAnswer
 	unreadable := json.Unmarshal(body, &failed)
 	if unreadable != nil {
-		failed.Code, failed.Message, failed.RequestID, failed.AccessDeniedDetail = "", "", "", accessDeniedDetail{}
+		failed = failedAnswer{}
 	}
 	code := scrub(string(failed.Code), x.Secrets, maxToken)
 	requestID := scrub(string(failed.RequestID), x.Secrets, maxToken)
 	if response.StatusCode != http.StatusOK || (code != "" && code != "200" && code != "OK") {
-		err := newAnswerError(x.Call, response.StatusCode, code, scrub(string(failed.Message), x.Secrets, maxMessage), requestID)
-		if err.Class == Throttled {
-			err.RetryAfter = timeLeft(response.Header)
-		}
-		if err.Permission != "" {
-			err.Denial = failed.AccessDeniedDetail.denial(x.Secrets)
-		}
-		if code == codeClock {
-			err.asClockError(response.Header, x.node)
-		}
-		return err
+		return failed.failure(x, response, code, requestID)
 	}
 	problem := ""
 	if unreadable != nil || json.Unmarshal(body, answer) != nil {
