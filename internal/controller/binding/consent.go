@@ -108,7 +108,7 @@ func admitsListener(p *v1alpha1.ListenerPolicy, region v1alpha1.Region, id strin
 	return known && fits(p.RegionIDs, region) && fits(p.ListenerIDs, id) && among(p.Slots, slot)
 }
 
-func admitsDomain(p *v1alpha1.PolicyTarget, t *v1alpha1.BindingTarget) bool {
+func admitsDomain(p *v1alpha1.PolicyTarget, t *v1alpha1.BindingTarget) bool { //nolint:gocognit // a table: one row a product
 	switch {
 	case p.CDN != nil && t.CDN != nil:
 		return fits(p.CDN.Domains, domain(t.CDN.Domain))
