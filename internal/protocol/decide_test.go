@@ -330,6 +330,16 @@ func TestDecide(t *testing.T) {
 			o.Pass.Together = append([]Entry{entry(6, "")}, o.Pass.Together...)
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{6}}}
 		}), Delete{[]Entry{entry(5, "")}}},
+		"one that bindings kept is not waited for any longer than they do": {with(dueToPrune(), func(o *Observed) {
+			o.Tried.PruneAfter, o.Tried.PruneHeld = now.Add(time.Hour), true
+		}), Delete{[]Entry{entry(5, "")}}},
+		"one that they still keep is": {with(dueToPrune(), func(o *Observed) {
+			o.Tried.PruneAfter, o.Tried.PruneHeld, o.Pass.Together = now.Add(time.Hour), true, nil
+			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{5}}}
+		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
+		"one that failed for another reason is": {with(dueToPrune(), func(o *Observed) {
+			o.Tried.PruneAfter, o.Pass.Together = now.Add(time.Hour), nil
+		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
 		"the delay begins when the last binding follows": {with(dueToPrune(), func(o *Observed) {
 			o.Pass.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{10}, Bound: 10, Since: ago(time.Hour)}, {Name: "cdn", Bound: 10, Since: ago(30 * time.Hour)}}
 		}), Nothing{Until: now.Add(time.Hour + time.Second)}},

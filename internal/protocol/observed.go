@@ -252,6 +252,8 @@ type Tried struct {
 	Recreated, Moves []time.Time
 	// PruneAfter is when superseded versions that could not be deleted are tried again.
 	PruneAfter time.Time
+	// PruneHeld reports whether bindings alone kept them.
+	PruneHeld bool
 	// Proving is since when a list is wanted that proves what may be pruned.
 	Proving time.Time
 	// ListAgain is when a list was found not to be good enough for a deletion.

@@ -88,11 +88,15 @@ func (o Observed) PruneAt() time.Time {
 		since = followed
 	}
 	at := since.Add(o.Settings.PruneDelay + time.Second)
-	if o.Tried.PruneAfter.After(at) {
+	if o.Tried.PruneAfter.After(at) && !o.isLetGo() {
 		return o.Tried.PruneAfter
 	}
 	return at
 }
+
+// isLetGo reports whether the last attempt failed because of bindings alone, and they keep no
+// longer all that is to be deleted: there is nothing to wait for.
+func (o Observed) isLetGo() bool { return o.Tried.PruneHeld && o.heldSurplus() == nil }
 
 // NextCheck is when an object that is up to date must be checked again although nothing
 // changed; zero for never: when its certificate has expired, or when superseded versions may be

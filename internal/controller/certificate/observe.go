@@ -215,7 +215,7 @@ func (p *pass) observeTried() protocol.Tried {
 		Missing: found.isMissing(p.next), Outdated: found.outdated,
 		Elsewhere: p.elsewhere,
 		Recreated: waits.recreations, Moves: waits.moves, ListAgain: waits.asked, FailedOtherwise: waits.otherwise,
-		PruneAfter: pruning.notBefore, Proving: pruning.proving, Unanswered: pruning.silent,
+		PruneAfter: pruning.notBefore, PruneHeld: pruning.held, Proving: pruning.proving, Unanswered: pruning.silent,
 	}
 	if p.cloud != nil {
 		last := p.cloud.Inventory().LastAttempt(p.identity(p.next))

@@ -24,6 +24,7 @@ import (
 type pruning struct {
 	notBefore time.Time
 	problem   string    // why the last one failed
+	held      bool      // bindings alone kept what was to be deleted
 	proving   time.Time // since when a list is wanted that proves what may be deleted
 	silent    []int64   // certificates whose last deletion got no answer
 }
@@ -116,6 +117,7 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	again := r.memory.pruning.Of(next).problem == problem
 	r.memory.pruning.Change(next, func(p *pruning) {
 		p.notBefore, p.problem, p.proving = r.Clock.Now().Add(delay), problem, time.Time{}
+		p.held = reason == v1alpha1.ReasonPruneHeld
 	})
 	if reason != v1alpha1.ReasonPruneHeld { // what a binding keeps has not failed
 		pruneFailures.WithLabelValues(reason).Inc()
