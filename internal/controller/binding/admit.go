@@ -44,12 +44,9 @@ func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificate
 	if asked.labels, err = r.labelsOf(ctx, b.Namespace); err != nil {
 		return "", false, err
 	}
-	if c != nil {
+	if asked.unissued = c == nil || c.Status.CertID == 0; !asked.unissued {
 		asked.dnsNames = hostsOf(&c.Status.Certificate)
 		asked.cut = int(c.Status.Certificate.DNSNamesTotal) > len(c.Status.Certificate.DNSNames)
-		if c.Status.CertID == 0 {
-			return "", false, nil // nothing can be placed yet, and its names are not known
-		}
 	}
 	ok, adoptAny := admitted(policies.Items, asked)
 	if !ok {

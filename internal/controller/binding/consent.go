@@ -23,9 +23,10 @@ type request struct {
 	target    *v1alpha1.BindingTarget
 	// loadBalancer is the instance of a listener; empty where the listener was not read yet.
 	loadBalancer string
-	// dnsNames are the hosts of the certificate. Where cut is set there are more.
-	dnsNames []string
-	cut      bool
+	// dnsNames are the hosts of the certificate. Where cut is set there are more. Where unissued
+	// is set there is no certificate yet, and no host that a policy could refuse.
+	dnsNames      []string
+	cut, unissued bool
 }
 
 // admitted says whether one of some policies admits a request, and whether one that does allows
@@ -55,7 +56,7 @@ func admitsNamespace(n *v1alpha1.PolicyNamespaces, r request) bool {
 // admitsNames reports whether every DNS name of a certificate fits. One without names, or with
 // more than are known, fits "*" alone.
 func admitsNames(patterns []v1alpha1.Pattern, r request) bool {
-	if slices.Contains(patterns, "*") {
+	if r.unissued || slices.Contains(patterns, "*") {
 		return true
 	}
 	if len(r.dnsNames) == 0 || r.cut {

@@ -75,6 +75,10 @@ func TestPolicyAdmits(t *testing.T) {
 		}, true},
 		"a certificate without hosts": {func(_ *v1alpha1.CertificateTargetPolicySpec, r *request) { r.dnsNames = nil }, false},
 		"more hosts than are known":   {func(_ *v1alpha1.CertificateTargetPolicySpec, r *request) { r.cut = true }, false},
+		"hosts that nobody knows yet": {func(_ *v1alpha1.CertificateTargetPolicySpec, r *request) { r.dnsNames, r.unissued = nil, true }, true},
+		"a neighbour's target for them": {func(_ *v1alpha1.CertificateTargetPolicySpec, r *request) {
+			r.dnsNames, r.unissued, r.target = nil, true, cdn("www.example.com")
+		}, false},
 		"every host": {func(p *v1alpha1.CertificateTargetPolicySpec, r *request) {
 			p.DNSNames, r.dnsNames, r.cut = []v1alpha1.Pattern{"*"}, nil, true
 		}, true},
