@@ -2,8 +2,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command demo tells the whole story on one machine: a real API server, the
-// operator's binary and the emulator; a Secret becomes a certificate, is renewed,
-// and the status follows. With KEEP=1 everything keeps running until it is
+// operator's binary and the emulator; a Secret becomes a certificate that a listener
+// serves, is renewed, and status and listener follow. With KEEP=1 everything keeps running until it is
 // interrupted.
 package main
 
@@ -83,7 +83,9 @@ func run(ctx context.Context) (err error) {
 		{"start the operator", d.startOperator},
 		{"create a certificate Secret and a CloudCertificate", d.createObjects},
 		{"wait until the certificate is in the cloud", d.waitSynced},
+		{"bind the certificate to a listener of an ALB", d.bind},
 		{"renew the Secret, as cert-manager would", d.renew},
+		{"wait until the listener serves the new certificate, and the old one is gone", d.waitPruned},
 	} {
 		fmt.Printf("==> %s\n", step.what)
 		began := time.Now()
@@ -122,7 +124,7 @@ func (d *demo) startEmulator(ctx context.Context) error {
 	file := filepath.Join(d.dir, "addresses.json")
 	var err error
 	d.emulator, err = testbed.Start(ctx, binary("cas-emulator"), nil,
-		"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
+		"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--product=alb=127.0.0.1:0",
 		"--addresses-file="+file, fmt.Sprintf("--account=%s:%s:%s", account, accessKey, accessSecret))
 	if err != nil {
 		return err
@@ -150,6 +152,7 @@ func (d *demo) startOperator(ctx context.Context) error {
 	d.manager, err = testbed.Start(ctx, binary("manager"),
 		[]string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret},
 		"--kubeconfig="+d.kubeconfig, "--cas-endpoint="+cloud, "--cas-endpoint=ap-southeast-1="+other, "--sts-endpoint="+cloud,
+		"--bind-targets=alb", "--target-endpoint=alb=http://"+d.addresses["alb"], "--prune-delay=1s",
 		"--metrics-bind-address="+d.metrics, "--health-probe-bind-address="+health)
 	if err != nil {
 		return err
@@ -171,7 +174,9 @@ func (d *demo) createObjects(ctx context.Context) error {
 		secret,
 		&v1alpha1.CloudCertificate{
 			ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: "web"},
-			Spec:       v1alpha1.CloudCertificateSpec{SecretRef: v1alpha1.SecretReference{Name: secret.Name}},
+			Spec: v1alpha1.CloudCertificateSpec{
+				SecretRef: v1alpha1.SecretReference{Name: secret.Name}, RevisionHistoryLimit: new(int32(0)),
+			},
 		},
 	} {
 		if err := d.kube.Create(ctx, object); err != nil {
@@ -208,7 +213,7 @@ func (d *demo) renew(ctx context.Context) error {
 
 // issue makes the Secret web-tls with a fresh certificate.
 func (d *demo) issue() (*corev1.Secret, error) {
-	pair, err := d.ca.Issue(90*24*time.Hour, nil, "www.example.com", "example.com")
+	pair, err := d.ca.Issue(90*24*time.Hour, nil, host, "example.com")
 	if err != nil {
 		return nil, err
 	}
@@ -310,8 +315,9 @@ func (d *demo) printAccess() {
     kubectl get events.events.k8s.io -n %s
     curl -s http://%s/certificates       # the emulator's certificates
     curl -s http://%s/journal            # every call that it got
+    curl -s http://%s/emulator/listeners # the emulator's listener
     curl -s http://%s/metrics            # the operator's metrics
-`, d.kubeconfig, namespace, namespace, d.addresses["admin"], d.addresses["admin"], d.metrics)
+`, d.kubeconfig, namespace, namespace, d.addresses["admin"], d.addresses["admin"], d.addresses["admin"], d.metrics)
 }
 
 // cleanUp ends everything in the reverse order.
