@@ -79,8 +79,8 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	}
 	r := &binding.Reconciler{
 		Client: of.Client, Live: of.Live, Recorder: of.Recorder, Credentials: of.Accounts, Clock: of.Clock, Jitter: of.Jitter,
-		Adapter: func(p targets.Product, by alibaba.Provider) (targets.Adapter, error) {
-			return cloud.Adapter(p, by, ratelimit.Prompt)
+		Adapter: func(p targets.Product, by alibaba.Provider, namespace string) (targets.Adapter, error) {
+			return cloud.Adapter(p, by, namespace, ratelimit.Prompt)
 		},
 		Options: binding.Options{
 			ClusterID: of.Options.ClusterID, Targets: s.targets, SingleTenant: s.singleTenant,

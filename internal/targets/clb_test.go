@@ -179,7 +179,7 @@ func TestAServiceCanImportAlone(t *testing.T) {
 	c := w.certificate("a.example.com")
 	importer := func() Importer {
 		w.clock.advance(time.Second)
-		return must1(w.own.Adapter(CLB, w.key, ratelimit.Prompt)).(Importer)
+		return must1(w.own.Adapter(CLB, w.key, "shop", ratelimit.Prompt)).(Importer)
 	}
 	at := Target{Product: CLB, Region: shanghai}
 	id := must1(importer().Import(t.Context(), at, c))

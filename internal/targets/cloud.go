@@ -85,9 +85,10 @@ func joinNames() string {
 	return strings.Join(names, ", ")
 }
 
-// Adapter returns the adapter of a product that acts with a credential. It is cheap enough for
-// every reconcile: limits are kept here, and forgotten an hour after their last use.
-func (c *Cloud) Adapter(name Product, p alibaba.Provider, urgency ratelimit.Urgency) (Adapter, error) {
+// Adapter returns the adapter of a product that acts with a credential, on behalf of a tenant with
+// whom others share the limits in turns. It is cheap enough for every reconcile: limits are kept
+// here, and forgotten an hour after their last use.
+func (c *Cloud) Adapter(name Product, p alibaba.Provider, tenant string, urgency ratelimit.Urgency) (Adapter, error) {
 	product, ok := table[name]
 	if !ok {
 		return nil, fmt.Errorf("unknown product %q: use one of %s", name, joinNames())
@@ -99,7 +100,7 @@ func (c *Cloud) Adapter(name Product, p alibaba.Provider, urgency ratelimit.Urge
 	if isNew {
 		c.dropIdle()
 	}
-	return product.adapter(&session{cloud: c, product: product, identity: identity, urgency: urgency}), nil
+	return product.adapter(&session{cloud: c, product: product, identity: identity, tenant: tenant, urgency: urgency}), nil
 }
 
 // Begin says that calls may be made from now on, and that another process may have made some
@@ -168,6 +169,7 @@ type session struct {
 	cloud    *Cloud
 	product  *product
 	identity *alibaba.Identity
+	tenant   string
 	urgency  ratelimit.Urgency
 }
 
@@ -252,7 +254,7 @@ func (s *session) reserve(ctx context.Context, c alibaba.Call, begun bool) (*rat
 	if begun {
 		horizon = nextHorizon
 	}
-	slot, retryAfter := limiter.Reserve("", s.urgency, horizon) // an adapter is not told yet for which tenant it calls
+	slot, retryAfter := limiter.Reserve(s.tenant, s.urgency, horizon)
 	if slot == nil || !slot.Take() {
 		return nil, &alibaba.Error{Action: c.Action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
 	}

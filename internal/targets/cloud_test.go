@@ -118,10 +118,10 @@ func TestThePageNamesThePermissions(t *testing.T) {
 func TestAnUnknownProductHasNoAdapter(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, products.Options{})
-	if _, err := w.own.Adapter("oss", w.key, ratelimit.Prompt); err == nil {
+	if _, err := w.own.Adapter("oss", w.key, "shop", ratelimit.Prompt); err == nil {
 		t.Error("a product that is not built has an adapter")
 	}
-	if _, err := w.own.Adapter(ALB, nil, ratelimit.Prompt); !alibaba.IsUnauthenticated(err) {
+	if _, err := w.own.Adapter(ALB, nil, "shop", ratelimit.Prompt); !alibaba.IsUnauthenticated(err) {
 		t.Errorf("%v", err)
 	}
 }
@@ -146,7 +146,7 @@ func TestLimitsAreThoseOfTheAccountAndAction(t *testing.T) {
 	other.Region = "cn-beijing"
 	_, err = adapter.Read(t.Context(), other)
 	wantClass(t, err, TargetNotFound) // another region has a limit of its own
-	if _, err := must1(w.own.Adapter(CDN, w.key, ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); ClassOf(err) != TargetNotFound {
+	if _, err := must1(w.own.Adapter(CDN, w.key, "shop", ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); ClassOf(err) != TargetNotFound {
 		t.Errorf("%v", err) // and so has another product
 	}
 }
@@ -182,5 +182,29 @@ func TestCallsThatAreGivenUpAreNotSent(t *testing.T) {
 	_, err := w.adapter(ALB).Read(ctx, slotOf(SlotDefault))
 	if ClassOf(err) != Transient || MayHaveHappened(err) || w.calls("GetListenerAttribute") != 0 {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestTenantsTakeTurns: who asks again and again does not keep another out.
+func TestTenantsTakeTurns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	w.clock.advance(time.Second)
+	read := func(tenant string) bool {
+		_, err := must1(w.own.Adapter(ALB, w.key, tenant, ratelimit.Prompt)).Read(t.Context(), slotOf(SlotDefault))
+		return err == nil
+	}
+	had := map[string]int{}
+	for range 40 { // ten asks four times for each that the other does
+		for _, tenant := range []string{"ten", "ten", "ten", "ten", "one"} {
+			if read(tenant) {
+				had[tenant]++
+			}
+		}
+		w.clock.advance(500 * time.Millisecond)
+	}
+	if had["one"] < 5 || had["ten"] < 5 {
+		t.Errorf("%v: they do not share the places", had)
 	}
 }

@@ -264,7 +264,7 @@ func TestWhatALBRefusesIsToldApart(t *testing.T) {
 	nowhere := slot
 	nowhere.Region = "cn-huhehaote"
 	own := must1(New(w.own.caller, Config{}))
-	_, err = must1(own.Adapter(ALB, w.key, 0)).Read(t.Context(), nowhere)
+	_, err = must1(own.Adapter(ALB, w.key, "shop", 0)).Read(t.Context(), nowhere)
 	if e := wantClass(t, err, Refused); !strings.Contains(e.Message, "--target-endpoint=alb/cn-huhehaote=") {
 		t.Errorf("%s", e.Message)
 	}

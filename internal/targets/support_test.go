@@ -161,7 +161,7 @@ func must1[T any](value T, err error) T {
 func (w *world) adapter(name Product) Adapter {
 	w.t.Helper()
 	w.clock.advance(time.Second)
-	return must(w, must1(w.own.Adapter(name, w.key, ratelimit.Prompt)), nil)
+	return must(w, must1(w.own.Adapter(name, w.key, "shop", ratelimit.Prompt)), nil)
 }
 
 func (w *world) read(t Target) State {

@@ -65,7 +65,7 @@ type Reconciler struct {
 	Recorder    events.EventRecorder
 	Credentials Credentials
 	// Adapter returns the adapter of a product that acts with credentials.
-	Adapter func(targets.Product, alibaba.Provider) (targets.Adapter, error)
+	Adapter func(p targets.Product, by alibaba.Provider, namespace string) (targets.Adapter, error)
 	Options Options
 	Clock   clock.PassiveClock
 	// Jitter spreads a periodic delay, so that objects which failed together are not tried
@@ -181,7 +181,7 @@ func (p *pass) connect(ctx context.Context) bool {
 		p.came.NoCloud = &rules.Failure{Kind: rules.NoCredentials, Text: problem}
 		return false
 	}
-	p.adapter, err = p.Adapter(p.place.Product, provider)
+	p.adapter, err = p.Adapter(p.place.Product, provider, p.next.Namespace)
 	if err != nil {
 		p.came.NoCloud = failureOf(err)
 		return false
