@@ -102,6 +102,16 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 	return tried
 }
 
+// dueSince is since when a look at the target has been due; zero if none is.
+func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (due time.Time) {
+	m.with(b, func(known *recollection) {
+		if !now.Before(known.lookAt) {
+			due = known.lookAt
+		}
+	})
+	return due
+}
+
 // looked notes that the target was read: the next look for drift is another one.
 func (m *memory) looked(b *v1alpha1.CloudCertificateBinding) {
 	m.with(b, func(known *recollection) { known.lookAt = time.Time{} })

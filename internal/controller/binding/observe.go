@@ -36,6 +36,8 @@ type pass struct {
 	account string
 	// state is what was read; nil until then.
 	state *targets.State
+	// borrowed reports whether another binding read it, and ownRead that none may.
+	borrowed, ownRead bool
 	// reserved reports whether nobody else writes to the target.
 	reserved bool
 	came     rules.Pass

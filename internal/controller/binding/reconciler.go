@@ -72,8 +72,9 @@ type Reconciler struct {
 	// again together.
 	Jitter func(time.Duration) time.Duration
 
-	memory  memory
-	writers writers
+	memory   memory
+	writers  writers
+	readings readings
 }
 
 // maxSteps is more than any reconcile takes: a property test of the rules says so.
@@ -122,6 +123,12 @@ func (p *pass) again(err error) (reconcile.Result, error) {
 // act takes a step. Any error that it returns ends the reconcile; what Decide has to know of the
 // outcome it notes.
 func (p *pass) act(ctx context.Context, step rules.Step) error {
+	switch step.(type) {
+	case rules.Record, rules.Place, rules.Remove:
+		if p.giveBack() {
+			return nil // Decide asks for a read again
+		}
+	}
 	switch step := step.(type) {
 	case rules.Read:
 		return p.read(ctx)
@@ -150,10 +157,15 @@ func (p *pass) read(ctx context.Context) error {
 	if !p.reserve() {
 		return errBusy
 	}
-	state, err := p.adapter.Read(ctx, p.place.Target)
-	if err != nil {
-		p.came.Read = failureOf(err)
-		return nil
+	state, borrowed := p.borrow()
+	if p.borrowed = borrowed; !borrowed {
+		began := p.Clock.Now()
+		var err error
+		if state, err = p.adapter.Read(ctx, p.place.Target); err != nil {
+			p.came.Read = failureOf(err)
+			return nil
+		}
+		p.readings.keep(p.reader(), reading{began, p.place.WriterKey(), state}, p.Clock.Now())
 	}
 	p.state = &state
 	if refused := p.refusedBy(state); refused != "" {
@@ -239,6 +251,7 @@ func (p *pass) placeCurrent(ctx context.Context) error {
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
+	p.readings.drop(p.place.WriterKey())
 	err := p.adapter.Place(ctx, p.place.Target, *p.state, targets.Placement{Certificate: certificate, Seed: p.seed("place", certificate.Identifier())})
 	if err != nil {
 		p.came.Place = failureOf(err)
@@ -261,6 +274,7 @@ func (p *pass) remove(ctx context.Context, step rules.Remove) error {
 			removal.Entries = append(removal.Entries, e)
 		}
 	}
+	p.readings.drop(p.place.WriterKey())
 	if err := p.adapter.Remove(ctx, p.place.Target, *p.state, removal); err != nil {
 		p.came.Remove = failureOf(err)
 		return nil
