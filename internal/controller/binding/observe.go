@@ -60,6 +60,19 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	return p, nil
 }
 
+// target is the slot as adapters name it: a product that is there twice, like CAS, is meant in the
+// region of the CloudCertificate.
+func (p *pass) target() targets.Target {
+	t := p.place.Target
+	switch t.Product {
+	case targets.WAF, targets.ESA, targets.DDoS:
+		if p.certificate != nil {
+			t.Region = p.certificate.Status.Region
+		}
+	}
+	return t
+}
+
 func (p *pass) reserve() bool {
 	p.reserved = p.reserved || p.writers.reserve(p.place.WriterKey())
 	return p.reserved

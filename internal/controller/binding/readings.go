@@ -68,7 +68,7 @@ func (p *pass) borrow() (targets.State, bool) {
 }
 
 func (p *pass) reader() reader {
-	by := reader{resource: p.place.ReadKey(), secret: p.secret()}
+	by := reader{resource: p.target().ReadKey(), secret: p.secret()}
 	if by.secret != "" {
 		by.namespace = p.next.Namespace
 	}

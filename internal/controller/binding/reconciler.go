@@ -161,7 +161,7 @@ func (p *pass) read(ctx context.Context) error {
 	if p.borrowed = borrowed; !borrowed {
 		began := p.Clock.Now()
 		var err error
-		if state, err = p.adapter.Read(ctx, p.place.Target); err != nil {
+		if state, err = p.adapter.Read(ctx, p.target()); err != nil {
 			p.came.Read = failureOf(err)
 			return nil
 		}
@@ -221,7 +221,7 @@ func (p *pass) otherAccount() string {
 
 // inspect asks who else manages the resource.
 func (p *pass) inspect(ctx context.Context) {
-	owner, err := p.adapter.Owner(ctx, p.place.Target, *p.state)
+	owner, err := p.adapter.Owner(ctx, p.target(), *p.state)
 	if err != nil {
 		p.came.Inspect = failureOf(err)
 		return
@@ -252,7 +252,7 @@ func (p *pass) placeCurrent(ctx context.Context) error {
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
 	p.readings.drop(p.place.WriterKey())
-	err := p.adapter.Place(ctx, p.place.Target, *p.state, targets.Placement{Certificate: certificate, Seed: p.seed("place", certificate.Identifier())})
+	err := p.adapter.Place(ctx, p.target(), *p.state, targets.Placement{Certificate: certificate, Seed: p.seed("place", certificate.Identifier())})
 	if err != nil {
 		p.came.Place = failureOf(err)
 		return nil
@@ -275,7 +275,7 @@ func (p *pass) remove(ctx context.Context, step rules.Remove) error {
 		}
 	}
 	p.readings.drop(p.place.WriterKey())
-	if err := p.adapter.Remove(ctx, p.place.Target, *p.state, removal); err != nil {
+	if err := p.adapter.Remove(ctx, p.target(), *p.state, removal); err != nil {
 		p.came.Remove = failureOf(err)
 		return nil
 	}
