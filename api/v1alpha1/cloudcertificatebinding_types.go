@@ -386,11 +386,11 @@ type GATarget struct {
 	// +kubebuilder:validation:XValidation:rule="self.matches('^ga-[a-z0-9]+$')",message="must be the id of an accelerator: ga- and then letters and digits"
 	AcceleratorID string `json:"acceleratorId,omitempty"`
 
-	// listenerId of an HTTPS listener, for example lsn-bp1bpn908w4nbmw6cms5c.
+	// listenerId of an HTTPS listener, for example lsr-bp1bpn908w4nbmw6cms5c.
 	// +required
 	// +kubebuilder:validation:MinLength=5
 	// +kubebuilder:validation:MaxLength=64
-	// +kubebuilder:validation:XValidation:rule="self.matches('^lsn-[a-z0-9]+$')",message="must be the id of a listener: lsn- and then letters and digits"
+	// +kubebuilder:validation:XValidation:rule="self.matches('^lsr-[a-z0-9]+$')",message="must be the id of a listener: lsr- and then letters and digits"
 	ListenerID string `json:"listenerId,omitempty"`
 
 	// domain of one of the listener's additional certificates; unset for its default one.

@@ -67,6 +67,7 @@ func TestAPIServerRefusesBindings(t *testing.T) {
 		"nlb without a slot":                 {boundTo(`nlb: {regionId: cn-shanghai, listenerId: "lsn-a@443"}`, ""), "spec.target.nlb.slot: Required value"},
 		"albConfig without a slot":           {boundTo("albConfig: {name: alb, port: 443}", ""), "spec.target.albConfig.slot: Required value"},
 		"a slot that does not exist":         {boundTo("alb: {regionId: cn-shanghai, listenerId: lsn-a, slot: SNI}", ""), `supported values: "Default", "Additional"`},
+		"the listener of an ALB for GA":      {boundTo("ga: {acceleratorId: ga-a, listenerId: lsn-a}", ""), "must be the id of a listener: lsr-"},
 		"the listener of an NLB for an ALB":  {boundTo(`alb: {regionId: cn-shanghai, listenerId: "lsn-a@443", slot: Default}`, ""), "must be the id of a listener"},
 		"the listener of an ALB for an NLB":  {boundTo("nlb: {regionId: cn-shanghai, listenerId: lsn-a, slot: Default}", ""), "then @ and its port"},
 		"a load balancer for a listener":     {boundTo("alb: {regionId: cn-shanghai, listenerId: alb-abc, slot: Default}", ""), "must be the id of a listener"},
@@ -115,7 +116,7 @@ func TestAPIServerAcceptsEveryTarget(t *testing.T) {
 		"vod":      boundTo("vod: {regionId: cn-shanghai, domain: a_b.example.com}", ""),
 		"waf":      boundTo("waf: {instanceId: waf_v3prepaid_public_cn-4xl3n2xj201, domain: www.example.com}", ""),
 		"esa":      boundTo("esa: {siteId: 123456789012345, certificateId: baba39055622c008b90285a8838ed09a}", ""),
-		"ga":       boundTo("ga: {acceleratorId: ga-bp17frjjh0udz4qzv8cgj, listenerId: lsn-bp1bpn908w4nbmw6cms5c, domain: www.example.com}", ""),
+		"ga":       boundTo("ga: {acceleratorId: ga-bp17frjjh0udz4qzv8cgj, listenerId: lsr-bp1bpn908w4nbmw6cms5c, domain: www.example.com}", ""),
 		"ddos":     boundTo("ddos: {domain: www.example.com}", ""),
 		"mse":      boundTo("mse: {regionId: cn-shanghai, gatewayId: gw-c9bc5afd61014165bd58f621b491, domain: www.example.com}", ""),
 		"oss":      boundTo("oss: {regionId: cn-shanghai, bucket: my-bucket, domain: www.example.com}", ""),
@@ -249,7 +250,7 @@ targets:
 - vod: {regionIds: [cn-shanghai], domains: [shop.example.com]}
 - waf: {instanceIds: [waf_v3], domains: ["*"]}
 - esa: {siteIds: [1], certificateIds: [a]}
-- ga: {acceleratorIds: [ga-a], listenerIds: [lsn-a], domains: ["*"]}
+- ga: {acceleratorIds: [ga-a], listenerIds: [lsr-a], domains: ["*"]}
 - ddos: {domains: [shop.example.com]}
 - mse: {gatewayIds: [gw-a]}
 - oss: {buckets: [b]}
