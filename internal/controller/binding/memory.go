@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/notes"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -19,8 +20,7 @@ import (
 // memory is what the operator remembers of bindings between reconciles. All of it may be lost at
 // any time: it decides how soon something is tried again and spares calls, never what is done.
 type memory struct {
-	mu      sync.Mutex
-	objects map[types.NamespacedName]*recollection
+	objects notes.Notes[recollection]
 
 	once                 sync.Once
 	soon, slowly, behind workqueue.TypedRateLimiter[types.NamespacedName]
@@ -28,7 +28,6 @@ type memory struct {
 
 // recollection is what is remembered of one binding.
 type recollection struct {
-	uid            types.UID
 	lookAt         time.Time // when its target is looked at
 	ownerKnown     bool
 	owner          string // who else manages the resource
@@ -58,26 +57,10 @@ func (m *memory) init() {
 	})
 }
 
-// with changes or reads what is remembered of a binding.
-func (m *memory) with(b *v1alpha1.CloudCertificateBinding, do func(*recollection)) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.objects == nil {
-		m.objects = map[types.NamespacedName]*recollection{}
-	}
-	key := client.ObjectKeyFromObject(b)
-	if known := m.objects[key]; known == nil || known.uid != b.UID {
-		m.objects[key] = &recollection{uid: b.UID}
-	}
-	do(m.objects[key])
-}
-
 // forget drops everything about a binding that is gone.
 func (m *memory) forget(key types.NamespacedName) {
 	m.init()
-	m.mu.Lock()
-	delete(m.objects, key)
-	m.mu.Unlock()
+	m.objects.Forget(key)
 	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
 		limiter.Forget(key)
 	}
@@ -86,7 +69,7 @@ func (m *memory) forget(key types.NamespacedName) {
 // tried is what decisions go by. The first look for drift after a start is the next one that is
 // due: a restart with nothing to do makes no call.
 func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCertificate, now time.Time, next func() time.Time) (tried rules.Tried) {
-	m.with(b, func(known *recollection) {
+	m.objects.Change(b, func(known *recollection) {
 		if known.lookAt.IsZero() {
 			known.lookAt = next()
 		}
@@ -104,7 +87,7 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 
 // dueSince is since when a look at the target has been due; zero if none is.
 func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (due time.Time) {
-	m.with(b, func(known *recollection) {
+	m.objects.Change(b, func(known *recollection) {
 		if !now.Before(known.lookAt) {
 			due = known.lookAt
 		}
@@ -114,22 +97,22 @@ func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (d
 
 // looked notes that the target was read: the next look for drift is another one.
 func (m *memory) looked(b *v1alpha1.CloudCertificateBinding) {
-	m.with(b, func(known *recollection) { known.lookAt = time.Time{} })
+	m.objects.Change(b, func(known *recollection) { known.lookAt = time.Time{} })
 }
 
 // lookFrom notes when the target is looked at again because something is under way.
 func (m *memory) lookFrom(b *v1alpha1.CloudCertificateBinding, at time.Time) {
-	m.with(b, func(known *recollection) { known.lookAt = at })
+	m.objects.Change(b, func(known *recollection) { known.lookAt = at })
 }
 
 // inspected notes who else manages the resource; empty for nobody.
 func (m *memory) inspected(b *v1alpha1.CloudCertificateBinding, owner string) {
-	m.with(b, func(known *recollection) { known.ownerKnown, known.owner = true, owner })
+	m.objects.Change(b, func(known *recollection) { known.ownerKnown, known.owner = true, owner })
 }
 
 // placed notes that a placement was accepted.
 func (m *memory) placed(b *v1alpha1.CloudCertificateBinding, certID int64, now time.Time) {
-	m.with(b, func(known *recollection) {
+	m.objects.Change(b, func(known *recollection) {
 		if known.certID != certID {
 			known.certID, known.placed = certID, nil
 		}
@@ -141,7 +124,7 @@ func (m *memory) placed(b *v1alpha1.CloudCertificateBinding, certID int64, now t
 
 // throttled notes since when a binding waits for its turn; zero ends it.
 func (m *memory) throttled(b *v1alpha1.CloudCertificateBinding, now time.Time) {
-	m.with(b, func(known *recollection) {
+	m.objects.Change(b, func(known *recollection) {
 		if now.IsZero() || known.throttledSince.IsZero() {
 			known.throttledSince = now
 		}
@@ -150,14 +133,14 @@ func (m *memory) throttled(b *v1alpha1.CloudCertificateBinding, now time.Time) {
 
 // failedOtherwise notes when a deletion failed for another reason than a refusal.
 func (m *memory) failedOtherwise(b *v1alpha1.CloudCertificateBinding, now time.Time) {
-	m.with(b, func(known *recollection) { known.otherwise = now })
+	m.objects.Change(b, func(known *recollection) { known.otherwise = now })
 }
 
 // calm ends what was counted of failures, and who else manages the resource: it may be asked
 // again.
 func (m *memory) calm(b *v1alpha1.CloudCertificateBinding) {
 	m.init()
-	m.with(b, func(known *recollection) { known.ownerKnown, known.owner = false, "" })
+	m.objects.Change(b, func(known *recollection) { known.ownerKnown, known.owner = false, "" })
 	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
 		limiter.Forget(client.ObjectKeyFromObject(b))
 	}
