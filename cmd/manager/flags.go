@@ -232,7 +232,7 @@ func (l *list) Set(v string) error {
 		}
 	}
 	if len(*l) == before {
-		return errors.New("names nothing; leave the flag out for all") // an empty value must not widen what was meant to be narrow
+		return errors.New("names nothing; leave the flag out instead") // an empty value must not widen what was meant to be narrow
 	}
 	return nil
 }
