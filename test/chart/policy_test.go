@@ -21,7 +21,7 @@ import (
 // What people may do in their namespace.
 var (
 	writeCertificates = rbacv1.PolicyRule{
-		APIGroups: []string{"cloudcert.io"}, Resources: []string{"cloudcertificates", "cloudcertificates/status"},
+		APIGroups: []string{"cloudcert.io"}, Resources: []string{"cloudcertificates", "cloudcertificates/status", "cloudcertificatebindings"},
 		Verbs: []string{"get", "create", "update", "patch", "delete"},
 	}
 	writeSecrets = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create", "update", "patch", "delete"}}
@@ -74,6 +74,41 @@ func TestPolicyAsksWhoNamesSecrets(t *testing.T) {
 			object.SetGenerateName("web-")
 			checkRefused(t, tc.author.Create(t.Context(), object, client.DryRunAll), tc.refused...)
 		})
+	}
+}
+
+// TestPolicyAsksWhoNamesCredentialsOfABinding, with which the operator acts on a target.
+func TestPolicyAsksWhoNamesCredentialsOfABinding(t *testing.T) {
+	const namespace = "bound"
+	ensureNamespace(t, namespace)
+	install(t, namespace, nil)
+	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
+	owner := person(t, namespace, "owner", writeCertificates, readSecrets("account"))
+	bind := func(name, credentials string) *unstructured.Unstructured {
+		spec := map[string]any{
+			"certificateRef": map[string]any{"name": "web"}, "target": map[string]any{"cdn": map[string]any{"domain": "www.example.com"}},
+		}
+		if credentials != "" {
+			spec["credentialsSecretRef"] = map[string]any{"name": credentials}
+		}
+		object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+		object.SetAPIVersion("cloudcert.io/v1alpha1")
+		object.SetKind("CloudCertificateBinding")
+		object.SetNamespace(namespace)
+		object.SetName(name)
+		return object
+	}
+	refused := []string{`user "system:serviceaccount:bound:thief"`, `Secret "account" of namespace "bound"`, "spec.credentialsSecretRef"}
+	checkRefused(t, thief.Create(t.Context(), bind("web", "account"), client.DryRunAll), refused...)
+	checkRefused(t, thief.Create(t.Context(), bind("web", ""), client.DryRunAll))
+	checkRefused(t, owner.Create(t.Context(), bind("web", "account")))
+	for change, refused := range map[string][]string{
+		`{"spec": {"certificateRef": {"name": "mine"}}}`: refused[:2],
+		`{"spec": {"suspend": true}}`:                    nil,
+		`{"spec": {"credentialsSecretRef": null}}`:       nil,
+	} {
+		patch := client.RawPatch("application/merge-patch+json", []byte(change))
+		checkRefused(t, thief.Patch(t.Context(), bind("web", "account"), patch, client.DryRunAll), refused...)
 	}
 }
 
