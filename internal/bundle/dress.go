@@ -8,26 +8,112 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"html"
-	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
-// escapes are those that programming languages, JSON, YAML, shells and URLs write into
-// a string, once or several times over: letters for line ends, characters by their
-// number, a backslash before signs and before the end of a line. PEM has neither
-// backslashes nor percent signs.
-var escapes = regexp.MustCompile(`\\+(?:[rnt]|u[0-9A-Fa-f]{4}|U[0-9A-Fa-f]{8}|x[0-9A-Fa-f]{2}|[ux]\{[0-9A-Fa-f]{1,6}\}|[0-3][0-7]{2}|[^\\0-9A-Za-z])|%(?:25)*[0-9A-Fa-f]{2}`)
-
-// unescape undoes escapes, those of HTML and XML as well.
+// unescape undoes escapes, those of HTML and XML as well. It is no regular expression, whose
+// matches would take hundreds of bytes each.
 func unescape(text string) string {
 	if strings.Contains(text, "&") {
 		text = html.UnescapeString(text)
 	}
-	if !strings.ContainsAny(text, `\%`) {
+	var plain strings.Builder
+	for {
+		i := strings.IndexAny(text, `\%`)
+		if i < 0 {
+			break
+		}
+		plain.WriteString(text[:i])
+		text = text[i:]
+		length, known := escapeLength(text)
+		if known {
+			plain.WriteString(unescapeOne(text[:length]))
+		} else {
+			plain.WriteString(text[:length])
+		}
+		text = text[length:]
+	}
+	if plain.Len() == 0 {
 		return text
 	}
-	return escapes.ReplaceAllStringFunc(text, unescapeOne)
+	plain.WriteString(text)
+	return plain.String()
+}
+
+// escapeLength returns how long the escape is that a text begins with: one of those that
+// programming languages, JSON, YAML, shells and URLs write into a string, once or several times
+// over: letters for line ends, characters by their number, a backslash before signs and before
+// the end of a line. PEM has neither backslashes nor percent signs. Where it is none, it returns
+// how much of the text can be passed over.
+func escapeLength(text string) (length int, known bool) {
+	if text[0] == '%' {
+		return percentLength(text)
+	}
+	slashes := len(text) - len(strings.TrimLeft(text, `\`))
+	name := text[slashes:]
+	if name == "" {
+		return slashes, false
+	}
+	length = slashes + nameLength(name)
+	return length, length > slashes
+}
+
+// percentLength is escapeLength for those of URLs, where a percent sign may itself be escaped.
+func percentLength(text string) (length int, known bool) {
+	last := 1
+	for strings.HasPrefix(text[last:], "25") {
+		last += 2
+	}
+	for ; last > 0; last -= 2 {
+		if areDigits(text[last:], 2, 16) {
+			return last + 2, true
+		}
+	}
+	return 1, false
+}
+
+// nameLength is how much of a text belongs to an escape behind its backslash; 0 where it is none.
+func nameLength(name string) int {
+	c, size := utf8.DecodeRuneInString(name)
+	switch {
+	case strings.ContainsRune("rnt", c):
+		return 1
+	case c == 'u' && areDigits(name[1:], 4, 16):
+		return 5
+	case c == 'U' && areDigits(name[1:], 8, 16):
+		return 9
+	case c == 'x' && areDigits(name[1:], 2, 16):
+		return 3
+	case (c == 'u' || c == 'x') && strings.HasPrefix(name[1:], "{"):
+		digits, _, closed := strings.Cut(name[2:min(len(name), 9)], "}")
+		if closed && digits != "" && areDigits(digits, len(digits), 16) {
+			return len(digits) + 3
+		}
+	case '0' <= c && c <= '3' && areDigits(name[1:], 2, 8):
+		return 3
+	case !isASCIILetterOrDigit(c):
+		return size
+	}
+	return 0
+}
+
+func isASCIILetterOrDigit(c rune) bool {
+	return '0' <= c && c <= '9' || 'A' <= c && c <= 'Z' || 'a' <= c && c <= 'z'
+}
+
+// areDigits reports whether a text begins with so many digits of a base.
+func areDigits(text string, n, base int) bool {
+	if len(text) < n {
+		return false
+	}
+	for _, c := range []byte(text[:n]) {
+		if d := strings.IndexByte("0123456789abcdef", c|0x20); d < 0 || d >= base || c < '0' {
+			return false
+		}
+	}
+	return true
 }
 
 func unescapeOne(escape string) string {

@@ -932,7 +932,10 @@ func (w *simWorld) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certifi
 		owner, _, _ := bundle.ParseName(other.Name)
 		return owner == identity && other.InUse != ""
 	})
-	if refused && c.InUse == "" && strings.Contains(said, "DeleteUserCertificate") {
+	kept := slices.ContainsFunc(strings.Split(said, "; "), func(reason string) bool { // a binding has it for longer than --orphan-after
+		return strings.Contains(reason, fmt.Sprintf("(%d)", c.CertID)) && strings.Contains(reason, "CloudCertificateBinding")
+	})
+	if refused && !kept && c.InUse == "" && strings.Contains(said, "DeleteUserCertificate") {
 		return false
 	}
 	return said != ""
