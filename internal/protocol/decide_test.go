@@ -89,7 +89,7 @@ func dueToPrune() Observed {
 func deleted() Observed {
 	o := synced()
 	o.Object.DeletesCertificates, o.Object.Held, o.Object.Deleted = true, true, ago(time.Hour)
-	o.Cloud.Listed = ago(time.Minute)
+	o.Cloud.Listed, o.Pass.Asked = ago(time.Minute), true
 	return o
 }
 
@@ -355,6 +355,9 @@ func TestDecide(t *testing.T) {
 			Wait{Err: &SettlingError{Until: now.Add(29 * time.Second)}}},
 		"a list from before that proves nothing": {with(deleted(), func(o *Observed) { o.Cloud.Listed = ago(2 * time.Hour) }),
 			List{Since: ago(time.Hour).Add(30 * time.Second)}},
+		"a deletion asks for the account before it asks for a list": {with(deleted(), func(o *Observed) {
+			o.Cloud.Listed, o.Pass.Asked = time.Time{}, false
+		}), Learn{}},
 		"everything goes, the current one last": {deleted(), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
 		"what was refuted before a restart is left alone": {with(deleted(), func(o *Observed) {
 			o.Status.Foreign = []int64{12}

@@ -18,6 +18,8 @@ func decideDeletion(o Observed) Step {
 		return Nothing{} // "Retain needs no finalizer."
 	case why != nil:
 		return Release{Err: why}
+	case !o.Pass.Asked: // when an upload was last sent there decides which list is young enough
+		return Learn{}
 	case !o.ownsStatus(), o.Status.Place.DiffersFrom(o.Place):
 		return startAnew(o)
 	case o.Pass.Anew: // "The status is reset and published first, and nothing in the old place is touched."

@@ -27,7 +27,7 @@ type (
 	Brake struct{ Err *MovesError }
 	// Hold puts the finalizer on where Want is true, else takes it off.
 	Hold struct{ Want bool }
-	// Learn learns whose account the credentials are of.
+	// Learn finds the credentials, and learns whose account they are of.
 	Learn struct{}
 	// Read reads the Secret. Where Reserve is true it takes a slot of the account's limit
 	// first, so that no private key waits in memory for its turn.

@@ -55,15 +55,10 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	if err != nil {
 		return nil, err
 	}
-	p := &pass{
+	return &pass{
 		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret, holders: holders,
 		elsewhere: r.Accounts.elsewhere(object, r.region(object)),
-	}
-	if object.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete && !object.DeletionTimestamp.IsZero() && isHeld(object) &&
-		!object.Spec.Suspend && object.Annotations[v1alpha1.AnnotationOrphan] != "true" {
-		p.connect(ctx) // when an upload was last sent there decides which list is young enough
-	}
-	return p, nil
+	}, nil
 }
 
 // connect finds the client for the object, and learns whose account it reaches. What keeps
