@@ -4,26 +4,21 @@
 package binding
 
 import (
-	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/util/workqueue"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/controller/notes"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
-	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // memory is what the operator remembers of bindings between reconciles. All of it may be lost at
 // any time: it decides how soon something is tried again and spares calls, never what is done.
 type memory struct {
 	objects notes.Notes[recollection]
-
-	once                 sync.Once
-	soon, slowly, behind workqueue.TypedRateLimiter[types.NamespacedName]
+	retries retries.Retries
 }
 
 // recollection is what is remembered of one binding.
@@ -37,33 +32,10 @@ type recollection struct {
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 }
 
-const (
-	// firstSoon is the first retry of what may pass by itself, firstSlowly that of what somebody
-	// has to mend. Both double up to longestRetry.
-	firstSoon    = 2 * time.Second
-	firstSlowly  = 5 * time.Minute
-	longestRetry = time.Hour
-	// firstCatchUp is the time that the cache is given to show a write. It doubles up to
-	// longestCatchUp.
-	firstCatchUp   = 50 * time.Millisecond
-	longestCatchUp = 5 * time.Second
-)
-
-func (m *memory) init() {
-	m.once.Do(func() {
-		m.soon = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSoon, longestRetry)
-		m.slowly = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstSlowly, longestRetry)
-		m.behind = workqueue.NewTypedItemExponentialFailureRateLimiter[types.NamespacedName](firstCatchUp, longestCatchUp)
-	})
-}
-
 // forget drops everything about a binding that is gone.
 func (m *memory) forget(key types.NamespacedName) {
-	m.init()
 	m.objects.Forget(key)
-	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
-		limiter.Forget(key)
-	}
+	m.retries.Forget(key)
 }
 
 // tried is what decisions go by. The first look for drift after a start is the next one that is
@@ -139,24 +111,6 @@ func (m *memory) failedOtherwise(b *v1alpha1.CloudCertificateBinding, now time.T
 // calm ends what was counted of failures, and who else manages the resource: it may be asked
 // again.
 func (m *memory) calm(b *v1alpha1.CloudCertificateBinding) {
-	m.init()
 	m.objects.Change(b, func(known *recollection) { known.ownerKnown, known.owner = false, "" })
-	for _, limiter := range []workqueue.TypedRateLimiter[types.NamespacedName]{m.soon, m.slowly, m.behind} {
-		limiter.Forget(client.ObjectKeyFromObject(b))
-	}
-}
-
-// retry returns how long to wait after one more failure.
-func (m *memory) retry(b *v1alpha1.CloudCertificateBinding, pace verdict.Pace) time.Duration {
-	m.init()
-	if pace == verdict.Slowly {
-		return m.slowly.When(client.ObjectKeyFromObject(b))
-	}
-	return m.soon.When(client.ObjectKeyFromObject(b))
-}
-
-// catchUp returns how long the cache is given to show what was written.
-func (m *memory) catchUp(b *v1alpha1.CloudCertificateBinding) time.Duration {
-	m.init()
-	return m.behind.When(client.ObjectKeyFromObject(b))
+	m.retries.Succeeded(b, retries.Reconcile, retries.CatchUp)
 }

@@ -19,6 +19,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
@@ -140,7 +142,7 @@ func (p *pass) requeue(again verdict.Again) reconcile.Result {
 	case verdict.About:
 		after = p.Jitter(again.After)
 	case verdict.Soon, verdict.Slowly, verdict.Retry:
-		after = p.Jitter(p.memory.retry(p.before, again.Pace))
+		after = p.Jitter(p.memory.retries.Next(p.before, retries.Reconcile, again.Pace))
 	}
 	if again.AtMost > 0 {
 		after = min(after, again.AtMost)
@@ -179,7 +181,8 @@ func (p *pass) lookAt() time.Time {
 // reconcile knows: whoever wrote in between makes it a conflict.
 func (p *pass) publish(ctx context.Context, v verdict.Verdict) error {
 	p.next.Status.Target = p.place.text()
-	apply(v, p.next)
+	p.next.Status.ObservedGeneration = p.next.Generation
+	conditions.Set(&p.next.Status.Conditions, v, p.next.Generation)
 	base := p.before.DeepCopy()
 	if equality.Semantic.DeepEqual(base.Status, p.next.Status) {
 		return nil
@@ -195,45 +198,6 @@ func (p *pass) publish(ctx context.Context, v verdict.Verdict) error {
 	return nil
 }
 
-// apply writes a verdict into the conditions of a binding.
-func apply(v verdict.Verdict, b *v1alpha1.CloudCertificateBinding) {
-	b.Status.ObservedGeneration = b.Generation
-	status := metav1.ConditionFalse
-	switch v.Ready {
-	case verdict.True:
-		status = metav1.ConditionTrue
-	case verdict.Unchanged, verdict.Progressing:
-		status = metav1.ConditionUnknown
-		if known := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady); known != nil {
-			status = known.Status
-		}
-	case verdict.False:
-	}
-	condition := metav1.Condition{
-		Type: v1alpha1.ConditionReady, Status: status, Reason: v.Reason, Message: truncate(v.Message), ObservedGeneration: b.Generation,
-	}
-	meta.SetStatusCondition(&b.Status.Conditions, condition)
-	if !v.Stalled {
-		meta.RemoveStatusCondition(&b.Status.Conditions, v1alpha1.ConditionStalled)
-		return
-	}
-	condition.Type, condition.Status = v1alpha1.ConditionStalled, metav1.ConditionTrue
-	meta.SetStatusCondition(&b.Status.Conditions, condition)
-}
-
-// truncate keeps a message within the size of an event's note (1 kB), between characters.
-func truncate(message string) string {
-	const most = 1000
-	if len(message) <= most {
-		return message
-	}
-	cut := most - len("…")
-	for cut > 0 && message[cut]&0xC0 == 0x80 {
-		cut--
-	}
-	return message[:cut] + "…"
-}
-
 // announce reports a transition, another problem, and a new version as an event.
 func (p *pass) announce(ctx context.Context, before *v1alpha1.CloudCertificateBinding) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
@@ -241,12 +205,7 @@ func (p *pass) announce(ctx context.Context, before *v1alpha1.CloudCertificateBi
 	if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message && before.Status.BoundCertID == p.next.Status.BoundCertID {
 		return
 	}
-	kind := corev1.EventTypeWarning
-	switch is.Reason {
-	case v1alpha1.ReasonSynced, v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended:
-		kind = corev1.EventTypeNormal
-	}
-	p.Recorder.Eventf(p.next, nil, kind, is.Reason, "Bind", "%s", is.Message)
+	p.Recorder.Eventf(p.next, nil, conditions.EventType(is.Reason), is.Reason, "Bind", "%s", is.Message)
 	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason, "target", p.next.Status.Target,
 		"boundCertId", p.next.Status.BoundCertID, "message", is.Message)
 }
@@ -272,7 +231,7 @@ func (p *pass) letGo(ctx context.Context, left string) (reconcile.Result, error)
 		return p.again(err)
 	}
 	if left != "" {
-		note := truncate(fmt.Sprintf("released; certificate %s stays in %s: %s", p.next.Status.BoundCertIdentifier, p.place.text(), left))
+		note := conditions.Truncate(fmt.Sprintf("released; certificate %s stays in %s: %s", p.next.Status.BoundCertIdentifier, p.place.text(), left))
 		p.Recorder.Eventf(p.next, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Unbind", "%s", note)
 		log.FromContext(ctx).Info("Released with what it placed", "note", note)
 	}

@@ -24,8 +24,10 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
+	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // Options are the settings of the operator that decide how bindings are reconciled.
@@ -115,7 +117,7 @@ func (p *pass) again(err error) (reconcile.Result, error) {
 	case errors.Is(err, errBusy):
 		return reconcile.Result{RequeueAfter: p.Jitter(busyRetry)}, nil // another binding writes to the same target
 	case isStale(err):
-		return reconcile.Result{RequeueAfter: p.memory.catchUp(p.before)}, nil
+		return reconcile.Result{RequeueAfter: p.memory.retries.Next(p.before, retries.CatchUp, verdict.Never)}, nil
 	}
 	return reconcile.Result{}, err
 }

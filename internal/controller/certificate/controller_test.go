@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/google/go-cmp/cmp"
@@ -25,6 +24,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
@@ -77,7 +77,7 @@ func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
 	var total time.Duration
 	for i := range 20 {
 		after := r.catchUp(object)
-		if i == 0 && after != firstCatchUp || after > longestCatchUp {
+		if i == 0 && after != retries.FirstCatchUp || after > retries.LongestCatchUp {
 			t.Errorf("look %d: after %s", i, after)
 		}
 		total += after
@@ -86,7 +86,7 @@ func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
 		t.Errorf("20 looks within %s", total)
 	}
 	object.ResourceVersion = "11"
-	if after := r.catchUp(object); after != firstCatchUp {
+	if after := r.catchUp(object); after != retries.FirstCatchUp {
 		t.Errorf("another version is looked at again after %s", after)
 	}
 }
@@ -436,16 +436,5 @@ func TestEveryFailedCallIsLogged(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestMessagesAreCutBetweenCharacters(t *testing.T) {
-	t.Parallel()
-	if got := truncate("short"); got != "short" {
-		t.Errorf("a short message became %q", got)
-	}
-	got := truncate(strings.Repeat("ü", 900))
-	if len(got) > 1000 || !utf8.ValidString(got) || !strings.HasSuffix(got, "ü…") {
-		t.Errorf("cut to %d bytes, valid %t, end %q", len(got), utf8.ValidString(got), got[len(got)-8:])
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -128,7 +129,7 @@ func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.Cloud
 	}
 	note := strings.Join(notes, "; ")
 	log.FromContext(ctx).Info("Released with what may be in the cloud", "note", note)
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s", truncate(note))
+	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s", conditions.Truncate(note))
 }
 
 // namesOf names the first few of listed certificates.

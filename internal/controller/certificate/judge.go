@@ -16,6 +16,8 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
@@ -128,7 +130,7 @@ func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
 		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
 		v.Again.AtMost = max(at.Sub(p.Clock.Now()), 0) + time.Second
 	}
-	v.Message = truncateTo(maxMessage-len(end), deletionProblem(p.next, err)) + end
+	v.Message = conditions.TruncateTo(conditions.MaxMessage-len(end), deletionProblem(p.next, err)) + end
 	return v
 }
 
@@ -145,7 +147,7 @@ func (r *Reconciler) requeue(object *v1alpha1.CloudCertificate, err error, again
 	case verdict.About:
 		after = r.Jitter(again.After)
 	case verdict.Soon, verdict.Slowly:
-		after = r.Jitter(r.memory.retries.next(object, toReconcile, again.Pace))
+		after = r.Jitter(r.memory.retries.Next(object, retries.Reconcile, again.Pace))
 	}
 	if again.AtMost > 0 {
 		after = min(after, again.AtMost)

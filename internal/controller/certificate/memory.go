@@ -12,6 +12,7 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/internal/controller/notes"
 	"github.com/cloudcert-io/cloudcert/internal/controller/ownwrites"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 )
 
 // memory is what the operator remembers of objects between reconciles. All of it may be lost at
@@ -22,7 +23,7 @@ type memory struct {
 	pruning  notes.Notes[pruning] // see prune.go
 	findings notes.Notes[finding] // see drift.go
 	writes   ownwrites.Log        // what was written to the API server a moment ago
-	retries  retries              // how often something failed in a row
+	retries  retries.Retries      // how often something failed in a row
 }
 
 // wait is for how long, and how often, something has been going on with an object.
@@ -50,7 +51,7 @@ func (m *memory) forget(key types.NamespacedName) {
 	m.pruning.Forget(key)
 	m.findings.Forget(key)
 	m.writes.Forget(key)
-	m.retries.forget(key)
+	m.retries.Forget(key)
 }
 
 // rest drops everything about an object that is at rest, but for what lasts.
@@ -59,7 +60,7 @@ func (m *memory) rest(object client.Object, now time.Time) {
 	m.writes.Forget(key)
 	m.findings.Forget(key)
 	m.pruning.Keep(object, func(p *pruning) bool { return p.problem != "" })
-	m.retries.succeeded(object, toReconcile, toCatchUp)
+	m.retries.Succeeded(object, retries.Reconcile, retries.CatchUp)
 	m.waits.Keep(object, func(w *wait) bool {
 		last := w.lasting
 		last.recreations, last.moves = since(last.recreations, now.Add(-time.Hour)), since(last.moves, now.Add(-time.Hour))
@@ -72,7 +73,7 @@ func (m *memory) rest(object client.Object, now time.Time) {
 // the cache.
 func (m *memory) succeeded(object client.Object) {
 	m.findings.Forget(client.ObjectKeyFromObject(object))
-	m.retries.succeeded(object, toReconcile, toCatchUp)
+	m.retries.Succeeded(object, retries.Reconcile, retries.CatchUp)
 	m.waits.Keep(object, func(w *wait) bool { *w = wait{lasting: w.lasting}; return true })
 }
 
@@ -153,7 +154,7 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 	m.waits.Change(object, func(w *wait) { first, w.expedited = w.expedited != request, request })
 	if first {
 		m.pruning.Keep(object, func(p *pruning) bool { p.notBefore = time.Time{}; return true })
-		m.retries.succeeded(object, toReconcile, toPrune)
+		m.retries.Succeeded(object, retries.Reconcile, retries.Prune)
 	}
 	return first
 }

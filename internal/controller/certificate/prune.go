@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -55,7 +57,7 @@ func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
 	if len(deleted) > 0 {
 		pruned.WithLabelValues(before.Status.AccountID, before.Status.Region).Add(float64(len(deleted)))
 		r.Recorder.Eventf(next, nil, corev1.EventTypeNormal, v1alpha1.ReasonPruned, "Prune", "%s",
-			truncate("superseded versions deleted from the cloud: "+strings.Join(deleted, ", ")))
+			conditions.Truncate("superseded versions deleted from the cloud: "+strings.Join(deleted, ", ")))
 	}
 }
 
@@ -94,7 +96,7 @@ func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertific
 func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
 	if err == nil {
 		r.memory.pruning.Forget(client.ObjectKeyFromObject(next))
-		r.memory.retries.succeeded(next, toPrune)
+		r.memory.retries.Succeeded(next, retries.Prune)
 		return 0
 	}
 	v := verdict.Of(err, r.subject(next))
@@ -113,7 +115,7 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	if isHeldBack(err) {
 		problem, reason = "superseded versions are kept: "+verdict.Text(err), v1alpha1.ReasonPruneHeld
 	}
-	delay := r.Jitter(r.memory.retries.next(next, toPrune, pace))
+	delay := r.Jitter(r.memory.retries.Next(next, retries.Prune, pace))
 	again := r.memory.pruning.Of(next).problem == problem
 	r.memory.pruning.Change(next, func(p *pruning) {
 		p.notBefore, p.problem, p.proving = r.Clock.Now().Add(delay), problem, time.Time{}
@@ -124,7 +126,7 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	}
 	if !again {
 		log.FromContext(ctx).Info("Superseded versions stay in the cloud", "reason", reason, "problem", problem)
-		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", truncate(problem))
+		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, reason, "Prune", "%s", conditions.Truncate(problem))
 	}
 	return delay
 }

@@ -22,6 +22,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/controller/ownwrites"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
@@ -30,7 +31,8 @@ import (
 // publish writes the status once, if it differs from what it was, under the
 // version that the pass began with: whoever wrote in between makes it a conflict.
 func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, v verdict.Verdict) error {
-	apply(v, next)
+	next.Status.ObservedGeneration = next.Generation
+	conditions.Set(&next.Status.Conditions, v, next.Generation)
 	if equality.Semantic.DeepEqual(before.Status, next.Status) {
 		return nil
 	}
@@ -92,7 +94,7 @@ func (r *Reconciler) reportDropped(ctx context.Context, stored *v1alpha1.CloudCe
 		problem := fmt.Sprintf("the CustomResourceDefinition cloudcertificates.cloudcert.io is older than the operator, and the API server drops %s; "+
 			"apply the one of this release (the chart's with crds.enabled, or config/crd)", strings.Join(dropped, ", "))
 		log.FromContext(ctx).Error(nil, "The CRD is too old", "problem", problem)
-		r.Recorder.Eventf(stored, nil, corev1.EventTypeWarning, v1alpha1.ReasonCRDTooOld, "Publish", "%s", truncate(problem))
+		r.Recorder.Eventf(stored, nil, corev1.EventTypeWarning, v1alpha1.ReasonCRDTooOld, "Publish", "%s", conditions.Truncate(problem))
 	})
 }
 
@@ -134,7 +136,7 @@ func droppedFields(path string, wanted, stored any) (dropped []string) {
 func (r *Reconciler) brake(ctx context.Context, object *v1alpha1.CloudCertificate, e *protocol.MovesError) (reconcile.Result, error) {
 	if r.memory.brakes(object, e.Until) {
 		log.FromContext(ctx).Error(e, "The status is left as it is")
-		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", truncate(e.Error()))
+		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", conditions.Truncate(e.Error()))
 	}
 	return reconcile.Result{RequeueAfter: e.Until.Sub(r.Clock.Now()) + time.Second}, nil
 }
@@ -153,12 +155,7 @@ func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudC
 	if same && !renewed && (was.Message == is.Message || is.Reason == v1alpha1.ReasonSynced) {
 		return // what a synced object has to say besides has an event of its own
 	}
-	kind := corev1.EventTypeWarning
-	switch is.Reason {
-	case v1alpha1.ReasonSynced, v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended:
-		kind = corev1.EventTypeNormal
-	}
-	r.Recorder.Eventf(next, nil, kind, is.Reason, "Reconcile", "%s", is.Message)
+	r.Recorder.Eventf(next, nil, conditions.EventType(is.Reason), is.Reason, "Reconcile", "%s", is.Message)
 	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason,
 		"certId", next.Status.CertID, "message", is.Message)
 }

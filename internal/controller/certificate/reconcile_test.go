@@ -27,6 +27,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
@@ -244,8 +245,8 @@ func TestAnswersOfTheCloudHaveTheirReason(t *testing.T) {
 			tc.fault.Kind, tc.fault.Action = emulator.FaultFail, string(cas.ActionUpload)
 			h.cloud.Inject(tc.fault)
 			object, result, err := h.pass()
-			if err != nil || result.RequeueAfter != firstSlowly {
-				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, firstSlowly)
+			if err != nil || result.RequeueAfter != retries.FirstSlowly {
+				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, retries.FirstSlowly)
 			}
 			h.check(object, tc.reason, metav1.ConditionFalse, false, tc.says)
 		})
@@ -268,8 +269,8 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.check(object, v1alpha1.ReasonAccessDenied, metav1.ConditionFalse, false, "yundun-cert:ListUserCertificateOrder")
-	if result.RequeueAfter != firstSlowly {
-		t.Errorf("tried again after %s, want %s", result.RequeueAfter, firstSlowly)
+	if result.RequeueAfter != retries.FirstSlowly {
+		t.Errorf("tried again after %s, want %s", result.RequeueAfter, retries.FirstSlowly)
 	}
 	h.cloud.ClearFaults()
 	object, _, err = h.pass()

@@ -25,6 +25,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -227,9 +228,9 @@ func (r *Reconciler) isBehind(ctx context.Context, object *v1alpha1.CloudCertifi
 // catchUp is when to look again at an object whose version in the cache is behind.
 func (r *Reconciler) catchUp(object client.Object) time.Duration {
 	if r.memory.writes.Stale(object, r.Clock.Now()) {
-		r.memory.retries.succeeded(object, toCatchUp)
+		r.memory.retries.Succeeded(object, retries.CatchUp)
 	}
-	return r.memory.retries.next(object, toCatchUp, verdict.Retry)
+	return r.memory.retries.Next(object, retries.CatchUp, verdict.Retry)
 }
 
 // retryPublish decides when a status that could not be written is computed again.

@@ -17,6 +17,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
@@ -99,7 +100,7 @@ func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCer
 	if why == departedIdentity {
 		note = "the status was another object's, by the identity in its name, and is not believed; the object starts anew, and " + note
 	}
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", truncate(note))
+	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", conditions.Truncate(note))
 }
 
 // setCurrent makes a certificate in an account the current version, from now on. The

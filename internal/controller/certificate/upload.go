@@ -15,6 +15,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
@@ -53,7 +54,7 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 // warn reports what is odd about a version that is uploaded all the same.
 func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundle) {
 	for _, warning := range content.Warnings {
-		r.Recorder.Eventf(next, nil, "Warning", warning.Reason, "Upload", "%s", truncate(warning.Message))
+		r.Recorder.Eventf(next, nil, "Warning", warning.Reason, "Upload", "%s", conditions.Truncate(warning.Message))
 	}
 	if before := next.Status.Certificate.NotAfter; next.Status.CertID != 0 && content.Facts.NotAfter.Before(before.Time) {
 		r.Recorder.Eventf(next, nil, "Warning", v1alpha1.ReasonOlderCertificate, "Upload",
