@@ -59,17 +59,14 @@ func (e *Error) Plain() string { return fmt.Sprintf("%s: %s", e.Action, e.Summar
 
 // throttled waits for the limit's own hint, silently for the first minute.
 func (e *Error) throttled(s verdict.Subject) verdict.Verdict {
-	v := verdict.Verdict{
+	return verdict.Verdict{
+		Ready:   s.WhileServed(),
 		Reason:  ReasonThrottled,
 		Message: fmt.Sprintf("waiting for the account's rate limit of %s since %s", e.Action, s.ThrottledSince.UTC().Format(time.RFC3339)),
 		Void:    !e.MayHaveHappened,
 		Quiet:   s.Now.Sub(s.ThrottledSince) < Patience,
 		Again:   verdict.Again{Pace: verdict.In, After: max(e.RetryAfter, 10*time.Millisecond)},
 	}
-	if s.Served {
-		v.Ready = verdict.Unchanged
-	}
-	return v
 }
 
 // failed is for what may pass by itself. Of a code that is not known nobody can say whether it

@@ -5,26 +5,15 @@ package inventory
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 )
 
-func testInventory() *Inventory {
-	return New(Config{Clock: realClock{}, ParseName: func(name string) (identity, content string, ok bool) {
-		parts := strings.Split(name, "_")
-		if len(parts) != 3 {
-			return "", "", false
-		}
-		return parts[1], parts[2], true
-	}})
-}
-
 func TestTheLastAttempt(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := testInventory()
+		v := newTestInventory()
 		begin := time.Now()
 		check := func(when string, want Attempt) {
 			t.Helper()
@@ -55,7 +44,7 @@ func TestTheLastAttempt(t *testing.T) {
 func TestAttemptsDoNotPileUp(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v := testInventory()
+		v := newTestInventory()
 		for i := range 10 * manyAttempts {
 			v.Sending(fmt.Sprint(i), "web_me_1")
 			time.Sleep(attemptAge / manyAttempts)
@@ -69,7 +58,7 @@ func TestAttemptsDoNotPileUp(t *testing.T) {
 func TestAttemptsOfAnUnknownAccountAreMerged(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		v, from := testInventory(), testInventory()
+		v, from := newTestInventory(), newTestInventory()
 		v.Sending("me", "web_me_1")
 		time.Sleep(time.Second)
 		from.Sending("me", "web_me_2")

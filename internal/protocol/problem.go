@@ -158,11 +158,7 @@ func (e *VersionRateError) Error() string {
 
 // Verdict leaves what is served as it is.
 func (e *VersionRateError) Verdict(s verdict.Subject) verdict.Verdict {
-	v := verdict.Verdict{Reason: v1alpha1.ReasonThrottled, Message: e.Error(), Again: s.Until(e.Until, time.Second)}
-	if s.Served {
-		v.Ready = verdict.Unchanged
-	}
-	return v
+	return verdict.Verdict{Ready: s.WhileServed(), Reason: v1alpha1.ReasonThrottled, Message: e.Error(), Again: s.Until(e.Until, time.Second)}
 }
 
 // RecreationError says that a certificate vanishes from the cloud again and again.

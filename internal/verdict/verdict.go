@@ -111,6 +111,14 @@ type Subject struct {
 	Refused, Failed string
 }
 
+// WhileServed leaves Ready as it is while a version is in use; without one it is not True.
+func (s Subject) WhileServed() Ready {
+	if s.Served {
+		return Unchanged
+	}
+	return False
+}
+
 // Judge is an error that builds its own verdict.
 type Judge interface {
 	error

@@ -78,7 +78,7 @@ func (p *pass) pruned(ctx context.Context, err error) (reconcile.Result, error) 
 	if p.cloud != nil {
 		p.deriveHistory(p.next, p.cloud.Inventory()) // there may be more than were shown
 	}
-	after := p.judgePrune(ctx, p.next, err)
+	after := p.judgePrune(ctx, err)
 	if err := p.publish(ctx, p.before, p.next, p.synced(p.next)); err != nil {
 		return p.retryPublish(p.before, err)
 	}

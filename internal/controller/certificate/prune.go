@@ -51,7 +51,7 @@ func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
 	for _, version := range before.Status.History {
 		left := slices.ContainsFunc(next.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == version.CertID })
 		if !left {
-			deleted = append(deleted, fmt.Sprintf("%s (%d)", version.Name, version.CertID))
+			deleted = append(deleted, protocol.NameAndID(version.Name, version.CertID))
 		}
 	}
 	if len(deleted) > 0 {
@@ -93,7 +93,8 @@ func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertific
 }
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
-func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertificate, err error) time.Duration {
+func (p *pass) judgePrune(ctx context.Context, err error) time.Duration {
+	r, next := p.Reconciler, p.next
 	if err == nil {
 		r.memory.pruning.Forget(client.ObjectKeyFromObject(next))
 		r.memory.retries.Succeeded(next, retries.Prune)
@@ -107,7 +108,7 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	if pace != verdict.Slowly {
 		pace = verdict.Soon // no queue tries a prune again
 	}
-	problem := fmt.Sprintf("superseded versions %scannot be deleted: %s; it is tried again %s", surplus(next, err), verdict.Text(err), pace)
+	problem := fmt.Sprintf("superseded versions %scannot be deleted: %s; it is tried again %s", p.surplus(err), verdict.Text(err), pace)
 	reason := v1alpha1.ReasonPruneFailed
 	if v.Reason == v1alpha1.ReasonIdentityShared {
 		problem, reason = v.Message, v.Reason
@@ -131,14 +132,14 @@ func (r *Reconciler) judgePrune(ctx context.Context, next *v1alpha1.CloudCertifi
 	return delay
 }
 
-// surplus names the versions that an object has beyond its limit, where an error names none itself.
-func surplus(object *v1alpha1.CloudCertificate, err error) string {
-	status, limit := &object.Status, object.Spec.RevisionHistoryLimit
-	if protocol.Remaining(err) > 0 || limit == nil || len(status.History) <= int(*limit) {
+// surplus names the versions that the object has beyond its limit, where an error names none itself.
+func (p *pass) surplus(err error) string {
+	versions, status := p.observe().Surplus(), &p.next.Status
+	if protocol.Remaining(err) > 0 || len(versions) == 0 {
 		return ""
 	}
 	var names []string
-	for _, version := range status.History[*limit:] {
+	for _, version := range versions {
 		names = append(names, protocol.NameAndID(version.Name, version.CertID))
 	}
 	return protocol.Few(names, max(0, int(status.HistoryTotal)-len(status.History))) + " "

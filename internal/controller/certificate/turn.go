@@ -42,17 +42,14 @@ func (e *turnError) Error() string { return "waiting for " + e.why }
 
 // Verdict is what a person is told of an object whose turn it is not: nothing for a minute.
 func (e *turnError) Verdict(s verdict.Subject) verdict.Verdict {
-	v := verdict.Verdict{
+	return verdict.Verdict{
+		Ready:   s.WhileServed(),
 		Reason:  v1alpha1.ReasonThrottled,
 		Message: fmt.Sprintf("%s since %s", e.Error(), s.ThrottledSince.UTC().Format(time.RFC3339)),
 		Void:    true,
 		Quiet:   s.Now.Sub(s.ThrottledSince) < alibaba.Patience,
 		Again:   verdict.Again{Pace: verdict.In, After: e.after},
 	}
-	if s.Served {
-		v.Ready = verdict.Unchanged
-	}
-	return v
 }
 
 // takeTurn lets a step go that calls the cloud or reads the Secret, if it is the object's turn.
