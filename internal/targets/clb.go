@@ -204,11 +204,8 @@ func (a *clb) Owner(ctx context.Context, t Target, _ State) (Owner, error) {
 // Place implements Adapter. It imports the certificate if there is no copy of it, and then sets
 // the copy: after a crash in between, the next read shows the copy.
 func (a *clb) Place(ctx context.Context, t Target, s State, p Placement) error {
-	if serves, _ := s.Holds(t, p.Certificate); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, p.Certificate); err != nil {
-		return err
+	if send, failure := s.prepare(t, p.Certificate); !send {
+		return asError(failure)
 	}
 	kept, _ := s.kept.(clbState)
 	id := copyOf(kept.store, t.Region, p.Certificate)
@@ -263,7 +260,7 @@ func (c clbCertificate) compare(other clbCertificate) int {
 
 // Import implements Importer.
 func (a *clb) Import(ctx context.Context, t Target, c Certificate) (string, error) {
-	if err := mayPlace(t, State{}, c); err != nil {
+	if _, err := (State{}).prepare(t, c); err != nil {
 		return "", err
 	}
 	store, err := a.readStore(ctx, t, false)

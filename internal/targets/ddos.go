@@ -19,7 +19,10 @@ const (
 
 // ddos is the adapter of domains of Anti-DDoS. A rule shows its certificate's name alone, and
 // another call which certificate has that name (T80).
-type ddos struct{ *session }
+type ddos struct {
+	*session
+	single
+}
 
 type ddosRules struct {
 	WebRules *[]struct {
@@ -89,25 +92,13 @@ func (a *ddos) named(ctx context.Context, t Target, name string) (State, error) 
 	return State{Entries: []Entry{e}}, nil
 }
 
-// Owner implements Adapter: nobody else is known to manage domains.
-func (*ddos) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter.
 func (a *ddos) Place(ctx context.Context, t Target, s State, p Placement) error {
-	if serves, _ := s.Holds(t, p.Certificate); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, p.Certificate); err != nil {
-		return err
+	if send, failure := s.prepare(t, p.Certificate); !send {
+		return asError(failure)
 	}
 	_, err := call[accepted](ctx, a.session, t, ddosSet, false, map[string]string{
 		"Domain": t.Domain, "CertIdentifier": p.Certificate.Identifier(),
 	})
-	return asError(err)
-}
-
-// Remove implements Adapter: the only certificate of a domain is never removed.
-func (*ddos) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

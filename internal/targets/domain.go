@@ -18,6 +18,7 @@ type domainActions struct{ read, set alibaba.Action }
 // replaces at once in the configuration; the edges follow within minutes (T31).
 type domains struct {
 	*session
+	single
 	actions domainActions
 }
 
@@ -68,28 +69,16 @@ func (a *domains) Read(ctx context.Context, t Target) (State, error) {
 	return s, nil
 }
 
-// Owner implements Adapter: nobody else is known to manage domains.
-func (*domains) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter. The name is sent besides the number, because it is not known whether
 // it is needed (T34).
 func (a *domains) Place(ctx context.Context, t Target, s State, p Placement) error {
 	c := p.Certificate
-	if serves, _ := s.Holds(t, c); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, c); err != nil {
-		return err
+	if send, failure := s.prepare(t, c); !send {
+		return asError(failure)
 	}
 	_, err := call[accepted](ctx, a.session, t, a.actions.set, false, map[string]string{
 		"DomainName": t.Domain, "SSLProtocol": "on", "CertType": "cas",
 		"CertId": strconv.FormatInt(c.CertID, 10), "CertRegion": c.Region, "CertName": c.Name,
 	})
-	return asError(err)
-}
-
-// Remove implements Adapter: the only certificate of a domain is never removed.
-func (a *domains) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

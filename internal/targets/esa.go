@@ -23,7 +23,10 @@ const esaPageSize = 100
 
 // esa is the adapter of the certificates that sites of ESA have, each with an id of its own. One
 // of CAS replaces what is there in place, which takes no room and leaves no gap (T60, T61).
-type esa struct{ *session }
+type esa struct {
+	*session
+	single
+}
 
 type esaAnswer struct {
 	Result     []esaCertificate
@@ -85,17 +88,11 @@ func (c esaCertificate) entry(t Target) Entry {
 	return e
 }
 
-// Owner implements Adapter: nobody else is known to manage certificates of sites.
-func (*esa) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter.
 func (a *esa) Place(ctx context.Context, t Target, s State, p Placement) error {
 	c := p.Certificate
-	if serves, _ := s.Holds(t, c); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, c); err != nil {
-		return err
+	if send, failure := s.prepare(t, c); !send {
+		return asError(failure)
 	}
 	kept, ok := s.kept.(esaCertificate)
 	if !ok { // without an id the call would make another certificate
@@ -105,11 +102,5 @@ func (a *esa) Place(ctx context.Context, t Target, s State, p Placement) error {
 		"SiteId": t.Resource, "Id": string(kept.ID), "Name": string(kept.Name), "Type": "cas",
 		"CasId": strconv.FormatInt(c.CertID, 10), "Region": c.Region,
 	})
-	return asError(err)
-}
-
-// Remove implements Adapter: the certificate of the target is never removed.
-func (*esa) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

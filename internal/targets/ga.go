@@ -26,7 +26,10 @@ const gaPageSize = 50
 
 // ga is the adapter of listeners of GA: a default, and one certificate for each of some
 // domains. A change locks the whole accelerator (T71).
-type ga struct{ *session }
+type ga struct {
+	*session
+	single
+}
 
 type gaListener struct {
 	State        alibaba.Text
@@ -112,16 +115,10 @@ func (a *ga) readAdditional(ctx context.Context, t Target, s *State) *Error {
 	return nil
 }
 
-// Owner implements Adapter: nobody else is known to manage listeners of GA.
-func (*ga) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter.
 func (a *ga) Place(ctx context.Context, t Target, s State, p Placement) error {
-	if serves, _ := s.Holds(t, p.Certificate); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, p.Certificate); err != nil {
-		return err
+	if send, failure := s.prepare(t, p.Certificate); !send {
+		return asError(failure)
 	}
 	if s.Incomplete != "" { // whether the domain has a certificate decides which call it is
 		return &Error{Message: "nothing is placed: " + s.Incomplete}
@@ -140,11 +137,5 @@ func (a *ga) Place(ctx context.Context, t Target, s State, p Placement) error {
 	}
 	params["ClientToken"] = clientToken(p.Seed, string(action), t.Part, t.Domain, id)
 	_, err := call[accepted](ctx, a.session, t, action, false, params)
-	return asError(err)
-}
-
-// Remove implements Adapter: neither a default nor the only certificate of a domain is removed.
-func (*ga) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

@@ -308,8 +308,8 @@ func (a *listeners) Place(ctx context.Context, t Target, s State, p Placement) e
 	if t.Slot == SlotDefault {
 		action, parameter = listenerDefault, a.defaults(1)
 	}
-	send, err := s.prepare(t, p.Certificate)
-	if err != nil || !send {
+	send, err := s.prepareListener(t, p.Certificate)
+	if !send {
 		return asError(err)
 	}
 	id := p.Certificate.Identifier()
@@ -320,18 +320,13 @@ func (a *listeners) Place(ctx context.Context, t Target, s State, p Placement) e
 	return asError(a.alreadyPlaced(err, t, s, p.Certificate))
 }
 
-// prepare decides whether a listener's slot needs a call for a certificate, and refuses what
-// would come to nothing.
-func (s State) prepare(t Target, c Certificate) (send bool, failure *Error) {
-	serves, arriving := s.Holds(t, c)
-	if serves || arriving {
+// prepareListener is prepare for a listener, which also refuses what would come to nothing there.
+func (s State) prepareListener(t Target, c Certificate) (send bool, failure *Error) {
+	if _, arriving := s.Holds(t, c); arriving {
 		return false, nil
 	}
-	if failure := mayPlace(t, s, c); failure != nil {
-		return false, failure
-	}
-	if t.Slot != SlotAdditional {
-		return true, nil
+	if send, failure := s.prepare(t, c); !send || t.Slot != SlotAdditional {
+		return send, failure
 	}
 	for _, e := range s.Entries {
 		if e.Role == RoleDefault && e.CertIdentifier == c.Identifier() {

@@ -19,7 +19,10 @@ const (
 )
 
 // mse is the adapter of domains of gateways of MSE.
-type mse struct{ *session }
+type mse struct {
+	*session
+	single
+}
 
 type mseAnswer struct {
 	outcome
@@ -66,16 +69,10 @@ func (a *mse) Read(ctx context.Context, t Target) (State, error) {
 	return State{}, &Error{Class: TargetNotFound, Message: fmt.Sprintf("gateway %s has no domain %s", t.Resource, t.Domain)}
 }
 
-// Owner implements Adapter: nobody else is known to manage domains of gateways.
-func (*mse) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter.
 func (a *mse) Place(ctx context.Context, t Target, s State, p Placement) error {
-	if serves, _ := s.Holds(t, p.Certificate); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, p.Certificate); err != nil {
-		return err
+	if send, failure := s.prepare(t, p.Certificate); !send {
+		return asError(failure)
 	}
 	kept, ok := s.kept.(mseDomain)
 	if !ok || kept.ID.Int64() <= 0 {
@@ -84,11 +81,5 @@ func (a *mse) Place(ctx context.Context, t Target, s State, p Placement) error {
 	_, err := call[accepted](ctx, a.session, t, mseSet, false, map[string]string{
 		"GatewayUniqueId": t.Resource, "DomainId": strconv.FormatInt(kept.ID.Int64(), 10), "CertIdentifier": p.Certificate.Identifier(),
 	})
-	return asError(err)
-}
-
-// Remove implements Adapter: the only certificate of a domain is never removed.
-func (*mse) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

@@ -194,7 +194,7 @@ var table = map[Product]*product{
 			"Waf.Pullin.CertNotExist":       alibaba.NotFound,
 		},
 		noCertificate: []string{"Waf.Pullin.CertNotExist"},
-		adapter:       func(s *session) Adapter { return &waf{s} },
+		adapter:       func(s *session) Adapter { return &waf{session: s} },
 	},
 	ESA: {
 		name: ESA, called: "ESA", version: "2024-09-10", permission: "esa", hosts: regional("esa", sites), home: china,
@@ -209,7 +209,7 @@ var table = map[Product]*product{
 		noCertificate: []string{"Certificate.NotFound"},
 		quota:         2,
 		raise:         "the free plan holds 2 certificates, expired ones included: delete those that are not needed, or change the plan",
-		adapter:       func(s *session) Adapter { return &esa{s} },
+		adapter:       func(s *session) Adapter { return &esa{session: s} },
 	},
 	GA: {
 		name: GA, called: "GA", version: "2019-11-20", permission: "ga", hosts: regional("ga", china), home: china,
@@ -231,7 +231,7 @@ var table = map[Product]*product{
 		noCertificate: []string{"NotExist.Certificate"},
 		quota:         25,
 		raise:         "a listener holds 25 additional certificates: take off what is not needed, or use another listener",
-		adapter:       func(s *session) Adapter { return &ga{s} },
+		adapter:       func(s *session) Adapter { return &ga{session: s} },
 	},
 	DDoS: {
 		name: DDoS, called: "Anti-DDoS", version: "2020-01-01", permission: "yundun-ddoscoo", hosts: regional("ddoscoo", sites), home: china,
@@ -241,7 +241,7 @@ var table = map[Product]*product{
 			"SslCertNotExist": alibaba.NotFound,
 		},
 		noCertificate: []string{"SslCertNotExist"},
-		adapter:       func(s *session) Adapter { return &ddos{s} },
+		adapter:       func(s *session) Adapter { return &ddos{session: s} },
 	},
 	MSE: {
 		name: MSE, called: "MSE", version: "2019-05-31", permission: "mse", hosts: regional("mse", mseRegions),
@@ -250,7 +250,7 @@ var table = map[Product]*product{
 			"400": alibaba.Refused, // with a status of 200 (T86)
 			"404": alibaba.NotFound,
 		},
-		adapter: func(s *session) Adapter { return &mse{s} },
+		adapter: func(s *session) Adapter { return &mse{session: s} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	VOD:  network(VOD, "VOD", "2017-03-21", "VodDomain", "Vod", regional("vod", vodRegions)),
@@ -293,7 +293,7 @@ func network(name Product, called, version, read, set string, hosts map[string]s
 			"ServiceBusy":               alibaba.Transient,
 		},
 		noCertificate: []string{"Certificate.NotFind"},
-		adapter:       func(s *session) Adapter { return &domains{s, actions} },
+		adapter:       func(s *session) Adapter { return &domains{session: s, actions: actions} },
 	}
 }
 

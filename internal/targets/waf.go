@@ -18,7 +18,10 @@ const (
 )
 
 // waf is the adapter of domains that are brought to WAF by CNAME.
-type waf struct{ *session }
+type waf struct {
+	*session
+	single
+}
 
 type wafAnswer struct {
 	Domain     alibaba.Text
@@ -81,16 +84,10 @@ func (a *waf) Read(ctx context.Context, t Target) (State, error) {
 	return s, nil
 }
 
-// Owner implements Adapter: nobody else is known to manage domains.
-func (*waf) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
-
 // Place implements Adapter.
 func (a *waf) Place(ctx context.Context, t Target, s State, p Placement) error {
-	if serves, _ := s.Holds(t, p.Certificate); serves {
-		return nil
-	}
-	if err := mayPlace(t, s, p.Certificate); err != nil {
-		return err
+	if send, failure := s.prepare(t, p.Certificate); !send {
+		return asError(failure)
 	}
 	tls, ok := s.kept.(wafListen)
 	if !ok {
@@ -104,11 +101,5 @@ func (a *waf) Place(ctx context.Context, t Target, s State, p Placement) error {
 		params["CustomCiphers."+strconv.Itoa(n+1)] = string(cipher)
 	}
 	_, err := call[accepted](ctx, a.session, t, wafSet, false, params)
-	return asError(err)
-}
-
-// Remove implements Adapter: the only certificate of a domain is never removed.
-func (*waf) Remove(_ context.Context, t Target, s State, r Removal) error {
-	_, err := mayRemove(t, s, r)
 	return asError(err)
 }

@@ -4,6 +4,7 @@
 package targets
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -22,20 +23,23 @@ func clientToken(seed string, sent ...string) string {
 	return hex.EncodeToString(h.Sum(nil)[:16])
 }
 
-// mayPlace verifies what holds for every placement: nothing is placed in what is being changed,
-// or switched off.
-func mayPlace(t Target, s State, c Certificate) *Error {
+// prepare reports whether a slot needs a call for a certificate, and refuses what holds for every
+// placement: nothing is placed in what is being changed, or switched off.
+func (s State) prepare(t Target, c Certificate) (send bool, failure *Error) {
+	serves, _ := s.Holds(t, c)
 	switch {
+	case serves:
+		return false, nil
 	case c.CertID <= 0 || c.Region == "":
-		return &Error{Class: Refused, Message: fmt.Sprintf("no certificate has the identifier %q", c.Identifier())}
+		return false, &Error{Class: Refused, Message: fmt.Sprintf("no certificate has the identifier %q", c.Identifier())}
 	case c.SM && !TakesSM(t.Product):
-		return &Error{Class: Refused, Message: fmt.Sprintf("%s is not given SM certificates by this operator", t.Product)}
+		return false, &Error{Class: Refused, Message: fmt.Sprintf("%s is not given SM certificates by this operator", t.Product)}
 	case s.Off != "":
-		return &Error{Class: Refused, Message: s.Off}
+		return false, &Error{Class: Refused, Message: s.Off}
 	case s.Busy:
-		return busy(t, s)
+		return false, busy(t, s)
 	}
-	return nil
+	return true, nil
 }
 
 func busy(t Target, s State) *Error {
@@ -73,4 +77,17 @@ func identifiers(entries []Entry) string {
 	}
 	slices.Sort(ids)
 	return strings.Join(ids, " ")
+}
+
+// single is what adapters of products have in common that give a slot one certificate, which a
+// call replaces.
+type single struct{}
+
+// Owner implements Adapter: nobody else is known to manage such slots.
+func (single) Owner(context.Context, Target, State) (Owner, error) { return Owner{}, nil }
+
+// Remove implements Adapter: neither a default nor the only certificate of a domain is removed.
+func (single) Remove(_ context.Context, t Target, s State, r Removal) error {
+	_, err := mayRemove(t, s, r)
+	return asError(err)
 }
