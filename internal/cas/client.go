@@ -214,15 +214,15 @@ func send[T any](ctx context.Context, c *Client, slot *Slot, call alibaba.Call) 
 	call.Written = func() { slot.place.Written(sent) }
 	answer, failure := alibaba.Send[T](ctx, c.identity, credentials, call)
 	to.end(entered, failure)
-	if failure != nil && failure.Class == alibaba.Throttled {
+	if failure == nil {
+		c.tell(call.Action, nil)
+		return answer, nil
+	}
+	if failure.Class == alibaba.Throttled {
 		failure.RetryAfter = slot.place.Throttled(sent, failure.RetryAfter)
 	}
-	if failure != nil {
-		c.tell(call.Action, failure)
-		return nil, failure
-	}
-	c.tell(call.Action, nil)
-	return answer, nil
+	c.tell(call.Action, failure)
+	return nil, failure
 }
 
 // tell says that a call was sent.
