@@ -16,15 +16,18 @@ import (
 )
 
 const (
-	// FirstSoon is the first retry of what may pass by itself, FirstSlowly that of what somebody
-	// has to mend outside of the cluster. Both double up to Longest.
-	FirstSoon   = 2 * time.Second
+	// FirstSoon is the first retry of what may pass by itself. It doubles up to Longest.
+	FirstSoon = 2 * time.Second
+	// FirstSlowly is the first retry of what somebody has to mend outside of the cluster. It
+	// doubles up to Longest.
 	FirstSlowly = 5 * time.Minute
-	Longest     = time.Hour
+	// Longest is how long anything that failed waits at most.
+	Longest = time.Hour
 	// FirstCatchUp is the time that the cache is given to show a write. It doubles up
 	// to LongestCatchUp while the cache shows the same version again: a watch may be
 	// stuck, and each reconcile reads from an API server that has enough to do.
-	FirstCatchUp   = 50 * time.Millisecond
+	FirstCatchUp = 50 * time.Millisecond
+	// LongestCatchUp is how long a cache that is behind is given at most.
 	LongestCatchUp = 5 * time.Second
 )
 
