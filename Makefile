@@ -38,8 +38,9 @@ generate: ## Generate deepcopy code, CRDs, roles, the chart's CRDs and README, a
 # What generate writes. Anything else may differ from the commit while verify runs.
 GENERATED := 'api/*/zz_generated.*' config/crd/bases config/rbac/role.yaml config/prometheus/prometheus_rule.yaml 'charts/cloudcert/templates/crd_*.yaml' charts/cloudcert/README.md
 
-# What no program calls: tests' own parts, what the emulator offers to tests in the same
-# process, by what adapters of targets are tested and documented, and what fmt calls by itself.
+# What stays although no program calls it: tests' own parts, what the emulator offers to tests in
+# the same process, functions of internal/targets that so far only their tests call, and what fmt
+# calls by itself.
 ALIVE := -e '^test/' -e '^hack/' -e 'internal/emulator/' -e 'internal/bundle/bundletest/' -e 'internal/targets/' -e 'secret.Format'
 
 # vet leaves hack/cluster out: its one file is compiled where it is needed, and vet would
