@@ -85,7 +85,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
 	fs.StringVar(&s.pprofAddress, "pprof-bind-address", "0", "`address` of net/http/pprof's profiles, without a password and therefore on loopback alone; 0 for none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
-	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two looks at the list of certificates of each account and region; what is gone is uploaded again; 0 means never")
+	fs.DurationVar(&s.driftInterval, "drift-interval", 6*time.Hour, "`time` between two checks of the list of certificates of each account and region; what is gone is uploaded again; 0 means never")
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
 	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
 	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone, or whose deletions the cloud refuses, is released with what it has in the cloud; 0 means never")
@@ -188,7 +188,7 @@ func (s *settings) checkTimes() error {
 		}
 	}
 	if s.driftInterval > 0 && s.driftInterval < 10*time.Second {
-		return errors.New("--drift-interval must be at least 10s, or 0 for never: a look costs a call for each 50 certificates of the account")
+		return errors.New("--drift-interval must be at least 10s, or 0 for never: a check costs a call for each 50 certificates of the account")
 	}
 	return nil
 }

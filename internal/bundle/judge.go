@@ -20,7 +20,7 @@ const (
 )
 
 // judgeValidity refuses what has expired and what is not valid yet. The latter
-// has a deadline, at which it is worth another look.
+// has a deadline, at which it is worth another read.
 func (l *loader) judgeValidity(crt string, leaf *certificate) *Error {
 	err := &Error{Kind: KindInvalid, Secret: l.secret.Name, Key: crt, NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC()}
 	switch {

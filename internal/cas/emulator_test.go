@@ -312,7 +312,7 @@ func anyName(name string) (identity, content string, ok bool) { return "any", na
 // find looks a keyword up by a client whose names are all of one identity.
 func find(t *testing.T, client *Client, keyword string, match func(inventory.Entry) bool) ([]inventory.Entry, error) {
 	t.Helper()
-	return client.Look(t.Context(), "any", keyword, client.cloud.clock.Now(), match)
+	return client.LookUp(t.Context(), "any", keyword, client.cloud.clock.Now(), match)
 }
 
 func TestFindAgainstFaultsOfTheList(t *testing.T) {

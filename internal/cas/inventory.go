@@ -48,7 +48,7 @@ func (c *Client) SweptSince(since time.Time) error {
 	return c.Inventory().SweptSince(c.source(), since)
 }
 
-// Look looks certificates up; see inventory.Inventory.Look.
-func (c *Client) Look(ctx context.Context, identity, keyword string, since time.Time, match func(inventory.Entry) bool) ([]inventory.Entry, error) {
-	return c.Inventory().Look(ctx, c.source(), identity, keyword, since, match)
+// LookUp looks certificates up; see inventory.Inventory.LookUp.
+func (c *Client) LookUp(ctx context.Context, identity, keyword string, since time.Time, match func(inventory.Entry) bool) ([]inventory.Entry, error) {
+	return c.Inventory().LookUp(ctx, c.source(), identity, keyword, since, match)
 }

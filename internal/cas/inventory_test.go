@@ -381,7 +381,7 @@ func TestWhatNoListTellsSurvivesSweepsAndLookUps(t *testing.T) {
 		}
 		look := func() {
 			t.Helper()
-			if _, err := client.Look(t.Context(), "00000", "www.example.com", time.Now(), func(inventory.Entry) bool { return true }); err != nil {
+			if _, err := client.LookUp(t.Context(), "00000", "www.example.com", time.Now(), func(inventory.Entry) bool { return true }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -464,7 +464,7 @@ func TestRevokedUploadsAreNotAskedFor(t *testing.T) {
 		if err := client.Sweep(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, err := client.Look(t.Context(), "a", "www.example.com", time.Now(), func(inventory.Entry) bool { return true }); err != nil {
+		if _, err := client.LookUp(t.Context(), "a", "www.example.com", time.Now(), func(inventory.Entry) bool { return true }); err != nil {
 			t.Error(err)
 		}
 	})
@@ -494,7 +494,7 @@ func TestLookUpsShareASweepWhenTheyAreMany(t *testing.T) {
 		one := func(identity string) ([]inventory.Entry, error) {
 			since := time.Now()
 			for {
-				found, err := client.Look(t.Context(), identity, "www.example.com", since, func(e inventory.Entry) bool { return strings.HasSuffix(e.Name, "_1") })
+				found, err := client.LookUp(t.Context(), identity, "www.example.com", since, func(e inventory.Entry) bool { return strings.HasSuffix(e.Name, "_1") })
 				after, ok := alibaba.RetryAfter(err)
 				if !ok {
 					return found, err
@@ -532,7 +532,7 @@ func TestALookUpWithTooManyMatchesBecomesASweep(t *testing.T) {
 		fill(t, server, 20*PageSize+200)
 		since := time.Now()
 		look := func() ([]inventory.Entry, error) {
-			return client.Look(t.Context(), "99999", "www.example.com", since, func(inventory.Entry) bool { return true })
+			return client.LookUp(t.Context(), "99999", "www.example.com", since, func(inventory.Entry) bool { return true })
 		}
 		if _, err := look(); !alibaba.IsThrottled(err) {
 			t.Fatalf("%v, want to be told when the sweep is at hand", err)

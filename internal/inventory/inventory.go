@@ -97,7 +97,7 @@ type Inventory struct {
 	mu         sync.Mutex
 	entries    map[string][]Entry // by identity, highest CertID first
 	written    map[int64]write    // our own writes that outweigh a list
-	purgeAt    int                // how many of them are worth a look
+	purgeAt    int                // how many of them are worth a check
 	swept      time.Time          // when the last complete sweep began
 	unreadable int                // entries that this sweep could not read
 	trusted    time.Time          // when the last sweep began that was found plausible

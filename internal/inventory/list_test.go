@@ -250,7 +250,7 @@ func TestALookUpInAListThatGrowsBecomesASweep(t *testing.T) {
 		})
 		source := Source{Lister: lister}
 		asked := time.Now()
-		_, err := v.Look(t.Context(), source, "me", "example.com", asked, func(Entry) bool { return false })
+		_, err := v.LookUp(t.Context(), source, "me", "example.com", asked, func(Entry) bool { return false })
 		if after, hinted := alibaba.RetryAfter(err); !alibaba.IsThrottled(err) || !hinted || after > time.Minute {
 			t.Fatalf("error %v, want to be told when to ask again", err)
 		}

@@ -330,11 +330,11 @@ func (v *Inventory) sweepPage(lister Lister, s *sweep, q Query) (Page, *alibaba.
 	}
 }
 
-// Look returns the known certificates of an identity that match: from a complete
+// LookUp returns the known certificates of an identity that match: from a complete
 // sweep that began at or after a time, if there is one, else by a keyword (a name of
 // the leaf, or a resource id), one call. Where many ask at once they share a sweep,
 // and are told when to ask again by an error of class Throttled. It reads.
-func (v *Inventory) Look(ctx context.Context, source Source, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
+func (v *Inventory) LookUp(ctx context.Context, source Source, identity, keyword string, since time.Time, match func(Entry) bool) ([]Entry, error) {
 	known := func() []Entry {
 		return slices.DeleteFunc(v.Entries(identity), func(e Entry) bool { return !match(e) })
 	}

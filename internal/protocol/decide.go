@@ -23,14 +23,14 @@ func Decide(o Observed) Step {
 		return Hold{Want: o.wantsHold()}
 	case o.Content == nil && o.isUpToDate():
 		return decidePruning(o)
-	case len(o.Settings.AllowedAccounts) > 0 && !o.Pass.Asked: // before any key is read
+	case len(o.Settings.AllowedAccounts) > 0 && !o.SoFar.Asked: // before any key is read
 		return Learn{}
-	case o.Pass.NoCloud == nil && !o.Settings.allows(o.Place.Account): // "Nothing is uploaded to an account that is not on the list."
+	case o.SoFar.NoCloud == nil && !o.Settings.allows(o.Place.Account): // "Nothing is uploaded to an account that is not on the list."
 		return Wait{Err: o.notAllowed()}
 	case o.Content == nil:
 		return Read{Reserve: o.Status.SecretShown && (!o.Status.AnswersSecret || o.Tried.Missing), Urgency: o.urgency()}
-	case o.Pass.NoCloud != nil:
-		return Wait{Err: o.Pass.NoCloud.Err}
+	case o.SoFar.NoCloud != nil:
+		return Wait{Err: o.SoFar.NoCloud.Err}
 	case o.Status.Place.DiffersFrom(o.Place): // "When account or region change, the object starts anew there."
 		return startAnew(o)
 	}
@@ -70,8 +70,8 @@ func (o Observed) suspended() *SuspendedError {
 
 func (o Observed) notAllowed() error {
 	e := &AccountError{Account: o.Place.Account}
-	if o.Pass.NoAccount != nil {
-		e.Why = o.Pass.NoAccount.Err
+	if o.SoFar.NoAccount != nil {
+		e.Why = o.SoFar.NoAccount.Err
 	}
 	return e
 }

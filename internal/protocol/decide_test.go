@@ -71,7 +71,7 @@ func renewed() Observed {
 // taken is renewed, whose upload was refused because its name is taken.
 func taken(waited time.Duration) Observed {
 	o := renewed()
-	o.Pass.Taken, o.Pass.Looked = true, true
+	o.SoFar.Taken, o.SoFar.Looked = true, true
 	o.Tried.Name, o.Tried.Taken, o.Tried.TakenSince = named("web", newField), named("web", newField), ago(waited)
 	return o
 }
@@ -81,7 +81,7 @@ func dueToPrune() Observed {
 	o := synced()
 	o.Object.Keep = 0
 	o.Status.Current.Became = ago(25 * time.Hour)
-	o.Pass.Together = o.Cloud.Entries
+	o.SoFar.Together = o.Cloud.Entries
 	return o
 }
 
@@ -89,7 +89,7 @@ func dueToPrune() Observed {
 func deleted() Observed {
 	o := synced()
 	o.Object.DeletesCertificates, o.Object.Held, o.Object.Deleted = true, true, ago(time.Hour)
-	o.Cloud.Listed, o.Pass.Asked = ago(time.Minute), true
+	o.Cloud.Listed, o.SoFar.Asked = ago(time.Minute), true
 	return o
 }
 
@@ -155,24 +155,24 @@ func TestDecide(t *testing.T) {
 		"who deletes its certificates is held once it has one": {with(synced(), func(o *Observed) { o.Object.DeletesCertificates = true }),
 			Hold{Want: true}},
 		"who retains them is not held":            {with(synced(), func(o *Observed) { o.Object.Held = true }), Hold{Want: false}},
-		"without credentials nothing is uploaded": {with(renewed(), func(o *Observed) { o.Pass.NoCloud = &Failure{Err: errCloud} }), Wait{Err: errCloud}},
+		"without credentials nothing is uploaded": {with(renewed(), func(o *Observed) { o.SoFar.NoCloud = &Failure{Err: errCloud} }), Wait{Err: errCloud}},
 		"another account is another place":        {with(renewed(), func(o *Observed) { o.Place.Account = "2" }), StartAnew{}},
 		"an unknown account is the same place": {with(renewed(), func(o *Observed) { o.Place.Account = "" }),
 			Upload{Name: newName}},
 		"an account on the list is uploaded to": {with(renewed(), func(o *Observed) {
-			o.Settings.AllowedAccounts, o.Pass.Asked = []string{"1", "2"}, true
+			o.Settings.AllowedAccounts, o.SoFar.Asked = []string{"1", "2"}, true
 		}), Upload{Name: newName}},
 		"with a list the account is learned before any key is read": {with(renewed(), func(o *Observed) {
 			o.Settings.AllowedAccounts, o.Content = []string{"1"}, nil
 		}), Learn{}},
 		"an account that is not on the list gets nothing": {with(renewed(), func(o *Observed) {
-			o.Settings.AllowedAccounts, o.Pass.Asked, o.Content = []string{"2"}, true, nil
+			o.Settings.AllowedAccounts, o.SoFar.Asked, o.Content = []string{"2"}, true, nil
 		}), Wait{Err: &AccountError{Account: "1"}}},
 		"nor does one that turns out to be another while a key is in memory": {with(renewed(), func(o *Observed) {
-			o.Settings.AllowedAccounts, o.Pass.Asked, o.Place.Account = []string{"1"}, true, "2"
+			o.Settings.AllowedAccounts, o.SoFar.Asked, o.Place.Account = []string{"1"}, true, "2"
 		}), Wait{Err: &AccountError{Account: "2"}}},
 		"an account that is not known is on no list": {with(renewed(), func(o *Observed) {
-			o.Settings.AllowedAccounts, o.Pass.Asked, o.Place.Account, o.Pass.NoAccount = []string{"1"}, true, "", away
+			o.Settings.AllowedAccounts, o.SoFar.Asked, o.Place.Account, o.SoFar.NoAccount = []string{"1"}, true, "", away
 		}), Wait{Err: &AccountError{Why: errCloud}}},
 		"a certificate in an account that is on the list needs no call": {with(synced(), func(o *Observed) {
 			o.Settings.AllowedAccounts = []string{"1"}
@@ -184,7 +184,7 @@ func TestDecide(t *testing.T) {
 			o.Settings.AllowedAccounts, o.Status.Place.Account = []string{"1"}, ""
 		}), Learn{}},
 		"missing credentials are said to be missing": {with(renewed(), func(o *Observed) {
-			o.Settings.AllowedAccounts, o.Pass.Asked, o.Pass.NoCloud, o.Place.Account = []string{"1"}, true, away, ""
+			o.Settings.AllowedAccounts, o.SoFar.Asked, o.SoFar.NoCloud, o.Place.Account = []string{"1"}, true, away, ""
 		}), Wait{Err: errCloud}},
 		"what is in an account that is not on the list may still be deleted": {with(deleted(), func(o *Observed) {
 			o.Settings.AllowedAccounts = []string{"2"}
@@ -231,17 +231,17 @@ func TestDecide(t *testing.T) {
 			o.Content.Hash, o.Tried.Elsewhere, o.Place.Account = "sha256:old", true, ""
 		}), LookUp{}},
 		"and are sent it where they do not list it": {with(renewed(), func(o *Observed) {
-			o.Content.Hash, o.Tried.Elsewhere, o.Place.Account, o.Pass.Looked = "sha256:old", true, "", true
+			o.Content.Hash, o.Tried.Elsewhere, o.Place.Account, o.SoFar.Looked = "sha256:old", true, "", true
 			o.Content.Field, o.Object.Names = oldField, []string{named("web", oldField)}
 		}), Upload{Name: named("web", oldField), Repair: true}},
 		"a resync looks before it uploads": {with(renewed(), func(o *Observed) {
 			o.Object.Resync, o.Content.Hash = true, "sha256:old"
 		}), LookUp{}},
 		"a resync that finds nothing sends the same upload": {with(renewed(), func(o *Observed) {
-			o.Object.Resync, o.Content.Hash, o.Pass.Looked = true, "sha256:old", true
+			o.Object.Resync, o.Content.Hash, o.SoFar.Looked = true, "sha256:old", true
 			o.Content.Field, o.Object.Names = oldField, []string{named("web", oldField)}
 		}), Upload{Name: named("web", oldField), Repair: true}},
-		"what a look-up found is adopted": {with(renewed(), func(o *Observed) { o.Pass.Looked, o.Pass.Found = true, &fresh }), Adopt{fresh}},
+		"what a look-up found is adopted": {with(renewed(), func(o *Observed) { o.SoFar.Looked, o.SoFar.Found = true, &fresh }), Adopt{fresh}},
 		"what drift did not find is uploaded again": {with(renewed(), func(o *Observed) {
 			o.Content.Hash, o.Tried.Missing = "sha256:old", true
 			o.Content.Field, o.Object.Names = oldField, []string{named("web", oldField)}
@@ -260,23 +260,23 @@ func TestDecide(t *testing.T) {
 		}), LookUp{}},
 		"a miss by keyword is none": {with(renewed(), func(o *Observed) {
 			o.Object.Names = []string{named("shop", newField)}
-			o.Pass.Looked, o.Cloud.Listed = true, time.Time{}
+			o.SoFar.Looked, o.Cloud.Listed = true, time.Time{}
 		}), List{Since: synced().Settings.Started}},
 		"a complete list that does not show it is a miss": {with(renewed(), func(o *Observed) {
 			o.Object.Names = []string{named("shop", newField)}
-			o.Pass.Looked = true
+			o.SoFar.Looked = true
 		}), Upload{Name: named("shop", newField)}},
 		"who may not list uploads": {with(renewed(), func(o *Observed) {
 			o.Object.Names = []string{named("shop", newField)}
-			o.Cloud.Listed, o.Pass.LookUp = time.Time{}, denied
+			o.Cloud.Listed, o.SoFar.LookUp = time.Time{}, denied
 		}), Upload{Name: named("shop", newField)}},
 		"a list that is away is waited for": {with(renewed(), func(o *Observed) {
 			o.Object.Names = []string{named("shop", newField)}
-			o.Cloud.Listed, o.Pass.LookUp = time.Time{}, away
+			o.Cloud.Listed, o.SoFar.LookUp = time.Time{}, away
 		}), Wait{Err: errCloud}},
 
-		"a name that is taken is looked up": {with(taken(0), func(o *Observed) { o.Pass.Looked = false }), LookUp{}},
-		"a name that was taken before is looked up first": {with(taken(time.Second), func(o *Observed) { o.Pass.Looked, o.Pass.Taken = false, false }),
+		"a name that is taken is looked up": {with(taken(0), func(o *Observed) { o.SoFar.Looked = false }), LookUp{}},
+		"a name that was taken before is looked up first": {with(taken(time.Second), func(o *Observed) { o.SoFar.Looked, o.SoFar.Taken = false, false }),
 			LookUp{}},
 		"a taken name that is not listed yet is waited for": {taken(time.Second),
 			Wait{Err: &NameTakenError{Name: newName, Since: ago(time.Second)}}},
@@ -297,19 +297,19 @@ func TestDecide(t *testing.T) {
 			o.Status.Current.Name, o.Status.Current.Became = newName, ago(5*time.Minute)
 		}), Keep{}},
 		"a name that the status names is there if nobody may list": {with(taken(0), func(o *Observed) {
-			o.Status.Current.Name, o.Pass.Looked, o.Pass.LookUp = newName, false, denied
+			o.Status.Current.Name, o.SoFar.Looked, o.SoFar.LookUp = newName, false, denied
 		}), Keep{}},
-		"a taken name that may not be looked up says so": {with(taken(0), func(o *Observed) { o.Pass.Looked, o.Pass.LookUp = false, denied }),
+		"a taken name that may not be looked up says so": {with(taken(0), func(o *Observed) { o.SoFar.Looked, o.SoFar.LookUp = false, denied }),
 			Wait{Err: errCloud}},
 		"a list that is busy is waited for": {with(taken(0), func(o *Observed) {
-			o.Status.Current.Name, o.Pass.Looked, o.Pass.LookUp = newName, false, throttled
+			o.Status.Current.Name, o.SoFar.Looked, o.SoFar.LookUp = newName, false, throttled
 		}), Wait{Err: errCloud}},
 
-		"superseded versions are kept for the delay": {with(dueToPrune(), func(o *Observed) { o.Status.Current.Became, o.Pass.Together = ago(time.Hour), nil }),
+		"superseded versions are kept for the delay": {with(dueToPrune(), func(o *Observed) { o.Status.Current.Became, o.SoFar.Together = ago(time.Hour), nil }),
 			Nothing{Until: now.Add(time.Hour + time.Second)}},
-		"then one list has to show all of them": {with(dueToPrune(), func(o *Observed) { o.Pass.Together = nil }), ListTogether{Since: ago(AtHand)}},
+		"then one list has to show all of them": {with(dueToPrune(), func(o *Observed) { o.SoFar.Together = nil }), ListTogether{Since: ago(AtHand)}},
 		"a superseded version is deleted":       {dueToPrune(), Delete{[]Entry{entry(5, "")}}},
-		"none is, while the current one is not in the same list": {with(dueToPrune(), func(o *Observed) { o.Pass.Together = o.Cloud.Entries[1:] }),
+		"none is, while the current one is not in the same list": {with(dueToPrune(), func(o *Observed) { o.SoFar.Together = o.Cloud.Entries[1:] }),
 			Pruned{&CurrentMissingError{CertID: 10, Name: named("web", oldField)}}},
 		"none is, while a stranger shares the identity": {with(dueToPrune(), func(o *Observed) {
 			o.Cloud.Entries = append([]Entry{{CertID: 12, Name: newName, Field: newField, Appeared: true}}, o.Cloud.Entries...)
@@ -317,31 +317,31 @@ func TestDecide(t *testing.T) {
 		"none is, whose digest is another": {with(dueToPrune(), func(o *Observed) { o.Status.History[0].Digest = digestA }),
 			Pruned{&RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Refusal: true, Err: &UnprovenError{Problem: "its digest is another than it was"}}}}}},
 		"one that failed is named": {with(dueToPrune(), func(o *Observed) {
-			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
+			o.SoFar.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
 		}), Pruned{&RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
-		"one that a binding uses is kept, without a look at the list": {with(dueToPrune(), func(o *Observed) {
-			o.Pass.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{5}}}
+		"one that a binding uses is kept, without reading the list": {with(dueToPrune(), func(o *Observed) {
+			o.SoFar.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{5}}}
 		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb"}, true)}},
 		"none is, while a binding was not read yet": {with(dueToPrune(), func(o *Observed) {
 			o.Holders = []Holder{{Name: "alb", Unread: true}}
 		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb", Unread: true}, true)}},
 		"one that a binding uses holds up no other": {with(dueToPrune(), func(o *Observed) {
 			o.Status.History = append([]Version{{CertID: 6, Name: named("web", newField), Became: ago(40 * time.Hour)}}, o.Status.History...)
-			o.Pass.Together = append([]Entry{entry(6, "")}, o.Pass.Together...)
+			o.SoFar.Together = append([]Entry{entry(6, "")}, o.SoFar.Together...)
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{6}}}
 		}), Delete{[]Entry{entry(5, "")}}},
 		"one that bindings kept is not waited for any longer than they do": {with(dueToPrune(), func(o *Observed) {
 			o.Tried.PruneAfter, o.Tried.PruneHeld = now.Add(time.Hour), true
 		}), Delete{[]Entry{entry(5, "")}}},
 		"one that they still keep is": {with(dueToPrune(), func(o *Observed) {
-			o.Tried.PruneAfter, o.Tried.PruneHeld, o.Pass.Together = now.Add(time.Hour), true, nil
+			o.Tried.PruneAfter, o.Tried.PruneHeld, o.SoFar.Together = now.Add(time.Hour), true, nil
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{5}}}
 		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
 		"one that failed for another reason is": {with(dueToPrune(), func(o *Observed) {
-			o.Tried.PruneAfter, o.Pass.Together = now.Add(time.Hour), nil
+			o.Tried.PruneAfter, o.SoFar.Together = now.Add(time.Hour), nil
 		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
 		"the delay begins when the last binding follows": {with(dueToPrune(), func(o *Observed) {
-			o.Pass.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{10}, Bound: 10, Since: ago(time.Hour)}, {Name: "cdn", Bound: 10, Since: ago(30 * time.Hour)}}
+			o.SoFar.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{10}, Bound: 10, Since: ago(time.Hour)}, {Name: "cdn", Bound: 10, Since: ago(30 * time.Hour)}}
 		}), Nothing{Until: now.Add(time.Hour + time.Second)}},
 		"a binding of another version does not put it off": {with(dueToPrune(), func(o *Observed) {
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{4}, Bound: 4, Since: ago(time.Hour)}}
@@ -356,7 +356,7 @@ func TestDecide(t *testing.T) {
 		"a list from before that proves nothing": {with(deleted(), func(o *Observed) { o.Cloud.Listed = ago(2 * time.Hour) }),
 			List{Since: ago(time.Hour).Add(30 * time.Second)}},
 		"a deletion asks for the account before it asks for a list": {with(deleted(), func(o *Observed) {
-			o.Cloud.Listed, o.Pass.Asked = time.Time{}, false
+			o.Cloud.Listed, o.SoFar.Asked = time.Time{}, false
 		}), Learn{}},
 		"everything goes, the current one last": {deleted(), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
 		"what was refuted before a restart is left alone": {with(deleted(), func(o *Observed) {
@@ -376,11 +376,11 @@ func TestDecide(t *testing.T) {
 			o.Cloud.Entries = append([]Entry{{CertID: 12, Name: newName, Field: newField}}, o.Cloud.Entries...)
 		}), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
 		"one that cannot be deleted holds up no other": {with(deleted(), func(o *Observed) {
-			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
+			o.SoFar.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
 		}), Delete{[]Entry{entry(10, "")}}},
 		"and is named": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current = o.Cloud.Entries[1:], Version{}
-			o.Pass.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
+			o.SoFar.Left = []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}
 		}), Wait{Err: &RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
 		"what a binding uses stays, and all others go": {with(deleted(), func(o *Observed) {
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
@@ -405,10 +405,10 @@ func TestDecide(t *testing.T) {
 			o.Cloud.Entries, o.Status.Current, o.Status.History = nil, Version{}, nil
 		}), Release{}},
 		"a refusal that lasts releases": {with(deleted(), func(o *Observed) {
-			o.Object.Deleted, o.Pass.List = ago(25*time.Hour), denied
+			o.Object.Deleted, o.SoFar.List = ago(25*time.Hour), denied
 		}), Release{Err: errCloud}},
-		"a refusal that does not is waited for": {with(deleted(), func(o *Observed) { o.Pass.List = denied }), Wait{Err: errCloud}},
-		"an outage never releases":              {with(deleted(), func(o *Observed) { o.Object.Deleted, o.Pass.List = ago(25*time.Hour), away }), Wait{Err: errCloud}},
+		"a refusal that does not is waited for": {with(deleted(), func(o *Observed) { o.SoFar.List = denied }), Wait{Err: errCloud}},
+		"an outage never releases":              {with(deleted(), func(o *Observed) { o.Object.Deleted, o.SoFar.List = ago(25*time.Hour), away }), Wait{Err: errCloud}},
 		"an account that is not known proves nothing": {with(deleted(), func(o *Observed) {
 			o.Place.Account = ""
 			o.Cloud.Entries = []Entry{{CertID: 12, Name: newName, Field: newField}}

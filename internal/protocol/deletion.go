@@ -18,18 +18,18 @@ func decideDeletion(o Observed) Step {
 		return Nothing{} // "Retain needs no finalizer."
 	case why != nil:
 		return Release{Err: why}
-	case !o.Pass.Asked: // when an upload was last sent there decides which list is young enough
+	case !o.SoFar.Asked: // when an upload was last sent there decides which list is young enough
 		return Learn{}
 	case !o.ownsStatus(), o.Status.Place.DiffersFrom(o.Place):
 		return startAnew(o)
-	case o.Pass.Anew: // "The status is reset and published first, and nothing in the old place is touched."
+	case o.SoFar.Anew: // "The status is reset and published first, and nothing in the old place is touched."
 		return Wait{Err: &SettlingError{Until: o.Now}}
-	case o.Pass.NoCloud != nil:
-		return o.blocked(o.Pass.NoCloud, nil)
+	case o.SoFar.NoCloud != nil:
+		return o.blocked(o.SoFar.NoCloud, nil)
 	case o.Now.Before(o.quietSince()):
 		return Wait{Err: &SettlingError{Until: o.quietSince()}}
-	case o.Pass.List != nil:
-		return o.blocked(o.Pass.List, nil)
+	case o.SoFar.List != nil:
+		return o.blocked(o.SoFar.List, nil)
 	case o.Cloud.Listed.Before(o.quietSince()):
 		return List{Since: o.quietSince()}
 	}
@@ -71,14 +71,14 @@ func decideCleanUp(o Observed) Step {
 	if o.mayBeElsewhere(entries) {
 		return o.blocked(&Failure{Err: unknownAccount(entries), Refusal: true}, alone)
 	}
-	if o.Pass.Delete != nil {
-		return o.blocked(o.Pass.Delete, alone)
+	if o.SoFar.Delete != nil {
+		return o.blocked(o.SoFar.Delete, alone)
 	}
 	proven, left := o.proven(entries)
 	if len(proven) > 0 {
 		return Delete{proven}
 	}
-	left = append(left, o.Pass.Left...)
+	left = append(left, o.SoFar.Left...)
 	switch {
 	case len(left) > 0:
 		return o.blocked(&Failure{Err: &RemainingError{Left: left}, Refusal: !slices.ContainsFunc(left, func(u Undeleted) bool { return !u.Refusal })}, alone)

@@ -37,8 +37,8 @@ type Observed struct {
 	Holders []Holder
 	// Tried is what this process tried for this object.
 	Tried Tried
-	// Pass is what this reconcile has come to so far.
-	Pass Pass
+	// SoFar is what this reconcile has found out and done until now.
+	SoFar SoFar
 }
 
 // Settings are the settings of the operator that decisions rest on.
@@ -239,7 +239,7 @@ type Tried struct {
 	// Taken is the name that the cloud refused as taken, and TakenSince since when.
 	Taken      string
 	TakenSince time.Time
-	// Missing reports whether the look for drift did not find the current version.
+	// Missing reports whether the check for drift did not find the current version.
 	Missing bool
 	// Outdated reports whether something has changed that the status does not show: other
 	// superseded versions in the cloud, or other credentials.
@@ -264,8 +264,8 @@ type Tried struct {
 	FailedOtherwise time.Time
 }
 
-// Pass is what a reconcile has come to since it began.
-type Pass struct {
+// SoFar is what a reconcile has found out and done since it began.
+type SoFar struct {
 	// Anew reports whether the status was emptied, because it spoke of another place or
 	// object.
 	Anew bool

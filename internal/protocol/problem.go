@@ -138,7 +138,7 @@ func (e *NameConflictError) Error() string {
 		e.Name, e.CertID)
 }
 
-// Verdict looks again hourly: nothing tells us when the other certificate goes.
+// Verdict checks again hourly: nothing tells us when the other certificate goes.
 func (e *NameConflictError) Verdict(verdict.Subject) verdict.Verdict {
 	return verdict.Verdict{
 		Reason: v1alpha1.ReasonNameConflict, Stalled: true, Message: e.Error(), Void: true, Again: verdict.Again{Pace: verdict.In, After: time.Hour},
@@ -224,7 +224,7 @@ type CurrentMissingError struct {
 
 func (e *CurrentMissingError) Error() string {
 	return fmt.Sprintf("the cloud does not list the current certificate %s, and they may be all that is left; "+
-		"the next look for drift uploads it again, and a new value of the annotation %s does so now", NameAndID(e.Name, e.CertID), v1alpha1.AnnotationResync)
+		"the next check for drift uploads it again, and a new value of the annotation %s does so now", NameAndID(e.Name, e.CertID), v1alpha1.AnnotationResync)
 }
 
 // Verdict waits for a person, or for another list.

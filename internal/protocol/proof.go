@@ -47,7 +47,7 @@ func (o Observed) doubt(e Entry) error {
 // other.
 func (o Observed) proven(entries []Entry) (proven []Entry, left []Undeleted) {
 	for _, e := range entries {
-		tried := slices.ContainsFunc(o.Pass.Left, func(u Undeleted) bool { return u.CertID == e.CertID })
+		tried := slices.ContainsFunc(o.SoFar.Left, func(u Undeleted) bool { return u.CertID == e.CertID })
 		err := o.doubt(e)
 		if err == nil {
 			err = HeldBy(o.Holders, e.CertID)

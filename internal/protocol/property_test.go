@@ -81,7 +81,7 @@ func anyObserved(random *rand.Rand) Observed {
 		})
 	}
 	if random.IntN(8) == 0 {
-		o.Pass.Asked, o.Pass.NoCloud = true, &Failure{Err: errCloud, Refusal: true}
+		o.SoFar.Asked, o.SoFar.NoCloud = true, &Failure{Err: errCloud, Refusal: true}
 	}
 	return o
 }
@@ -93,27 +93,27 @@ func world(o Observed, step Step) Observed {
 	case Hold:
 		o.Object.Held = step.Want
 	case Learn:
-		o.Pass.Asked = true
+		o.SoFar.Asked = true
 	case Read:
 		o.Content = &Content{Hash: "sha256:new", Field: newField, Digests: []string{digestB}}
 		o.Object.Names = []string{named("web", newField), named("web_2", newField)}
 	case StartAnew:
-		o.Status, o.Pass.Anew = Status{Place: o.Place}, true
+		o.Status, o.SoFar.Anew = Status{Place: o.Place}, true
 	case Adopt:
 		o.Status.Current = Version{CertID: step.Entry.CertID, Name: step.Entry.Name, Became: now}
-		o.Status.ContentHash, o.Pass.Present = o.Content.Hash, true
+		o.Status.ContentHash, o.SoFar.Present = o.Content.Hash, true
 	case LookUp:
-		o.Pass.Looked = true
+		o.SoFar.Looked = true
 	case List:
 		o.Cloud.Listed = now
 	case ListTogether:
-		o.Pass.Together = append([]Entry{}, o.Cloud.Entries...)
+		o.SoFar.Together = append([]Entry{}, o.Cloud.Entries...)
 	case Upload:
 		if step.Repair { // this one is there
-			o.Status.Current.CertID, o.Pass.Present, o.Tried.Missing, o.Status.AnswersSecret = 99, true, false, true
+			o.Status.Current.CertID, o.SoFar.Present, o.Tried.Missing, o.Status.AnswersSecret = 99, true, false, true
 			return o
 		}
-		o.Pass.Taken, o.Tried.Name, o.Tried.Taken, o.Tried.TakenSince = true, step.Name, step.Name, now
+		o.SoFar.Taken, o.Tried.Name, o.Tried.Taken, o.Tried.TakenSince = true, step.Name, step.Name, now
 	case Delete:
 		for i, e := range step.Entries {
 			if i == 0 { // this one goes
@@ -121,7 +121,7 @@ func world(o Observed, step Step) Observed {
 				o.Cloud.Entries = slices.DeleteFunc(slices.Clone(o.Cloud.Entries), func(known Entry) bool { return known.CertID == e.CertID })
 				continue
 			}
-			o.Pass.Left = append(o.Pass.Left, Undeleted{CertID: e.CertID, Name: e.Name, Err: errCloud})
+			o.SoFar.Left = append(o.SoFar.Left, Undeleted{CertID: e.CertID, Name: e.Name, Err: errCloud})
 		}
 	}
 	return o
@@ -144,7 +144,7 @@ func TestEveryObservationHasAnEnd(t *testing.T) {
 			checkDelete(t, o, step)
 			checkUpload(t, o, step)
 			if Ends(step) {
-				if _, kept := step.(Keep); o.Pass.Present && !kept {
+				if _, kept := step.(Keep); o.SoFar.Present && !kept {
 					t.Errorf("a new current version is not published: %T after %+v", step, taken)
 				}
 				if _, nothing := step.(Nothing); nothing && slices.ContainsFunc(taken, func(s Step) bool { _, ok := s.(Delete); return ok }) {
@@ -171,7 +171,7 @@ func checkUpload(t *testing.T, o Observed, step Step) {
 	if _, ok := step.(Upload); !ok || o.Settings.AllowedAccounts == nil {
 		return
 	}
-	if o.Pass.NoCloud != nil || o.Place.Account == "" || !slices.Contains(o.Settings.AllowedAccounts, o.Place.Account) {
+	if o.SoFar.NoCloud != nil || o.Place.Account == "" || !slices.Contains(o.Settings.AllowedAccounts, o.Place.Account) {
 		t.Errorf("an upload to account %q, of %q: %+v", o.Place.Account, o.Settings.AllowedAccounts, step)
 	}
 }
@@ -187,7 +187,7 @@ func checkDelete(t *testing.T, o Observed, step Step) {
 	ending := !o.Object.Deleted.IsZero()
 	sameRegion := o.Status.Place.Region == "" || o.Status.Place.Region == o.Place.Region
 	sameAccount := o.Status.Place.Account == "" || o.Place.Account == "" || o.Status.Place.Account == o.Place.Account
-	if o.Object.Suspended || o.Pass.NoCloud != nil || !sameRegion || !sameAccount || len(removal.Entries) == 0 {
+	if o.Object.Suspended || o.SoFar.NoCloud != nil || !sameRegion || !sameAccount || len(removal.Entries) == 0 {
 		t.Errorf("a deletion that may not be: %+v", step)
 	}
 	if ending && (!o.Object.DeletesCertificates || o.Object.Orphan || !o.Object.Held || o.Cloud.Listed.Before(o.Object.Deleted.Add(o.Settings.SettleDelay))) {
@@ -219,7 +219,7 @@ func checkDeleted(t *testing.T, o Observed, e Entry, ending bool) {
 	if ending {
 		return
 	}
-	together := slices.ContainsFunc(o.Pass.Together, func(known Entry) bool { return known.CertID == o.Status.Current.CertID })
+	together := slices.ContainsFunc(o.SoFar.Together, func(known Entry) bool { return known.CertID == o.Status.Current.CertID })
 	position := slices.IndexFunc(o.Status.History, func(v Version) bool { return v.CertID == e.CertID })
 	switch {
 	case e.CertID == o.Status.Current.CertID, !together:

@@ -13,24 +13,24 @@ import (
 // decidePruning deletes the superseded versions that are due, and does nothing where none
 // are.
 func decidePruning(o Observed) Step {
-	begun, due, stranger, held := o.Pass.Together != nil, o.PruneAt(), o.stranger(), o.heldSurplus()
+	begun, due, stranger, held := o.SoFar.Together != nil, o.PruneAt(), o.stranger(), o.heldSurplus()
 	switch {
-	case !begun && (due.IsZero() || due.After(o.Now) || o.Pass.NoCloud != nil):
+	case !begun && (due.IsZero() || due.After(o.Now) || o.SoFar.NoCloud != nil):
 		return Nothing{Until: o.NextCheck()}
 	case o.Status.Place.DiffersFrom(o.Place):
 		return Read{} // the credentials turned out to be another account's: the object starts anew
 	case stranger != nil:
 		return Pruned{stranger}
-	case o.Pass.List != nil:
-		return Pruned{o.Pass.List.Err}
+	case o.SoFar.List != nil:
+		return Pruned{o.SoFar.List.Err}
 	case held != nil:
 		return Pruned{held}
 	case !begun:
 		return ListTogether{Since: o.provingSince().Add(-AtHand)}
-	case !o.showsCurrent(o.Pass.Together): // "A superseded version goes only if the current one is in the same list."
+	case !o.showsCurrent(o.SoFar.Together): // "A superseded version goes only if the current one is in the same list."
 		return Pruned{&CurrentMissingError{CertID: o.Status.Current.CertID, Name: o.Status.Current.Name}}
-	case o.Pass.Delete != nil:
-		return Pruned{o.Pass.Delete.Err}
+	case o.SoFar.Delete != nil:
+		return Pruned{o.SoFar.Delete.Err}
 	}
 	return o.deleteSurplus()
 }
@@ -49,18 +49,18 @@ func (o Observed) deleteSurplus() Step {
 	var listed []Entry
 	var unlisted []Undeleted
 	for _, v := range slices.Backward(o.Surplus()) {
-		i := slices.IndexFunc(o.Pass.Together, func(e Entry) bool { return e.CertID == v.CertID })
+		i := slices.IndexFunc(o.SoFar.Together, func(e Entry) bool { return e.CertID == v.CertID })
 		if i < 0 {
 			unlisted = append(unlisted, Undeleted{CertID: v.CertID, Name: v.Name, Err: &UnprovenError{Problem: "the cloud does not list it"}, Refusal: true})
 			continue
 		}
-		listed = append(listed, o.Pass.Together[i])
+		listed = append(listed, o.SoFar.Together[i])
 	}
 	proven, unproven := o.proven(listed)
 	if len(proven) > 0 {
 		return Delete{proven}
 	}
-	if left := slices.Concat(unlisted, unproven, o.Pass.Left); len(left) > 0 {
+	if left := slices.Concat(unlisted, unproven, o.SoFar.Left); len(left) > 0 {
 		return Pruned{&RemainingError{Left: left}}
 	}
 	return Pruned{}

@@ -35,17 +35,17 @@ const (
 // decideVersion brings the content of the Secret into the cloud, once.
 func decideVersion(o Observed) Step {
 	same := o.holdsContent()
-	if o.Pass.Present || same && !o.Tried.Missing && !o.Object.Resync && !o.isDoubted() && !o.hasUnknownAccount() {
+	if o.SoFar.Present || same && !o.Tried.Missing && !o.Object.Resync && !o.isDoubted() && !o.hasUnknownAccount() {
 		return Keep{}
 	}
-	if o.Pass.Found != nil {
-		return o.adopt(*o.Pass.Found)
+	if o.SoFar.Found != nil {
+		return o.adopt(*o.SoFar.Found)
 	}
 	known, ok := o.Cloud.holding(o.Content.Field)
-	if ok && (!same || o.Tried.Missing) && !o.Pass.Taken && o.isAtHand(known) {
+	if ok && (!same || o.Tried.Missing) && !o.SoFar.Taken && o.isAtHand(known) {
 		return o.adopt(known) // "Presence is a reason to adopt."
 	}
-	if o.Pass.Taken {
+	if o.SoFar.Taken {
 		return decideTaken(o)
 	}
 	return decideUpload(o, same)
@@ -107,9 +107,9 @@ func decideUpload(o Observed, same bool) Step {
 // uploads go on", and so they do where the list is away, unless they would make a second
 // certificate or learn nothing.
 func (o Observed) lookFirst(unsure, taken bool) Step {
-	failure := o.Pass.LookUp
+	failure := o.SoFar.LookUp
 	switch {
-	case failure == nil && !o.Pass.Looked:
+	case failure == nil && !o.SoFar.Looked:
 		return LookUp{}
 	case failure == nil && unsure:
 		return o.missEverywhere()
@@ -134,12 +134,12 @@ func (o Observed) missEverywhere() Step {
 	switch {
 	case SameVersion(o.Tried.Name, o.Object.Names[0]), !o.Cloud.Listed.Before(since):
 		return nil
-	case o.Pass.List == nil:
+	case o.SoFar.List == nil:
 		return List{Since: since}
-	case o.Pass.List.Denied:
+	case o.SoFar.List.Denied:
 		return nil
 	}
-	return Wait{Err: o.Pass.List.Err}
+	return Wait{Err: o.SoFar.List.Err}
 }
 
 // isNamed reports whether the status names a certificate by a name.
@@ -168,9 +168,9 @@ func decideTaken(o Observed) Step {
 	named := o.isNamed(o.Tried.Taken)
 	waited := o.Now.Sub(o.Tried.TakenSince)
 	switch {
-	case o.Pass.LookUp != nil:
-		return o.withoutList(named, o.Pass.LookUp)
-	case !o.Pass.Looked:
+	case o.SoFar.LookUp != nil:
+		return o.withoutList(named, o.SoFar.LookUp)
+	case !o.SoFar.Looked:
 		return LookUp{}
 	case named && o.Now.Sub(o.Status.Current.Became) < o.Settings.OwnWriteAge:
 		return Keep{} // it is there: the list lags behind
@@ -183,8 +183,8 @@ func decideTaken(o Observed) Step {
 	}
 	known, listed := o.Cloud.holding(o.Content.Field)
 	switch {
-	case o.Pass.List != nil:
-		return o.withoutList(named, o.Pass.List)
+	case o.SoFar.List != nil:
+		return o.withoutList(named, o.SoFar.List)
 	case o.Cloud.Listed.Before(since):
 		return List{Since: since}
 	case listed:
@@ -194,7 +194,7 @@ func decideTaken(o Observed) Step {
 }
 
 // withoutList says what a taken name means where the list cannot be read: what the status
-// names is there, unless the look for drift has missed it.
+// names is there, unless the check for drift has missed it.
 func (o Observed) withoutList(named bool, failure *Failure) Step {
 	if named && (failure.Denied || !o.Tried.Missing && !failure.Throttled) {
 		return Keep{}

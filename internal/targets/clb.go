@@ -94,10 +94,10 @@ func (c clbCertificate) source(region string) (Certificate, bool) {
 	if id <= 0 {
 		return Certificate{}, false
 	}
-	of := Certificate{CertID: id, Region: siteOf(region), Name: string(c.AliCloudCertificateName)}
+	of := Certificate{CertID: id, Region: regionOfCAS(region), Name: string(c.AliCloudCertificateName)}
 	named, _ := strings.CutPrefix(string(c.ServerCertificateName), importPrefix)
-	if number, site, ok := ParseIdentifier(named); ok && number == id {
-		of.Region = site
+	if number, home, ok := ParseIdentifier(named); ok && number == id {
+		of.Region = home
 	}
 	return of, true
 }

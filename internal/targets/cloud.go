@@ -272,7 +272,7 @@ func wait(ctx context.Context, slot *ratelimit.Slot, action alibaba.Action) (tim
 	return time.Time{}, alibaba.GivenUp(ctx, action)
 }
 
-// progressHint is when a resource that is being changed is worth another look (T9).
+// progressHint is when a resource that is being changed is worth another read (T9).
 const progressHint = 2 * time.Second
 
 // fail makes an error of the package from the failure of a call.

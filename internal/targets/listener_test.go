@@ -371,11 +371,11 @@ func TestNoErrorRepeatsASecret(t *testing.T) {
 	}
 }
 
-func TestTheSiteOfACertificateFollowsTheRegion(t *testing.T) {
+func TestRegionOfCASFollowsTheListenersRegion(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		product      Product
-		region, site string
+		region, home string
 		wrong        bool
 	}{
 		{ALB, "cn-shanghai", china, false},
@@ -386,7 +386,7 @@ func TestTheSiteOfACertificateFollowsTheRegion(t *testing.T) {
 		{ALB, "cn-hongkong", international, false},
 		{CDN, "", international, false},
 	} {
-		why := WrongSite(Target{Product: test.product, Region: test.region}, Certificate{CertID: 1, Region: test.site})
+		why := WrongRegion(Target{Product: test.product, Region: test.region}, Certificate{CertID: 1, Region: test.home})
 		if test.wrong != (why != "") {
 			t.Errorf("%+v: %q", test, why)
 		}

@@ -69,7 +69,7 @@ const (
 	mseRegions = "cn-hangzhou cn-shanghai cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-shenzhen cn-guangzhou cn-chengdu " +
 		"cn-hongkong ap-southeast-1 ap-southeast-5 ap-northeast-1 eu-central-1 us-east-1 us-west-1"
 	// Products that are there twice, like CAS.
-	sites = china + " " + international
+	bothRegions = china + " " + international
 	// Those of CLB but for the ones that share an endpoint (T40).
 	clbRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-wulanchabu cn-shanghai cn-nanjing cn-fuzhou cn-shenzhen " +
 		"cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-2 ap-southeast-3 " +
@@ -185,7 +185,7 @@ var table = map[Product]*product{
 		adapter:       func(s *session) Adapter { return &clb{s} },
 	},
 	WAF: {
-		name: WAF, called: "WAF", version: "2021-10-01", permission: "yundun-waf", hosts: regional("wafopenapi", sites), home: china,
+		name: WAF, called: "WAF", version: "2021-10-01", permission: "yundun-waf", hosts: regional("wafopenapi", bothRegions), home: china,
 		rates: map[alibaba.Action]float64{wafRead: reads, wafSet: unknownWrites},
 		codes: alibaba.Codes{
 			"Waf.Pullin.ResourceProcessing": alibaba.Busy,
@@ -197,7 +197,7 @@ var table = map[Product]*product{
 		adapter:       func(s *session) Adapter { return &waf{session: s} },
 	},
 	ESA: {
-		name: ESA, called: "ESA", version: "2024-09-10", permission: "esa", hosts: regional("esa", sites), home: china,
+		name: ESA, called: "ESA", version: "2024-09-10", permission: "esa", hosts: regional("esa", bothRegions), home: china,
 		rates: map[alibaba.Action]float64{esaList: reads, esaSet: unknownWrites},
 		codes: alibaba.Codes{
 			"Site.NotFound":          alibaba.NotFound, // a guess, like the next two
@@ -234,7 +234,7 @@ var table = map[Product]*product{
 		adapter:       func(s *session) Adapter { return &ga{session: s} },
 	},
 	DDoS: {
-		name: DDoS, called: "Anti-DDoS", version: "2020-01-01", permission: "yundun-ddoscoo", hosts: regional("ddoscoo", sites), home: china,
+		name: DDoS, called: "Anti-DDoS", version: "2020-01-01", permission: "yundun-ddoscoo", hosts: regional("ddoscoo", bothRegions), home: china,
 		rates: map[alibaba.Action]float64{ddosRead: reads, ddosNames: reads, ddosSet: unknownWrites},
 		codes: alibaba.Codes{
 			"DomainNotExist":  alibaba.NotFound, // a guess, like the next (T81)
@@ -322,28 +322,28 @@ func TakesSM(name Product) bool {
 	return ok && p.sm
 }
 
-// siteOf returns the region of CAS whose certificates listeners of a region take. Of Hong Kong
+// regionOfCAS returns the region of CAS whose certificates listeners of a region take. Of Hong Kong
 // it is not known (T4).
-func siteOf(region string) string {
+func regionOfCAS(region string) string {
 	if strings.HasPrefix(region, "cn-") && region != "cn-hongkong" {
 		return china
 	}
 	return international
 }
 
-// WrongSite says, for people, why a certificate cannot be served by a target because of the
+// WrongRegion says, for people, why a certificate cannot be served by a target because of the
 // region of CAS that it is in; empty where it can, and where only the cloud knows (T4).
-func WrongSite(t Target, c Certificate) string {
+func WrongRegion(t Target, c Certificate) string {
 	if t.Product != ALB && t.Product != NLB {
 		return ""
 	}
 	if t.Region == "cn-hongkong" {
 		return "" // its pages count it to both
 	}
-	site := siteOf(t.Region)
-	if c.Region == site {
+	home := regionOfCAS(t.Region)
+	if c.Region == home {
 		return ""
 	}
-	return "listeners in " + t.Region + " take certificates of " + site + ", and this one is in " + c.Region +
-		": use a CloudCertificate with spec.region " + site
+	return "listeners in " + t.Region + " take certificates of " + home + ", and this one is in " + c.Region +
+		": use a CloudCertificate with spec.region " + home
 }

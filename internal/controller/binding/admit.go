@@ -18,16 +18,16 @@ import (
 )
 
 // observeConsent says whether a binding may have its slot, from caches alone.
-func (p *pass) observeConsent(ctx context.Context) (rules.Consent, error) {
-	if off := p.notServed(p.place); off != "" {
+func (r *reconciliation) observeConsent(ctx context.Context) (rules.Consent, error) {
+	if off := r.notServed(r.place); off != "" {
 		return rules.Consent{Refused: off}, nil
 	}
-	refused, adoptAny, err := p.consentOf(ctx, p.next, p.certificate, "")
+	refused, adoptAny, err := r.consentOf(ctx, r.next, r.certificate, "")
 	if err != nil || refused != "" {
 		return rules.Consent{Refused: refused}, err
 	}
 	consent := rules.Consent{AnyAdopted: adoptAny}
-	consent.Rival, consent.Heir, err = p.rivals(ctx)
+	consent.Rival, consent.Heir, err = r.rivals(ctx)
 	return consent, err
 }
 
@@ -57,12 +57,12 @@ func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificate
 }
 
 // refusedBy says that no policy admits the load balancer of a listener; empty if one does.
-func (p *pass) refusedBy(state targets.State) string {
+func (r *reconciliation) refusedBy(state targets.State) string {
 	if state.LoadBalancer == "" {
 		return ""
 	}
-	refused, adoptAny, err := p.consentOf(context.Background(), p.next, p.certificate, state.LoadBalancer) // from memory
-	p.consent.AnyAdopted = adoptAny
+	refused, adoptAny, err := r.consentOf(context.Background(), r.next, r.certificate, state.LoadBalancer) // from memory
+	r.consent.AnyAdopted = adoptAny
 	if err != nil {
 		return err.Error()
 	}
@@ -80,24 +80,24 @@ func (r *Reconciler) labelsOf(ctx context.Context, name string) (map[string]stri
 }
 
 // rivals says whether an older binding has the slot, and whether a younger one waits for it.
-func (p *pass) rivals(ctx context.Context) (rival string, heir bool, err error) {
+func (r *reconciliation) rivals(ctx context.Context) (rival string, heir bool, err error) {
 	list := &v1alpha1.CloudCertificateBindingList{}
-	for _, slot := range p.place.slots(certificateKey(p.next)) {
-		if err := p.List(ctx, list, client.MatchingFields{bySlot: slot}, client.UnsafeDisableDeepCopy); err != nil {
+	for _, slot := range r.place.slots(certificateKey(r.next)) {
+		if err := r.List(ctx, list, client.MatchingFields{bySlot: slot}, client.UnsafeDisableDeepCopy); err != nil {
 			return "", false, fmt.Errorf("failed to read which bindings want the same slot: %w", err)
 		}
 		for i := range list.Items {
 			other := &list.Items[i]
-			if other.UID == p.next.UID {
+			if other.UID == r.next.UID {
 				continue
 			}
-			counts, err := p.counts(ctx, other)
+			counts, err := r.counts(ctx, other)
 			switch {
 			case err != nil:
 				return "", false, err
 			case !counts:
-			case isOlder(other, p.next):
-				rival = p.rivalText(other)
+			case isOlder(other, r.next):
+				rival = r.rivalText(other)
 			default:
 				heir = heir || other.DeletionTimestamp.IsZero()
 			}
@@ -108,22 +108,22 @@ func (p *pass) rivals(ctx context.Context) (rival string, heir bool, err error) 
 
 // counts reports whether another binding may have a slot at all: one that nobody admits must
 // not keep others out, and neither must one whose own credentials never saw the target.
-func (p *pass) counts(ctx context.Context, other *v1alpha1.CloudCertificateBinding) (bool, error) {
-	if p.notServed(placeOf(other)) != "" {
+func (r *reconciliation) counts(ctx context.Context, other *v1alpha1.CloudCertificateBinding) (bool, error) {
+	if r.notServed(placeOf(other)) != "" {
 		return false, nil
 	}
 	certificate := &v1alpha1.CloudCertificate{}
-	err := p.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
+	err := r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
 	if client.IgnoreNotFound(err) != nil {
 		return false, err
 	}
 	if err != nil {
 		certificate = nil
 	}
-	if !p.needsPolicy(other, certificate) && !placeOf(other).inNamespace && !p.Options.SingleTenant {
-		return !other.Status.FirstReadTime.IsZero() && (other.Status.AccountID == "" || p.next.Status.AccountID == "" || other.Status.AccountID == p.next.Status.AccountID), nil
+	if !r.needsPolicy(other, certificate) && !placeOf(other).inNamespace && !r.Options.SingleTenant {
+		return !other.Status.FirstReadTime.IsZero() && (other.Status.AccountID == "" || r.next.Status.AccountID == "" || other.Status.AccountID == r.next.Status.AccountID), nil
 	}
-	refused, _, err := p.consentOf(ctx, other, certificate, "")
+	refused, _, err := r.consentOf(ctx, other, certificate, "")
 	return refused == "" && certificate != nil, err
 }
 
@@ -136,11 +136,11 @@ func isOlder(a, b *v1alpha1.CloudCertificateBinding) bool {
 }
 
 // rivalText names a binding of the same namespace, and no other.
-func (p *pass) rivalText(other *v1alpha1.CloudCertificateBinding) string {
-	if other.Namespace == p.next.Namespace {
-		return fmt.Sprintf("CloudCertificateBinding %q, which is older, has %s; delete one of the two", other.Name, p.place.text())
+func (r *reconciliation) rivalText(other *v1alpha1.CloudCertificateBinding) string {
+	if other.Namespace == r.next.Namespace {
+		return fmt.Sprintf("CloudCertificateBinding %q, which is older, has %s; delete one of the two", other.Name, r.place.text())
 	}
-	return fmt.Sprintf("an older binding of another namespace has %s; ask whoever runs the cluster", p.place.text())
+	return fmt.Sprintf("an older binding of another namespace has %s; ask whoever runs the cluster", r.place.text())
 }
 
 // certificateKey is what tells the additional slots of one listener apart.

@@ -23,7 +23,7 @@ type memory struct {
 
 // recollection is what is remembered of one binding.
 type recollection struct {
-	lookAt         time.Time // when its target is looked at
+	checkAt        time.Time // when its target is looked at
 	ownerKnown     bool
 	owner          string // who else manages the resource
 	certID         int64  // the version that was placed
@@ -38,16 +38,16 @@ func (m *memory) forget(key types.NamespacedName) {
 	m.retries.Forget(key)
 }
 
-// tried is what decisions go by. The first look for drift after a start is the next one that is
+// tried is what decisions go by. The first check for drift after a start is the next one that is
 // due: a restart with nothing to do makes no call.
 func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCertificate, now time.Time, next func() time.Time) (tried rules.Tried) {
 	m.objects.Change(b, func(known *recollection) {
-		if known.lookAt.IsZero() {
-			known.lookAt = next()
+		if known.checkAt.IsZero() {
+			known.checkAt = next()
 		}
-		look := !known.lookAt.IsZero() && !now.Before(known.lookAt)
+		check := !known.checkAt.IsZero() && !now.Before(known.checkAt)
 		tried = rules.Tried{
-			Look: look, LookAt: known.lookAt, OwnerKnown: known.ownerKnown, Owner: known.owner,
+			Check: check, CheckAt: known.checkAt, OwnerKnown: known.ownerKnown, Owner: known.owner,
 			ThrottledSince: known.throttledSince, FailedOtherwise: known.otherwise,
 		}
 		if c != nil && c.Status.CertID == known.certID {
@@ -57,24 +57,24 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 	return tried
 }
 
-// dueSince is since when a look at the target has been due; zero if none is.
+// dueSince is since when a check of the target has been due; zero if none is.
 func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (due time.Time) {
 	m.objects.Change(b, func(known *recollection) {
-		if !now.Before(known.lookAt) {
-			due = known.lookAt
+		if !now.Before(known.checkAt) {
+			due = known.checkAt
 		}
 	})
 	return due
 }
 
-// looked notes that the target was read: the next look for drift is another one.
-func (m *memory) looked(b *v1alpha1.CloudCertificateBinding) {
-	m.objects.Change(b, func(known *recollection) { known.lookAt = time.Time{} })
+// checked notes that the target was read: the next check for drift is another one.
+func (m *memory) checked(b *v1alpha1.CloudCertificateBinding) {
+	m.objects.Change(b, func(known *recollection) { known.checkAt = time.Time{} })
 }
 
-// lookFrom notes when the target is looked at again because something is under way.
-func (m *memory) lookFrom(b *v1alpha1.CloudCertificateBinding, at time.Time) {
-	m.objects.Change(b, func(known *recollection) { known.lookAt = at })
+// checkFrom notes when the target is checked again because something is under way.
+func (m *memory) checkFrom(b *v1alpha1.CloudCertificateBinding, at time.Time) {
+	m.objects.Change(b, func(known *recollection) { known.checkAt = at })
 }
 
 // inspected notes who else manages the resource; empty for nobody.

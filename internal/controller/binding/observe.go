@@ -21,9 +21,9 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
-// pass is one reconcile of a binding: what it began with, what it makes of it, and what it has
+// reconciliation is one reconcile of a binding: what it began with, what it makes of it, and what it has
 // found out on the way.
-type pass struct {
+type reconciliation struct {
 	*Reconciler
 	// before is the binding as the cache shows it, and next what it becomes.
 	before, next *v1alpha1.CloudCertificateBinding
@@ -40,12 +40,12 @@ type pass struct {
 	borrowed, ownRead bool
 	// reserved reports whether nobody else writes to the target.
 	reserved bool
-	came     rules.Pass
+	soFar    rules.SoFar
 }
 
 // begin takes a binding up. It reads from the cache alone.
-func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificateBinding) (*pass, error) {
-	p := &pass{Reconciler: r, before: object, next: object.DeepCopy(), place: placeOf(object)}
+func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificateBinding) (*reconciliation, error) {
+	p := &reconciliation{Reconciler: r, before: object, next: object.DeepCopy(), place: placeOf(object)}
 	certificate := &v1alpha1.CloudCertificate{}
 	err := r.Get(ctx, client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.CertificateRef.Name}, certificate)
 	if client.IgnoreNotFound(err) != nil {
@@ -62,40 +62,40 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 
 // target is the slot as adapters name it: a product that is there twice, like CAS, is meant in the
 // region of the CloudCertificate.
-func (p *pass) target() targets.Target {
-	t := p.place.Target
+func (r *reconciliation) target() targets.Target {
+	t := r.place.Target
 	switch t.Product {
 	case targets.WAF, targets.ESA, targets.DDoS:
-		if p.certificate != nil {
-			t.Region = p.certificate.Status.Region
+		if r.certificate != nil {
+			t.Region = r.certificate.Status.Region
 		}
 	}
 	return t
 }
 
-func (p *pass) reserve() bool {
-	p.reserved = p.reserved || p.writers.reserve(p.place.WriterKey())
-	return p.reserved
+func (r *reconciliation) reserve() bool {
+	r.reserved = r.reserved || r.writers.reserve(r.place.WriterKey())
+	return r.reserved
 }
 
-func (p *pass) release() {
-	if p.reserved {
-		p.writers.release(p.place.WriterKey())
+func (r *reconciliation) release() {
+	if r.reserved {
+		r.writers.release(r.place.WriterKey())
 	}
 }
 
 // observe is everything that the next decision may rest on.
-func (p *pass) observe() rules.Observed {
+func (r *reconciliation) observe() rules.Observed {
 	return rules.Observed{
-		Now: p.Clock.Now(), OrphanAfter: p.Options.OrphanAfter,
-		Object: p.observeObject(), Status: p.observeStatus(), Certificate: p.observeCertificate(),
-		Target: p.place.rules(), Consent: p.consent, Slot: p.observeSlot(),
-		Tried: p.memory.tried(p.before, p.certificate, p.Clock.Now(), p.lookAt), Pass: p.came,
+		Now: r.Clock.Now(), OrphanAfter: r.Options.OrphanAfter,
+		Object: r.observeObject(), Status: r.observeStatus(), Certificate: r.observeCertificate(),
+		Target: r.place.rules(), Consent: r.consent, Slot: r.observeSlot(),
+		Tried: r.memory.tried(r.before, r.certificate, r.Clock.Now(), r.checkAt), SoFar: r.soFar,
 	}
 }
 
-func (p *pass) observeObject() rules.Object {
-	b := p.next
+func (r *reconciliation) observeObject() rules.Object {
+	b := r.next
 	o := rules.Object{
 		Name: b.Name, CertificateName: b.Spec.CertificateRef.Name, Generation: b.Generation,
 		Held:      controllerutil.ContainsFinalizer(b, v1alpha1.FinalizerUnbind),
@@ -114,14 +114,14 @@ func resyncAsked(b *v1alpha1.CloudCertificateBinding) bool {
 	return asked != "" && asked != b.Status.LastHandledResync
 }
 
-func (p *pass) observeStatus() rules.Status {
-	s := &p.next.Status
+func (r *reconciliation) observeStatus() rules.Status {
+	s := &r.next.Status
 	status := rules.Status{
 		Generation: s.ObservedGeneration, Read: !s.FirstReadTime.IsZero(), PendingSince: s.PendingSince.Time,
-		Bound: p.boundID(), Pending: p.id(s.PendingCertID),
+		Bound: r.boundID(), Pending: r.id(s.PendingCertID),
 	}
 	for _, certID := range s.LeftoverCertIDs {
-		status.Leftover = append(status.Leftover, p.id(certID))
+		status.Leftover = append(status.Leftover, r.id(certID))
 	}
 	if ready := meta.FindStatusCondition(s.Conditions, v1alpha1.ConditionReady); ready != nil {
 		status.Reason, status.Ready = ready.Reason, ready.Status == metav1.ConditionTrue
@@ -130,8 +130,8 @@ func (p *pass) observeStatus() rules.Status {
 }
 
 // boundID is the version that the target was last seen to use.
-func (p *pass) boundID() rules.ID {
-	if certID, region, ok := targets.ParseIdentifier(p.next.Status.BoundCertIdentifier); ok {
+func (r *reconciliation) boundID() rules.ID {
+	if certID, region, ok := targets.ParseIdentifier(r.next.Status.BoundCertIdentifier); ok {
 		return rules.ID{CertID: certID, Region: region}
 	}
 	return rules.ID{}
@@ -139,29 +139,29 @@ func (p *pass) boundID() rules.ID {
 
 // id is a version that the status names by its number alone: of the region that the certificate
 // lives in, else of that of what is bound.
-func (p *pass) id(certID int64) rules.ID {
+func (r *reconciliation) id(certID int64) rules.ID {
 	if certID == 0 {
 		return rules.ID{}
 	}
-	region := p.boundID().Region
-	if p.certificate != nil {
-		region = cmp.Or(p.certificate.Status.Region, region)
+	region := r.boundID().Region
+	if r.certificate != nil {
+		region = cmp.Or(r.certificate.Status.Region, region)
 	}
 	return rules.ID{CertID: certID, Region: region}
 }
 
-func (p *pass) observeCertificate() rules.Certificate {
-	c := p.certificate
+func (r *reconciliation) observeCertificate() rules.Certificate {
+	c := r.certificate
 	if c == nil {
 		return rules.Certificate{}
 	}
 	facts := &c.Status.Certificate
 	observed := rules.Certificate{
-		Exists: true, Problem: p.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
+		Exists: true, Problem: r.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
 		NotBefore: facts.NotBefore.Time, NotAfter: facts.NotAfter.Time,
 		DNSNames: hostsOf(facts), NamesCut: int(facts.DNSNamesTotal) > len(facts.DNSNames),
 	}
-	if !p.ownsStatus() {
+	if !r.ownsStatus() {
 		return observed // what it names is somebody else's
 	}
 	if c.Status.CertID != 0 {
@@ -169,27 +169,27 @@ func (p *pass) observeCertificate() rules.Certificate {
 		observed.Versions = append(observed.Versions, observed.Current)
 	}
 	for _, h := range c.Status.History {
-		if protocol.Owns(p.identity(c), h.CertID, h.Name) {
+		if protocol.Owns(r.identity(c), h.CertID, h.Name) {
 			observed.Versions = append(observed.Versions, rules.ID{CertID: h.CertID, Region: c.Status.Region})
 		}
 	}
 	return observed
 }
 
-func (p *pass) ownsStatus() bool {
-	return protocol.Owns(p.identity(p.certificate), p.certificate.Status.CertID, p.certificate.Status.Name)
+func (r *reconciliation) ownsStatus() bool {
+	return protocol.Owns(r.identity(r.certificate), r.certificate.Status.CertID, r.certificate.Status.Name)
 }
 
 // certificateProblem says why a CloudCertificate cannot be carried anywhere; empty if it can.
-func (p *pass) certificateProblem() string {
-	c := p.certificate
+func (r *reconciliation) certificateProblem() string {
+	c := r.certificate
 	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case !c.DeletionTimestamp.IsZero():
 		return fmt.Sprintf("CloudCertificate %q is being deleted; what is placed stays", c.Name)
 	case c.Status.CertID == 0:
 		return fmt.Sprintf("CloudCertificate %q has no certificate in the cloud yet; see its status", c.Name)
-	case !p.ownsStatus():
+	case !r.ownsStatus():
 		return fmt.Sprintf("the status of CloudCertificate %q names a certificate of another object; it is corrected by the operator", c.Name)
 	case ready == nil || ready.Reason != v1alpha1.ReasonSynced || ready.Status != metav1.ConditionTrue || c.Status.ObservedGeneration != c.Generation:
 		return fmt.Sprintf("CloudCertificate %q is not Synced; see its status", c.Name)
@@ -198,13 +198,13 @@ func (p *pass) certificateProblem() string {
 }
 
 // observeSlot translates what was read.
-func (p *pass) observeSlot() *rules.Slot {
-	if p.state == nil {
+func (r *reconciliation) observeSlot() *rules.Slot {
+	if r.state == nil {
 		return nil
 	}
-	slot := &rules.Slot{Incomplete: p.state.Incomplete, Busy: p.state.Busy, Doing: p.state.Status, Off: p.state.Off}
-	in := p.state.In(p.place.Target)
-	for _, e := range p.state.Entries {
+	slot := &rules.Slot{Incomplete: r.state.Incomplete, Busy: r.state.Busy, Doing: r.state.Status, Off: r.state.Off}
+	in := r.state.In(r.place.Target)
+	for _, e := range r.state.Entries {
 		if e.Role == targets.RoleStored {
 			continue
 		}

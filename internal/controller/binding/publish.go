@@ -27,52 +27,52 @@ import (
 )
 
 // conclude ends the reconcile by a step that Decide says is the last.
-func (p *pass) conclude(ctx context.Context, step rules.Step) (reconcile.Result, error) {
+func (r *reconciliation) conclude(ctx context.Context, step rules.Step) (reconcile.Result, error) {
 	switch step := step.(type) {
 	case rules.Nothing:
-		return reconcile.Result{RequeueAfter: p.untilLook(step.Until)}, nil
+		return reconcile.Result{RequeueAfter: r.untilCheck(step.Until)}, nil
 	case rules.Keep:
-		p.hold(step.Holds)
-		p.memory.throttled(p.before, time.Time{})
-		return p.end(ctx, verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: step.Message, Again: step.Again})
+		r.hold(step.Holds)
+		r.memory.throttled(r.before, time.Time{})
+		return r.end(ctx, verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: step.Message, Again: step.Again})
 	case rules.Wait:
 		if step.Holds != nil {
-			p.hold(*step.Holds)
+			r.hold(*step.Holds)
 		}
-		p.noteFailure(step.Verdict)
-		return p.end(ctx, step.Verdict)
+		r.noteFailure(step.Verdict)
+		return r.end(ctx, step.Verdict)
 	case rules.Release:
-		return p.letGo(ctx, step.Left)
+		return r.letGo(ctx, step.Left)
 	}
-	return p.again(fmt.Errorf("the step %T does not end a reconcile", step))
+	return r.again(fmt.Errorf("the step %T does not end a reconcile", step))
 }
 
 // noteFailure notes since when a binding waits for its turn, and when a deletion last failed for
 // another reason than a refusal.
-func (p *pass) noteFailure(v verdict.Verdict) {
+func (r *reconciliation) noteFailure(v verdict.Verdict) {
 	since := time.Time{}
 	if v.Reason == v1alpha1.ReasonThrottled {
-		since = p.Clock.Now()
+		since = r.Clock.Now()
 	}
-	p.memory.throttled(p.before, since)
-	if !p.before.DeletionTimestamp.IsZero() && !v.Refusal && v.Reason != v1alpha1.ReasonProgressing {
-		p.memory.failedOtherwise(p.before, p.Clock.Now())
+	r.memory.throttled(r.before, since)
+	if !r.before.DeletionTimestamp.IsZero() && !v.Refusal && v.Reason != v1alpha1.ReasonProgressing {
+		r.memory.failedOtherwise(r.before, r.Clock.Now())
 	}
 }
 
 // hold writes what a slot was read to hold into the status.
-func (p *pass) hold(h rules.Holds) {
-	s := &p.next.Status
-	now := metav1.NewTime(p.Clock.Now().Truncate(time.Second))
+func (r *reconciliation) hold(h rules.Holds) {
+	s := &r.next.Status
+	now := metav1.NewTime(r.Clock.Now().Truncate(time.Second))
 	if s.FirstReadTime.IsZero() {
 		s.FirstReadTime = now
 	}
-	if p.account != "" {
-		s.AccountID = p.account
+	if r.account != "" {
+		s.AccountID = r.account
 	}
 	if h.Bound.CertID == 0 {
 		s.BoundCertID, s.BoundCertIdentifier, s.BoundTime = 0, "", metav1.Time{}
-	} else if h.Bound != p.boundID() {
+	} else if h.Bound != r.boundID() {
 		s.BoundCertID, s.BoundCertIdentifier, s.BoundTime = h.Bound.CertID, h.Bound.String(), now
 	}
 	if s.PendingCertID = h.Pending.CertID; s.PendingCertID == 0 {
@@ -82,15 +82,15 @@ func (p *pass) hold(h rules.Holds) {
 	for _, id := range h.Leftover {
 		s.LeftoverCertIDs = append(s.LeftoverCertIDs, id.CertID)
 	}
-	s.ProviderCertificateID = p.providerID(h.Bound)
+	s.ProviderCertificateID = r.providerID(h.Bound)
 }
 
 // providerID is the product's own id of what is bound, where it has one.
-func (p *pass) providerID(bound rules.ID) string {
-	if p.state == nil {
-		return p.next.Status.ProviderCertificateID
+func (r *reconciliation) providerID(bound rules.ID) string {
+	if r.state == nil {
+		return r.next.Status.ProviderCertificateID
 	}
-	for _, e := range p.state.In(p.place.Target) {
+	for _, e := range r.state.In(r.place.Target) {
 		if bound.CertID != 0 && idOf(e) == bound {
 			return e.ProviderID
 		}
@@ -100,76 +100,76 @@ func (p *pass) providerID(bound rules.ID) string {
 
 // record writes the intent to place the current version into the status, before anything is
 // placed.
-func (p *pass) record(ctx context.Context, step rules.Record) error {
-	p.hold(step.Holds)
-	p.next.Status.PendingSince = metav1.NewTime(p.Clock.Now().Truncate(time.Second))
+func (r *reconciliation) record(ctx context.Context, step rules.Record) error {
+	r.hold(step.Holds)
+	r.next.Status.PendingSince = metav1.NewTime(r.Clock.Now().Truncate(time.Second))
 	if step.Replaced != "" {
-		p.next.Status.ReplacedCertIdentifier = step.Replaced
+		r.next.Status.ReplacedCertIdentifier = step.Replaced
 	}
-	if err := p.publish(ctx, verdict.Verdict{Ready: step.Ready, Reason: v1alpha1.ReasonProgressing, Message: step.Message}); err != nil {
+	if err := r.publish(ctx, verdict.Verdict{Ready: step.Ready, Reason: v1alpha1.ReasonProgressing, Message: step.Message}); err != nil {
 		return err
 	}
-	p.came.Recorded = true
+	r.soFar.Recorded = true
 	return nil
 }
 
 // end publishes a verdict, and says when the binding is reconciled again.
-func (p *pass) end(ctx context.Context, v verdict.Verdict) (reconcile.Result, error) {
-	if asked := p.before.Annotations[v1alpha1.AnnotationResync]; asked != "" && !v.Quiet {
-		p.next.Status.LastHandledResync = asked
+func (r *reconciliation) end(ctx context.Context, v verdict.Verdict) (reconcile.Result, error) {
+	if asked := r.before.Annotations[v1alpha1.AnnotationResync]; asked != "" && !v.Quiet {
+		r.next.Status.LastHandledResync = asked
 	}
 	if !v.Quiet {
-		if err := p.publish(ctx, v); err != nil {
-			return p.again(err)
+		if err := r.publish(ctx, v); err != nil {
+			return r.again(err)
 		}
 	}
-	if p.state != nil || p.came.Placed || p.came.Removed {
-		p.memory.looked(p.before)
+	if r.state != nil || r.soFar.Placed || r.soFar.Removed {
+		r.memory.checked(r.before)
 	}
-	return p.requeue(v.Again), nil
+	return r.requeue(v.Again), nil
 }
 
-// requeue says when a binding is reconciled again: as a verdict asks for, or at the next look
+// requeue says when a binding is reconciled again: as a verdict asks for, or at the next check
 // for drift.
-func (p *pass) requeue(again verdict.Again) reconcile.Result {
+func (r *reconciliation) requeue(again verdict.Again) reconcile.Result {
 	var after time.Duration
 	switch again.Pace {
 	case verdict.Never:
-		p.memory.calm(p.before)
-		return reconcile.Result{RequeueAfter: p.untilLook(p.lookAt())}
+		r.memory.calm(r.before)
+		return reconcile.Result{RequeueAfter: r.untilCheck(r.checkAt())}
 	case verdict.In:
 		after = again.After
 	case verdict.About:
-		after = p.Jitter(again.After)
+		after = r.Jitter(again.After)
 	case verdict.Soon, verdict.Slowly, verdict.Retry:
-		after = p.Jitter(p.memory.retries.Next(p.before, retries.Reconcile, again.Pace))
+		after = r.Jitter(r.memory.retries.Next(r.before, retries.Reconcile, again.Pace))
 	}
 	if again.AtMost > 0 {
 		after = min(after, again.AtMost)
 	}
 	after = max(after, time.Millisecond)
-	p.memory.lookFrom(p.before, p.Clock.Now().Add(after)) // what is under way is looked at then
+	r.memory.checkFrom(r.before, r.Clock.Now().Add(after)) // what is under way is looked at then
 	return reconcile.Result{RequeueAfter: after}
 }
 
-// untilLook is the time until a moment; 0 is never.
-func (p *pass) untilLook(at time.Time) time.Duration {
+// untilCheck is the time until a moment; 0 is never.
+func (r *reconciliation) untilCheck(at time.Time) time.Duration {
 	if at.IsZero() {
 		return 0
 	}
-	return max(at.Sub(p.Clock.Now()), time.Second)
+	return max(at.Sub(r.Clock.Now()), time.Second)
 }
 
-// lookAt is the next time at which the target is looked at for drift: at multiples of the
+// checkAt is the next time at which the target is looked at for drift: at multiples of the
 // interval, plus a phase that all bindings of one resource share, so that they share a read. Zero
 // is never.
-func (p *pass) lookAt() time.Time {
-	interval := p.Options.DriftInterval
+func (r *reconciliation) checkAt() time.Time {
+	interval := r.Options.DriftInterval
 	if interval <= 0 {
 		return time.Time{}
 	}
-	now := p.Clock.Now()
-	phase := time.Duration(hashOf(p.place.ReadKey()) % uint64(interval)) //nolint:gosec // an interval is positive
+	now := r.Clock.Now()
+	phase := time.Duration(hashOf(r.place.ReadKey()) % uint64(interval)) //nolint:gosec // an interval is positive
 	at := now.Truncate(interval).Add(phase)
 	if !at.After(now) {
 		at = at.Add(interval)
@@ -179,60 +179,60 @@ func (p *pass) lookAt() time.Time {
 
 // publish writes the status, if it differs from what it was, under the version that the
 // reconcile knows: whoever wrote in between makes it a conflict.
-func (p *pass) publish(ctx context.Context, v verdict.Verdict) error {
-	p.next.Status.Target = p.place.text()
-	p.next.Status.ObservedGeneration = p.next.Generation
-	conditions.Set(&p.next.Status.Conditions, v, p.next.Generation)
-	base := p.before.DeepCopy()
-	if equality.Semantic.DeepEqual(base.Status, p.next.Status) {
+func (r *reconciliation) publish(ctx context.Context, v verdict.Verdict) error {
+	r.next.Status.Target = r.place.text()
+	r.next.Status.ObservedGeneration = r.next.Generation
+	conditions.Set(&r.next.Status.Conditions, v, r.next.Generation)
+	base := r.before.DeepCopy()
+	if equality.Semantic.DeepEqual(base.Status, r.next.Status) {
 		return nil
 	}
-	base.ResourceVersion, base.Finalizers = p.next.ResourceVersion, p.next.Finalizers
-	before := p.before
+	base.ResourceVersion, base.Finalizers = r.next.ResourceVersion, r.next.Finalizers
+	before := r.before
 	lock := client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})
-	if err := p.Status().Patch(ctx, p.next, lock); err != nil {
+	if err := r.Status().Patch(ctx, r.next, lock); err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
 	}
-	p.announce(ctx, before)
-	p.before = p.next.DeepCopy()
+	r.announce(ctx, before)
+	r.before = r.next.DeepCopy()
 	return nil
 }
 
 // announce reports a transition, another problem, and a new version as an event.
-func (p *pass) announce(ctx context.Context, before *v1alpha1.CloudCertificateBinding) {
+func (r *reconciliation) announce(ctx context.Context, before *v1alpha1.CloudCertificateBinding) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
-	is := meta.FindStatusCondition(p.next.Status.Conditions, v1alpha1.ConditionReady)
-	if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message && before.Status.BoundCertID == p.next.Status.BoundCertID {
+	is := meta.FindStatusCondition(r.next.Status.Conditions, v1alpha1.ConditionReady)
+	if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message && before.Status.BoundCertID == r.next.Status.BoundCertID {
 		return
 	}
-	p.Recorder.Eventf(p.next, nil, conditions.EventType(is.Reason), is.Reason, "Bind", "%s", is.Message)
-	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason, "target", p.next.Status.Target,
-		"boundCertId", p.next.Status.BoundCertID, "message", is.Message)
+	r.Recorder.Eventf(r.next, nil, conditions.EventType(is.Reason), is.Reason, "Bind", "%s", is.Message)
+	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason, "target", r.next.Status.Target,
+		"boundCertId", r.next.Status.BoundCertID, "message", is.Message)
 }
 
 // setFinalizer puts the finalizer on or takes it off, under the version that the reconcile knows.
-func (p *pass) setFinalizer(ctx context.Context, want bool) error {
-	patched := p.next.DeepCopy()
+func (r *reconciliation) setFinalizer(ctx context.Context, want bool) error {
+	patched := r.next.DeepCopy()
 	if want {
 		controllerutil.AddFinalizer(patched, v1alpha1.FinalizerUnbind)
 	} else {
 		controllerutil.RemoveFinalizer(patched, v1alpha1.FinalizerUnbind)
 	}
-	if err := p.Patch(ctx, patched, client.MergeFromWithOptions(p.next, client.MergeFromWithOptimisticLock{})); err != nil {
+	if err := r.Patch(ctx, patched, client.MergeFromWithOptions(r.next, client.MergeFromWithOptimisticLock{})); err != nil {
 		return fmt.Errorf("failed to write the finalizer: %w", err)
 	}
-	p.next.ResourceVersion, p.next.Finalizers = patched.ResourceVersion, patched.Finalizers
+	r.next.ResourceVersion, r.next.Finalizers = patched.ResourceVersion, patched.Finalizers
 	return nil
 }
 
 // letGo lets a deleted binding go, and says what may stay at its target.
-func (p *pass) letGo(ctx context.Context, left string) (reconcile.Result, error) {
-	if err := p.setFinalizer(ctx, false); err != nil {
-		return p.again(err)
+func (r *reconciliation) letGo(ctx context.Context, left string) (reconcile.Result, error) {
+	if err := r.setFinalizer(ctx, false); err != nil {
+		return r.again(err)
 	}
 	if left != "" {
-		note := conditions.Truncate(fmt.Sprintf("released; certificate %s stays in %s: %s", p.next.Status.BoundCertIdentifier, p.place.text(), left))
-		p.Recorder.Eventf(p.next, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Unbind", "%s", note)
+		note := conditions.Truncate(fmt.Sprintf("released; certificate %s stays in %s: %s", r.next.Status.BoundCertIdentifier, r.place.text(), left))
+		r.Recorder.Eventf(r.next, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Unbind", "%s", note)
 		log.FromContext(ctx).Info("Released with what it placed", "note", note)
 	}
 	return reconcile.Result{}, nil

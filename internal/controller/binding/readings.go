@@ -12,7 +12,7 @@ import (
 )
 
 // readings are what resources were read to hold, for bindings of the same resource that are due
-// for a look at the same time. The zero value has none.
+// for a check at the same time. The zero value has none.
 type readings struct {
 	mu sync.Mutex
 	of map[reader]reading
@@ -58,29 +58,29 @@ func (r *readings) drop(writer string) {
 }
 
 // borrow takes what another binding has read of the resource since this one has been due for a
-// look, and reports whether there is that. It is good enough to find that nothing is to be done.
-func (p *pass) borrow() (targets.State, bool) {
-	due := p.memory.dueSince(p.next, p.Clock.Now())
-	if due.IsZero() || p.ownRead || resyncAsked(p.next) {
+// check, and reports whether there is that. It is good enough to find that nothing is to be done.
+func (r *reconciliation) borrow() (targets.State, bool) {
+	due := r.memory.dueSince(r.next, r.Clock.Now())
+	if due.IsZero() || r.ownRead || resyncAsked(r.next) {
 		return targets.State{}, false
 	}
-	return p.readings.since(p.reader(), due)
+	return r.readings.since(r.reader(), due)
 }
 
-func (p *pass) reader() reader {
-	by := reader{resource: p.target().ReadKey(), secret: p.secret()}
+func (r *reconciliation) reader() reader {
+	by := reader{resource: r.target().ReadKey(), secret: r.secret()}
 	if by.secret != "" {
-		by.namespace = p.next.Namespace
+		by.namespace = r.next.Namespace
 	}
 	return by
 }
 
 // giveBack drops what was borrowed, and reports whether anything was: what is written is decided
 // from a read of one's own.
-func (p *pass) giveBack() bool {
-	if !p.borrowed {
+func (r *reconciliation) giveBack() bool {
+	if !r.borrowed {
 		return false
 	}
-	p.state, p.borrowed, p.ownRead = nil, false, true
+	r.state, r.borrowed, r.ownRead = nil, false, true
 	return true
 }

@@ -39,7 +39,7 @@ type Options struct {
 	// SingleTenant reports whether the operator's own credentials may be used without a
 	// CertificateTargetPolicy.
 	SingleTenant bool
-	// DriftInterval is the time between two looks at a target that is up to date; 0 is never.
+	// DriftInterval is the time between two checks of a target that is up to date; 0 is never.
 	DriftInterval time.Duration
 	// OrphanAfter is how long a deleted binding waits for what may never help; 0 is for ever.
 	OrphanAfter time.Duration
@@ -112,38 +112,38 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 }
 
 // again requeues a reconcile that could not go on.
-func (p *pass) again(err error) (reconcile.Result, error) {
+func (r *reconciliation) again(err error) (reconcile.Result, error) {
 	switch {
 	case errors.Is(err, errBusy):
-		return reconcile.Result{RequeueAfter: p.Jitter(busyRetry)}, nil // another binding writes to the same target
+		return reconcile.Result{RequeueAfter: r.Jitter(busyRetry)}, nil // another binding writes to the same target
 	case isStale(err):
-		return reconcile.Result{RequeueAfter: p.memory.retries.Next(p.before, retries.CatchUp, verdict.Never)}, nil
+		return reconcile.Result{RequeueAfter: r.memory.retries.Next(r.before, retries.CatchUp, verdict.Never)}, nil
 	}
 	return reconcile.Result{}, err
 }
 
 // act takes a step. Any error that it returns ends the reconcile; what Decide has to know of the
 // outcome it notes.
-func (p *pass) act(ctx context.Context, step rules.Step) error {
+func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 	switch step.(type) {
 	case rules.Record, rules.Place, rules.Remove:
-		if p.giveBack() {
+		if r.giveBack() {
 			return nil // Decide asks for a read again
 		}
 	}
 	switch step := step.(type) {
 	case rules.Read:
-		return p.read(ctx)
+		return r.read(ctx)
 	case rules.Inspect:
-		p.inspect(ctx)
+		r.inspect(ctx)
 	case rules.Hold:
-		return p.setFinalizer(ctx, step.Want)
+		return r.setFinalizer(ctx, step.Want)
 	case rules.Record:
-		return p.record(ctx, step)
+		return r.record(ctx, step)
 	case rules.Place:
-		return p.placeCurrent(ctx)
+		return r.placeCurrent(ctx)
 	case rules.Remove:
-		return p.remove(ctx, step)
+		return r.remove(ctx, step)
 	default:
 		return fmt.Errorf("nothing is known of the step %T", step)
 	}
@@ -152,162 +152,162 @@ func (p *pass) act(ctx context.Context, step rules.Step) error {
 
 // read reads the resource that the slot belongs to, and keeps others from writing to it until
 // the reconcile has ended.
-func (p *pass) read(ctx context.Context) error {
-	if p.adapter == nil && !p.connect(ctx) {
+func (r *reconciliation) read(ctx context.Context) error {
+	if r.adapter == nil && !r.connect(ctx) {
 		return nil
 	}
-	if !p.reserve() {
+	if !r.reserve() {
 		return errBusy
 	}
-	state, borrowed := p.borrow()
-	if p.borrowed = borrowed; !borrowed {
-		began := p.Clock.Now()
+	state, borrowed := r.borrow()
+	if r.borrowed = borrowed; !borrowed {
+		began := r.Clock.Now()
 		var err error
-		if state, err = p.adapter.Read(ctx, p.target()); err != nil {
-			p.came.Read = failureOf(err)
+		if state, err = r.adapter.Read(ctx, r.target()); err != nil {
+			r.soFar.Read = failureOf(err)
 			return nil
 		}
-		p.readings.keep(p.reader(), reading{began, p.place.WriterKey(), state}, p.Clock.Now())
+		r.readings.keep(r.reader(), reading{began, r.place.WriterKey(), state}, r.Clock.Now())
 	}
-	p.state = &state
-	if refused := p.refusedBy(state); refused != "" {
-		p.consent.Refused = refused
+	r.state = &state
+	if refused := r.refusedBy(state); refused != "" {
+		r.consent.Refused = refused
 	}
 	return nil
 }
 
 // connect finds the adapter; it reports whether there is one, and notes why there is none.
-func (p *pass) connect(ctx context.Context) bool {
-	if p.place.Product == targets.ConfigMap {
-		p.adapter = configMap{live: p.Live, writer: p.Client, owner: ownerOf(p.next.Name)}
-		if p.certificate != nil {
-			p.account = p.certificate.Status.AccountID
+func (r *reconciliation) connect(ctx context.Context) bool {
+	if r.place.Product == targets.ConfigMap {
+		r.adapter = configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}
+		if r.certificate != nil {
+			r.account = r.certificate.Status.AccountID
 		}
 		return true
 	}
-	provider, err := p.Credentials.Provider(ctx, p.next.Namespace, p.secret())
+	provider, err := r.Credentials.Provider(ctx, r.next.Namespace, r.secret())
 	if err != nil {
-		p.came.NoCloud = failureOf(err)
+		r.soFar.NoCloud = failureOf(err)
 		return false
 	}
-	p.account = p.Credentials.Account(ctx, provider)
-	if problem := p.otherAccount(); problem != "" {
-		p.came.NoCloud = &rules.Failure{Kind: rules.NoCredentials, Text: problem}
+	r.account = r.Credentials.Account(ctx, provider)
+	if problem := r.otherAccount(); problem != "" {
+		r.soFar.NoCloud = &rules.Failure{Kind: rules.NoCredentials, Text: problem}
 		return false
 	}
-	p.adapter, err = p.Adapter(p.place.Product, provider, p.next.Namespace)
+	r.adapter, err = r.Adapter(r.place.Product, provider, r.next.Namespace)
 	if err != nil {
-		p.came.NoCloud = failureOf(err)
+		r.soFar.NoCloud = failureOf(err)
 		return false
 	}
 	return true
 }
 
 // secret is the Secret of the credentials: the binding's own, else that of its CloudCertificate.
-func (p *pass) secret() string {
-	if own := p.next.Spec.CredentialsSecretRef.Name; own != "" || p.certificate == nil {
+func (r *reconciliation) secret() string {
+	if own := r.next.Spec.CredentialsSecretRef.Name; own != "" || r.certificate == nil {
 		return own
 	}
-	return p.certificate.Spec.CredentialsSecretRef.Name
+	return r.certificate.Spec.CredentialsSecretRef.Name
 }
 
 // otherAccount says that the credentials are of another account than the certificate; empty
 // where that is not known.
-func (p *pass) otherAccount() string {
-	if p.certificate == nil || p.account == "" || p.certificate.Status.AccountID == "" || p.account == p.certificate.Status.AccountID {
+func (r *reconciliation) otherAccount() string {
+	if r.certificate == nil || r.account == "" || r.certificate.Status.AccountID == "" || r.account == r.certificate.Status.AccountID {
 		return ""
 	}
 	return fmt.Sprintf("the credentials are of account %s, and CloudCertificate %q is in account %s; use credentials of that account",
-		p.account, p.certificate.Name, p.certificate.Status.AccountID)
+		r.account, r.certificate.Name, r.certificate.Status.AccountID)
 }
 
 // inspect asks who else manages the resource.
-func (p *pass) inspect(ctx context.Context) {
-	owner, err := p.adapter.Owner(ctx, p.target(), *p.state)
+func (r *reconciliation) inspect(ctx context.Context) {
+	owner, err := r.adapter.Owner(ctx, r.target(), *r.state)
 	if err != nil {
-		p.came.Inspect = failureOf(err)
+		r.soFar.Inspect = failureOf(err)
 		return
 	}
 	text := owner.Manager
 	if text != "" && owner.Detail != "" {
 		text += " (" + owner.Detail + ")"
 	}
-	p.memory.inspected(p.next, text)
+	r.memory.inspected(r.next, text)
 }
 
 // placeCurrent asks for the current version to be served. Right before, the binding and its
 // CloudCertificate are read live: whoever prunes a version reads the bindings live in turn, and
 // this one's status names the version by now.
-func (p *pass) placeCurrent(ctx context.Context) error {
-	if err := p.unchanged(ctx); err != nil {
+func (r *reconciliation) placeCurrent(ctx context.Context) error {
+	if err := r.unchanged(ctx); err != nil {
 		return err
 	}
 	live := &v1alpha1.CloudCertificate{}
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.certificate), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(r.certificate), live); err != nil {
 		return fmt.Errorf("failed to read the CloudCertificate again: %w", err)
 	}
-	same := live.UID == p.certificate.UID && live.Status.CertID == p.certificate.Status.CertID && live.Status.Region == p.certificate.Status.Region
+	same := live.UID == r.certificate.UID && live.Status.CertID == r.certificate.Status.CertID && live.Status.Region == r.certificate.Status.Region
 	if !same || !live.DeletionTimestamp.IsZero() {
 		return errStale
 	}
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
-	p.readings.drop(p.place.WriterKey())
-	err := p.adapter.Place(ctx, p.target(), *p.state, targets.Placement{Certificate: certificate, Seed: p.seed("place", certificate.Identifier())})
+	r.readings.drop(r.place.WriterKey())
+	err := r.adapter.Place(ctx, r.target(), *r.state, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
 	if err != nil {
-		p.came.Place = failureOf(err)
+		r.soFar.Place = failureOf(err)
 		return nil
 	}
-	p.memory.placed(p.next, certificate.CertID, p.Clock.Now())
-	p.came.Placed = true
-	p.outdate()
+	r.memory.placed(r.next, certificate.CertID, r.Clock.Now())
+	r.soFar.Placed = true
+	r.outdate()
 	return nil
 }
 
 // remove takes certificates out of the resource.
-func (p *pass) remove(ctx context.Context, step rules.Remove) error {
-	if err := p.unchanged(ctx); err != nil {
+func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
+	if err := r.unchanged(ctx); err != nil {
 		return err
 	}
-	removal := targets.Removal{Seed: p.seed("remove", fmt.Sprint(step.IDs))}
-	for _, e := range p.state.Entries {
+	removal := targets.Removal{Seed: r.seed("remove", fmt.Sprint(step.IDs))}
+	for _, e := range r.state.Entries {
 		if slices.Contains(step.IDs, idOf(e)) && e.Role != targets.RoleStored {
 			removal.Entries = append(removal.Entries, e)
 		}
 	}
-	p.readings.drop(p.place.WriterKey())
-	if err := p.adapter.Remove(ctx, p.target(), *p.state, removal); err != nil {
-		p.came.Remove = failureOf(err)
+	r.readings.drop(r.place.WriterKey())
+	if err := r.adapter.Remove(ctx, r.target(), *r.state, removal); err != nil {
+		r.soFar.Remove = failureOf(err)
 		return nil
 	}
 	if step.Replaced != "" {
-		p.next.Status.ReplacedCertIdentifier = step.Replaced
+		r.next.Status.ReplacedCertIdentifier = step.Replaced
 	}
-	p.came.Removed = true
-	p.outdate()
+	r.soFar.Removed = true
+	r.outdate()
 	return nil
 }
 
 // outdate drops what was read, where a write is visible at once.
-func (p *pass) outdate() {
-	if p.place.instant {
-		p.state = nil
+func (r *reconciliation) outdate() {
+	if r.place.instant {
+		r.state = nil
 	}
 }
 
 // seed is the same for the same attempt, also after a crash.
-func (p *pass) seed(step, what string) string {
-	return fmt.Sprintf("%s/%s/%s/%d", p.next.UID, step, what, p.next.Status.PendingSince.Unix())
+func (r *reconciliation) seed(step, what string) string {
+	return fmt.Sprintf("%s/%s/%s/%d", r.next.UID, step, what, r.next.Status.PendingSince.Unix())
 }
 
 // unchanged reads the binding live: it is the one that the reconcile knows, to the letter.
-func (p *pass) unchanged(ctx context.Context) error {
+func (r *reconciliation) unchanged(ctx context.Context) error {
 	live := &v1alpha1.CloudCertificateBinding{}
-	if err := p.Live.Get(ctx, client.ObjectKeyFromObject(p.next), live); err != nil {
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(r.next), live); err != nil {
 		return fmt.Errorf("failed to read the binding again: %w", err)
 	}
-	if live.UID != p.next.UID || live.ResourceVersion != p.next.ResourceVersion {
+	if live.UID != r.next.UID || live.ResourceVersion != r.next.ResourceVersion {
 		return errStale
 	}
 	return nil

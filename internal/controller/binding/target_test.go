@@ -30,7 +30,7 @@ func TestProductsThatAreThereTwiceFollowTheCertificate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := &v1alpha1.CloudCertificateBinding{Spec: v1alpha1.CloudCertificateBindingSpec{Target: tc.target}}
-			p := &pass{place: placeOf(b), certificate: tc.certificate}
+			p := &reconciliation{place: placeOf(b), certificate: tc.certificate}
 			if got := p.target().Region; got != tc.want {
 				t.Errorf("region %q, want %q", got, tc.want)
 			}

@@ -103,7 +103,7 @@ func TestAnAccountTakenOffTheList(t *testing.T) {
 		w.checkNotAllowed(t, simOther)
 
 		w.putContent(simKey, 1)
-		w.work(7 * time.Hour) // a look for drift is among them
+		w.work(7 * time.Hour) // a check for drift is among them
 		w.checkCertificates(t, simOther, 1)
 
 		w.allowed = nil

@@ -29,9 +29,9 @@ var neverCertificates = []corev1.SecretType{
 
 const (
 	// resyncPeriod is how often every object is looked at from the cache, give or take
-	// a tenth. A look at one that is settled neither calls the cloud nor reads a Secret.
+	// a tenth. A reconcile of one that is up to date neither calls the cloud nor reads a Secret.
 	resyncPeriod = 10 * time.Hour
-	// longestTimer is how far ahead a look is put on a timer of its own. What is
+	// longestTimer is how far ahead a reconcile is put on a timer of its own. What is
 	// further away waits for a resync: ten thousand certificates that expire in some
 	// months would be as many timers, 500 bytes each.
 	longestTimer = 12 * time.Hour

@@ -78,12 +78,12 @@ func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
 	for i := range 20 {
 		after := r.catchUp(object)
 		if i == 0 && after != retries.FirstCatchUp || after > retries.LongestCatchUp {
-			t.Errorf("look %d: after %s", i, after)
+			t.Errorf("reconcile %d: after %s", i, after)
 		}
 		total += after
 	}
 	if total < time.Minute {
-		t.Errorf("20 looks within %s", total)
+		t.Errorf("20 reconciles within %s", total)
 	}
 	object.ResourceVersion = "11"
 	if after := r.catchUp(object); after != retries.FirstCatchUp {
@@ -223,7 +223,7 @@ func TestNothingToDo(t *testing.T) {
 
 // rests reports whether nothing is to be done for an object, by what the cache shows.
 func rests(r *Reconciler, object *v1alpha1.CloudCertificate, secret *metav1.PartialObjectMetadata) bool {
-	p := &pass{Reconciler: r, before: object, next: object, seen: secret, elsewhere: r.Accounts.elsewhere(object, r.region(object))}
+	p := &reconciliation{Reconciler: r, before: object, next: object, seen: secret, elsewhere: r.Accounts.elsewhere(object, r.region(object))}
 	_, nothing := protocol.Decide(p.observe()).(protocol.Nothing)
 	return nothing
 }

@@ -60,10 +60,10 @@ func driftPlaceOf(o *v1alpha1.CloudCertificate) driftPlace {
 // which has other superseded versions in the cloud than its status says.
 type drift struct {
 	*Reconciler
-	// enqueue has an object looked at, after those that came by a change.
+	// enqueue has an object reconciled, after those that came by a change.
 	enqueue func(context.Context, client.ObjectKey)
 
-	lost sync.Map // the places where the last look missed something: driftPlace to *cas.Client
+	lost sync.Map // the places where the last check missed something: driftPlace to *cas.Client
 }
 
 // finding is what was found out about an object that its status does not show.
@@ -82,15 +82,15 @@ func (r *Reconciler) outdate(object *v1alpha1.CloudCertificate) {
 	r.memory.findings.Change(object, func(f *finding) { f.outdated = true })
 }
 
-// NeedLeaderElection says that only the leader looks.
+// NeedLeaderElection says that only the leader checks.
 func (d *drift) NeedLeaderElection() bool { return true }
 
-// Start looks at each place at wall-clock multiples of the interval, plus a phase of
-// its own, so that operators that share an account do not look at the same time.
+// Start checks each place at wall-clock multiples of the interval, plus a phase of
+// its own, so that operators that share an account do not check at the same time.
 func (d *drift) Start(ctx context.Context) error {
 	driftInterval.Set(d.Options.DriftInterval.Seconds())
 	if d.Options.DriftInterval > 0 {
-		keepLooking(ctx, d.Options.DriftInterval, func(ctx context.Context) []driftPlace {
+		keepChecking(ctx, d.Options.DriftInterval, func(ctx context.Context) []driftPlace {
 			d.recount(ctx)
 			return d.places(ctx)
 		}, d.round)
@@ -98,9 +98,9 @@ func (d *drift) Start(ctx context.Context) error {
 	return nil
 }
 
-// keepLooking has every place looked at once in an interval, until ctx ends. One that
+// keepChecking has every place checked once in an interval, until ctx ends. One that
 // takes long holds up itself alone.
-func keepLooking(ctx context.Context, interval time.Duration, places func(context.Context) []driftPlace, look func(context.Context, driftPlace)) {
+func keepChecking(ctx context.Context, interval time.Duration, places func(context.Context) []driftPlace, check func(context.Context, driftPlace)) {
 	var rounds sync.WaitGroup
 	defer rounds.Wait()
 	var busy sync.Map
@@ -116,7 +116,7 @@ func keepLooking(ctx context.Context, interval time.Duration, places func(contex
 			if _, still := busy.LoadOrStore(p, true); !still {
 				rounds.Go(func() {
 					defer busy.Delete(p)
-					look(ctx, p)
+					check(ctx, p)
 				})
 			}
 		}
@@ -205,23 +205,23 @@ func (d *drift) places(ctx context.Context) []driftPlace {
 	return places
 }
 
-// round looks at one place, and has looked at what it finds there.
+// round checks one place, and has what it finds there reconciled.
 func (d *drift) round(ctx context.Context, p driftPlace) {
 	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "region", p.Region)
-	cloud, gone := d.look(ctx, p)
+	cloud, gone := d.check(ctx, p)
 	if cloud == nil {
 		return
 	}
 	pace := time.Duration(0)
 	if claims := len(d.claims(ctx, p)); len(gone) > plausibleMissing && len(gone)*plausibleShare > claims {
 		sweeps.WithLabelValues(p.Region, sweepImplausible).Inc()
-		log.Error(nil, "The cloud does not list many certificates that it should; looking again before anything is repaired",
+		log.Error(nil, "The cloud does not list many certificates that it should; checking again before anything is repaired",
 			"missing", len(gone), "of", claims, "again", doubtDelay.String())
 		if !sleep(ctx, doubtDelay) {
 			return
 		}
 		first := gone
-		if cloud, gone = d.look(ctx, p); cloud == nil {
+		if cloud, gone = d.check(ctx, p); cloud == nil {
 			return
 		}
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
@@ -256,10 +256,10 @@ func sameClaim(o *v1alpha1.CloudCertificate) func(*v1alpha1.CloudCertificate) bo
 	}
 }
 
-// look sweeps a place, and returns the objects whose certificate is not listed. The
+// check sweeps a place, and returns the objects whose certificate is not listed. The
 // client is nil where that is not possible: a credential that may not list, or is not
 // taken, leaves it to the next one of the place.
-func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
+func (d *drift) check(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
 	var failure error
 	tried := 0
 	for cloud := range d.clients(ctx, p) {
@@ -273,7 +273,7 @@ func (d *drift) look(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha
 	}
 	if failure != nil {
 		sweeps.WithLabelValues(p.Region, sweepFailed).Inc()
-		log.FromContext(ctx).WithName("drift").Info("Could not look at what is in the cloud",
+		log.FromContext(ctx).WithName("drift").Info("Could not check what is in the cloud",
 			"account", p.Account, "region", p.Region, "credentials tried", tried, "problem", failure.Error())
 	}
 	return nil, nil

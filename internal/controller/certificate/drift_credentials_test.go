@@ -75,7 +75,7 @@ func claimOf(namespace, credentials string) *v1alpha1.CloudCertificate {
 	return object
 }
 
-// newDrift makes a look for drift between a fake API server and an emulator in which the
+// newDrift makes a check for drift between a fake API server and an emulator in which the
 // access keys own, first and second are of one account.
 func newDrift(t *testing.T, g *gate, objects ...client.Object) *drift {
 	t.Helper()
@@ -110,7 +110,7 @@ func newDrift(t *testing.T, g *gate, objects ...client.Object) *drift {
 	}
 }
 
-// Who may upload but not list must not end the look for drift of all others in the account.
+// Who may upload but not list must not end the check for drift of all others in the account.
 func TestTheLookForDriftTriesEachCredential(t *testing.T) {
 	t.Parallel()
 	const denied, unknown = "NoPermission", "InvalidAccessKeyId.NotFound"
@@ -166,7 +166,7 @@ func TestTheLookForDriftTriesEachCredential(t *testing.T) {
 				if len(places) != 1 {
 					t.Fatalf("%d places", len(places))
 				}
-				cloud, gone := d.look(t.Context(), places[0])
+				cloud, gone := d.check(t.Context(), places[0])
 				if (cloud != nil) != (tc.gone > 0) || len(gone) != tc.gone {
 					t.Errorf("%d certificates are gone, want %d", len(gone), tc.gone)
 				}

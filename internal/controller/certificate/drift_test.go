@@ -22,13 +22,13 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 		quick := driftPlace{Place: protocol.Place{Account: "1", Region: "cn-hangzhou"}}
 		slow := driftPlace{Place: protocol.Place{Account: "2", Region: "cn-hangzhou"}}
 		var mu sync.Mutex
-		looks := map[driftPlace][]time.Time{}
+		checks := map[driftPlace][]time.Time{}
 		ctx, cancel := context.WithCancel(t.Context())
-		go keepLooking(ctx, interval,
+		go keepChecking(ctx, interval,
 			func(context.Context) []driftPlace { return []driftPlace{quick, slow} },
 			func(ctx context.Context, p driftPlace) {
 				mu.Lock()
-				looks[p] = append(looks[p], time.Now())
+				checks[p] = append(checks[p], time.Now())
 				mu.Unlock()
 				if p == slow {
 					sleep(ctx, 5*interval/2)
@@ -38,16 +38,16 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 		cancel()
 		synctest.Wait()
 
-		if got := len(looks[quick]); got != 9 {
+		if got := len(checks[quick]); got != 9 {
 			t.Errorf("the quick place was looked at %d times in 9 intervals", got)
 		}
-		if got := len(looks[slow]); got != 3 {
+		if got := len(checks[slow]); got != 3 {
 			t.Errorf("the slow place was looked at %d times in 9 intervals, and takes two and a half", got)
 		}
-		for p, times := range looks {
+		for p, times := range checks {
 			for i, at := range times {
 				if late := at.Sub(dueSince(p, at.Add(-planInterval), interval)); late < 0 || late > planInterval {
-					t.Errorf("look %d at account %s was %v late", i, p.Account, late)
+					t.Errorf("check %d of account %s was %v late", i, p.Account, late)
 				}
 			}
 		}

@@ -54,10 +54,10 @@ func unreadSecret(key types.NamespacedName, err error) error {
 	return fmt.Errorf("failed to read Secret %q: %w", key.Name, err)
 }
 
-// errStale says that the object is no longer what the pass began with.
+// errStale says that the object is no longer what the reconcile began with.
 var errStale = errors.New("the object has changed meanwhile")
 
-// isStale says that a pass was decided from an object that has changed or gone: its
+// isStale says that a reconcile was decided from an object that has changed or gone: its
 // event is on the way.
 func isStale(err error) bool {
 	return errors.Is(err, errStale) || apierrors.IsConflict(err) || apierrors.IsNotFound(err)

@@ -24,19 +24,19 @@ import (
 // certainly had no effect: a finalizer that is on means that something may be in the
 // cloud. A name that is taken may be taken by what an earlier upload left, unless a digest
 // shows that it is not. Whoever wrote the object meanwhile makes it a conflict.
-func (p *pass) letGo(ctx context.Context, err error) {
-	status, v := &p.next.Status, verdict.Of(err, verdict.Subject{})
-	mayBeOurs := p.came.Taken && v.Reason != v1alpha1.ReasonNameConflict
-	if p.held || status.CertID != 0 || len(status.History) > 0 || !v.Void || mayBeOurs {
+func (r *reconciliation) letGo(ctx context.Context, err error) {
+	status, v := &r.next.Status, verdict.Of(err, verdict.Subject{})
+	mayBeOurs := r.soFar.Taken && v.Reason != v1alpha1.ReasonNameConflict
+	if r.held || status.CertID != 0 || len(status.History) > 0 || !v.Void || mayBeOurs {
 		return
 	}
-	if err := p.setFinalizer(ctx, p.next, false); err != nil {
+	if err := r.setFinalizer(ctx, r.next, false); err != nil {
 		log.FromContext(ctx).Info("The finalizer stays on until a deletion has looked for certificates", "problem", err.Error())
 	}
 }
 
 // setFinalizer puts the finalizer on an object or takes it off, under the version
-// that the pass knows.
+// that the reconcile knows.
 func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCertificate, want bool) error {
 	if isHeld(next) == want {
 		return nil

@@ -63,8 +63,8 @@ func holderOf(binding *v1alpha1.CloudCertificateBinding, object *v1alpha1.CloudC
 // status of the binding first, and then reads the object live: the status of it that named
 // another version as the current one was written before a version is pruned, and so is the
 // mark of its deletion. Whichever comes first, the other sees it.
-func (p *pass) checkHolders(ctx context.Context, certID int64) error {
-	holders, err := p.Reconciler.holders(ctx, p.Live, p.next)
+func (r *reconciliation) checkHolders(ctx context.Context, certID int64) error {
+	holders, err := r.Reconciler.holders(ctx, r.Live, r.next)
 	if err != nil {
 		return err
 	}

@@ -65,10 +65,10 @@ func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonInvalidCertificate || !isStalled(w) {
 			t.Errorf("a mismatch that lasts: %s, Stalled %t", reason, isStalled(w))
 		}
-		passes := w.said("pass two")
+		reconciles := w.said("reconcile two")
 		w.work(time.Hour)
-		if got := w.said("pass two") - passes; got != 0 {
-			t.Errorf("%d passes over what only a person can mend", got)
+		if got := w.said("reconcile two") - reconciles; got != 0 {
+			t.Errorf("%d reconciles over what only a person can mend", got)
 		}
 	})
 }
@@ -244,10 +244,10 @@ func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
 				if w.said("event LeftBehind") != 1 || w.said(theirs.Name) == 0 {
 					t.Error("no event names what was left behind")
 				}
-				w.look()
+				w.checkDrift()
 				w.putContent(simKey, 1)
 				w.work(50 * time.Hour)
-				w.look()
+				w.checkDrift()
 				w.checkRest()
 				w.api.remove(simKey)
 				w.work(time.Hour)
@@ -376,10 +376,10 @@ func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
 				if _, deletions := w.calls(cas.ActionDelete); deletions > 0 {
 					t.Error("pruned before its users had time")
 				}
-				passes, writes := w.said("pass two"), w.said("kube status")
+				reconciles, writes := w.said("reconcile two"), w.said("kube status")
 				w.work(9 * time.Hour)
-				if passes, writes = w.said("pass two")-passes, w.said("kube status")-writes; passes > 3 || writes > 3 {
-					t.Errorf("%d passes and %d writes in 9 hours of rest", passes, writes)
+				if reconciles, writes = w.said("reconcile two")-reconciles, w.said("kube status")-writes; reconciles > 3 || writes > 3 {
+					t.Errorf("%d reconciles and %d writes in 9 hours of rest", reconciles, writes)
 				}
 			})
 		})
@@ -404,7 +404,7 @@ func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
 				w.work(15 * time.Minute)
 				first := w.api.objects[simKey].Status
 				w.vanish()
-				w.look()
+				w.checkDrift()
 				w.work(3 * time.Minute)
 				status, reason, message := w.ready(t)
 				if status == "True" || reason != v1alpha1.ReasonProgressing || !strings.Contains(message, "does not show its certificate") {
@@ -552,7 +552,7 @@ func TestNamesAreUploadedInLowerCase(t *testing.T) {
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "Shop" })
 		w.work(15 * time.Minute)
 		w.vanish()
-		w.look()
+		w.checkDrift()
 		w.work(time.Minute)
 		if got, want := w.api.objects[simKey].Status.Name, strings.Replace(lower, "Shop", "SHOP", 1); got != want {
 			t.Errorf("uploaded as %s, want %s", got, want)
@@ -589,10 +589,10 @@ func TestAResyncUnderAnOlderCRDHoldsUpNothing(t *testing.T) {
 		w.work(time.Minute)
 		w.resync("1")
 		w.work(time.Minute)
-		passes := w.said("pass two")
+		reconciles := w.said("reconcile two")
 		w.work(26 * time.Hour)
-		if passes = w.said("pass two") - passes; passes > 10 || len(w.certificates()) != 1 {
-			t.Errorf("%d passes in a day, and %d certificates", passes, len(w.certificates()))
+		if reconciles = w.said("reconcile two") - reconciles; reconciles > 10 || len(w.certificates()) != 1 {
+			t.Errorf("%d reconciles in a day, and %d certificates", reconciles, len(w.certificates()))
 		}
 		before := len(w.cloud.Journal())
 		w.resync("2")
@@ -644,7 +644,7 @@ func TestACertificateInAnUnknownAccountIsNotSaidToBeInTheOneBefore(t *testing.T)
 			t.Errorf("the certificate is said to be in account %s, which nobody knows", status.AccountID)
 		}
 		w.cloud.ClearFaults()
-		w.look()
+		w.checkDrift()
 		w.work(time.Hour)
 		if got := w.api.objects[simKey].Status.AccountID; got != simOther {
 			t.Errorf("account %q once it can be learned, want %s", got, simOther)

@@ -80,31 +80,31 @@ func replaced(status *v1alpha1.CloudCertificateStatus) int64 {
 
 // judgeDeletion is the verdict on a deletion that cannot go on. A conflict about a name stays
 // the reason: it is all that a restart knows of certificates which are not ours.
-func (p *pass) judgeDeletion(err error) verdict.Verdict {
-	v := verdict.Of(err, p.subject(p.next))
+func (r *reconciliation) judgeDeletion(err error) verdict.Verdict {
+	v := verdict.Of(err, r.subject(r.next))
 	switch v.Reason {
 	case v1alpha1.ReasonProgressing:
 	case v1alpha1.ReasonThrottled:
-		v = p.awaitTurn(v)
+		v = r.awaitTurn(v)
 	default:
-		v = p.blocked(err, v)
+		v = r.blocked(err, v)
 	}
-	if p.observe().InConflict() {
+	if r.observe().InConflict() {
 		v.Reason, v.Stalled = v1alpha1.ReasonNameConflict, true
 	}
 	return v
 }
 
 // awaitTurn is the verdict on a deletion that waits for the list, or for its turn.
-func (p *pass) awaitTurn(v verdict.Verdict) verdict.Verdict {
-	said := meta.FindStatusCondition(p.next.Status.Conditions, v1alpha1.ConditionReady)
+func (r *reconciliation) awaitTurn(v verdict.Verdict) verdict.Verdict {
+	said := meta.FindStatusCondition(r.next.Status.Conditions, v1alpha1.ConditionReady)
 	blocked := []string{v1alpha1.ReasonDeletionBlocked, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonNameConflict}
 	waiting := verdict.Verdict{
 		Reason: v1alpha1.ReasonProgressing, Message: "being deleted; waiting for the list of what is in the account",
 		Quiet: said != nil && slices.Contains(blocked, said.Reason),
 		Again: v.Again,
 	}
-	if p.came.Delete != nil {
+	if r.soFar.Delete != nil {
 		waiting.Message = "being deleted; waiting for the account's rate limit"
 	}
 	return waiting
@@ -112,7 +112,7 @@ func (p *pass) awaitTurn(v verdict.Verdict) verdict.Verdict {
 
 // blocked is the verdict on a deletion that somebody has to help, and says how to let the object
 // go all the same.
-func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
+func (r *reconciliation) blocked(err error, v verdict.Verdict) verdict.Verdict {
 	v.Ready, v.Stalled = verdict.False, false
 	if v.Reason != v1alpha1.ReasonCredentialsUnavailable {
 		v.Reason = v1alpha1.ReasonDeletionBlocked
@@ -126,11 +126,11 @@ func (p *pass) blocked(err error, v verdict.Verdict) verdict.Verdict {
 		end = "; it is tried again " + pace
 	}
 	end += `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
-	if at, limited := p.observe().OrphanAt(); limited && v.Refusal {
+	if at, limited := r.observe().OrphanAt(); limited && v.Refusal {
 		end += "; it is released with what it has in the cloud at " + at.UTC().Format(time.RFC3339)
-		v.Again.AtMost = max(at.Sub(p.Clock.Now()), 0) + time.Second
+		v.Again.AtMost = max(at.Sub(r.Clock.Now()), 0) + time.Second
 	}
-	v.Message = conditions.TruncateTo(conditions.MaxMessage-len(end), deletionProblem(p.next, err)) + end
+	v.Message = conditions.TruncateTo(conditions.MaxMessage-len(end), deletionProblem(r.next, err)) + end
 	return v
 }
 

@@ -70,7 +70,7 @@ func TestASecretThatTheOperatorMayNotReadNamesTheRole(t *testing.T) {
 			return c.Get(ctx, key, object, options...)
 		},
 	})
-	object, _, err := h.pass()
+	object, _, err := h.reconcile()
 	if !apierrors.IsForbidden(err) {
 		t.Errorf("the queue is told %v", err)
 	}
@@ -87,7 +87,7 @@ func TestAPruneThatFailsNamesWhatStays(t *testing.T) {
 	object.Status.HistoryTotal = 4
 	denied := fmt.Errorf("denied: %w", context.Canceled)
 	named := &protocol.RemainingError{Left: []protocol.Undeleted{{CertID: 7, Name: "a_b_c", Err: denied}}}
-	p := &pass{Reconciler: testReconciler(), before: object, next: object}
+	p := &reconciliation{Reconciler: testReconciler(), before: object, next: object}
 	for want, err := range map[string]error{"a_b_d (8), a_b_c (7), and 1 more ": denied, "": named} {
 		if got := p.surplus(err); got != want {
 			t.Errorf("%s: named are %q, want %q", verdict.Text(err), got, want)

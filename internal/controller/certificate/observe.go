@@ -17,9 +17,9 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
-// pass is one reconcile of an object: what it began with, what it makes of it, and what it
+// reconciliation is one reconcile of an object: what it began with, what it makes of it, and what it
 // has found out on the way.
-type pass struct {
+type reconciliation struct {
 	*Reconciler
 	// before is the object as the cache shows it, and next what it becomes.
 	before, next *v1alpha1.CloudCertificate
@@ -42,11 +42,11 @@ type pass struct {
 	// turn is what the reconcile takes of what all share.
 	turn turn
 	// came is what the steps so far came to.
-	came protocol.Pass
+	soFar protocol.SoFar
 }
 
 // begin takes an object up. It reads from the cache alone.
-func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificate) (*pass, error) {
+func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificate) (*reconciliation, error) {
 	secret, err := r.secretMetadata(ctx, object)
 	if err != nil {
 		return nil, err
@@ -55,7 +55,7 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	if err != nil {
 		return nil, err
 	}
-	return &pass{
+	return &reconciliation{
 		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret, holders: holders,
 		elsewhere: r.Accounts.elsewhere(object, r.region(object)),
 	}, nil
@@ -63,69 +63,69 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 
 // connect finds the client for the object, and learns whose account it reaches. What keeps
 // it from that is for Decide to judge.
-func (p *pass) connect(ctx context.Context) {
-	if p.came.Asked {
+func (r *reconciliation) connect(ctx context.Context) {
+	if r.soFar.Asked {
 		return
 	}
-	p.came.Asked = true
-	find := p.Accounts.client
-	if !p.next.DeletionTimestamp.IsZero() {
-		find = p.Accounts.lastClient
+	r.soFar.Asked = true
+	find := r.Accounts.client
+	if !r.next.DeletionTimestamp.IsZero() {
+		find = r.Accounts.lastClient
 	}
-	cloud, err := find(ctx, p.next, p.region(p.next))
+	cloud, err := find(ctx, r.next, r.region(r.next))
 	if err != nil {
-		p.came.NoCloud = failureOf(err)
+		r.soFar.NoCloud = failureOf(err)
 		return
 	}
 	if _, err := cloud.Account(ctx); err != nil {
-		p.came.NoAccount = failureOf(err) // an upload does not need it, unless accounts are restricted
+		r.soFar.NoAccount = failureOf(err) // an upload does not need it, unless accounts are restricted
 	}
-	p.Accounts.hold(p.next, cloud.KnownAccount() != "")
-	p.cloud = cloud.For(p.behalf())
+	r.Accounts.hold(r.next, cloud.KnownAccount() != "")
+	r.cloud = cloud.For(r.behalf())
 }
 
 // observe is everything that the next decision may rest on.
-func (p *pass) observe() protocol.Observed {
-	now := p.Clock.Now()
+func (r *reconciliation) observe() protocol.Observed {
+	now := r.Clock.Now()
 	return protocol.Observed{
 		Now: now,
 		Settings: protocol.Settings{
-			Started: p.began(), MaxVersionsPerHour: p.Options.MaxVersionsPerHour, PruneDelay: p.Options.PruneDelay,
-			SettleDelay: p.Options.SettleDelay, OrphanAfter: p.Options.OrphanAfter, OwnWriteAge: inventory.DefaultOwnWriteAge,
-			AllowedAccounts: p.Options.AllowedAccounts,
+			Started: r.began(), MaxVersionsPerHour: r.Options.MaxVersionsPerHour, PruneDelay: r.Options.PruneDelay,
+			SettleDelay: r.Options.SettleDelay, OrphanAfter: r.Options.OrphanAfter, OwnWriteAge: inventory.DefaultOwnWriteAge,
+			AllowedAccounts: r.Options.AllowedAccounts,
 		},
-		Object:  p.observeObject(),
-		Status:  observeStatus(p.next, p.seen),
-		Place:   p.observePlace(),
-		Content: p.observeContent(),
-		Cloud:   p.observeCloud(),
-		Holders: p.holders,
-		Tried:   p.observeTried(),
-		Pass:    p.came,
+		Object:  r.observeObject(),
+		Status:  observeStatus(r.next, r.seen),
+		Place:   r.observePlace(),
+		Content: r.observeContent(),
+		Cloud:   r.observeCloud(),
+		Holders: r.holders,
+		Tried:   r.observeTried(),
+		SoFar:   r.soFar,
 	}
 }
 
-func (p *pass) observeObject() protocol.Object {
-	spec := &p.next.Spec
+func (r *reconciliation) observeObject() protocol.Object {
+	spec := &r.next.Spec
 	o := protocol.Object{
-		Identity: p.identity(p.next), Prefixed: spec.NamePrefix != "",
-		Generation: p.next.Generation, Created: p.next.CreationTimestamp.Time,
-		Held:                isHeld(p.next),
+		Identity: r.identity(r.next), Prefixed: spec.NamePrefix != "",
+		Generation: r.next.Generation, Created: r.next.CreationTimestamp.Time,
+		Held:                isHeld(r.next),
 		DeletesCertificates: spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete,
 		Keep:                -1,
 		Suspended:           spec.Suspend,
 		SM:                  spec.Type == v1alpha1.CertificateTypeSM,
-		Orphan:              p.next.Annotations[v1alpha1.AnnotationOrphan] == "true",
-		Resync:              p.resyncAsked(p.next),
+		Orphan:              r.next.Annotations[v1alpha1.AnnotationOrphan] == "true",
+		Resync:              r.resyncAsked(r.next),
 	}
-	if p.next.DeletionTimestamp != nil {
-		o.Deleted = p.next.DeletionTimestamp.Time
+	if r.next.DeletionTimestamp != nil {
+		o.Deleted = r.next.DeletionTimestamp.Time
 	}
 	if spec.RevisionHistoryLimit != nil {
 		o.Keep = int(*spec.RevisionHistoryLimit)
 	}
-	if p.content != nil {
-		o.Names = p.names(p.next, p.content.Hash.Content())
+	if r.content != nil {
+		o.Names = r.names(r.next, r.content.Hash.Content())
 	}
 	return o
 }
@@ -156,33 +156,33 @@ func observeStatus(object *v1alpha1.CloudCertificate, seen *metav1.PartialObject
 	return s
 }
 
-func (p *pass) observePlace() protocol.Place {
-	place := protocol.Place{Region: p.region(p.next)}
-	if p.cloud != nil {
-		place.Account = p.cloud.KnownAccount()
+func (r *reconciliation) observePlace() protocol.Place {
+	place := protocol.Place{Region: r.region(r.next)}
+	if r.cloud != nil {
+		place.Account = r.cloud.KnownAccount()
 	}
 	return place
 }
 
-func (p *pass) observeContent() *protocol.Content {
-	if p.content == nil {
+func (r *reconciliation) observeContent() *protocol.Content {
+	if r.content == nil {
 		return nil
 	}
 	content := &protocol.Content{
-		Hash: p.content.Hash.String(), Field: p.content.Hash.Content(),
-		Digests: []string{hexDigest(p.content.LeafSHA256)},
+		Hash: r.content.Hash.String(), Field: r.content.Hash.Content(),
+		Digests: []string{hexDigest(r.content.LeafSHA256)},
 	}
-	if p.content.Type == bundle.SM {
-		content.Digests = append(content.Digests, hexDigest(p.content.EncryptLeafSHA256))
+	if r.content.Type == bundle.SM {
+		content.Digests = append(content.Digests, hexDigest(r.content.EncryptLeafSHA256))
 	}
 	return content
 }
 
-func (p *pass) observeCloud() protocol.Cloud {
-	if p.cloud == nil {
+func (r *reconciliation) observeCloud() protocol.Cloud {
+	if r.cloud == nil {
 		return protocol.Cloud{}
 	}
-	return cloudOf(p.cloud.Inventory(), p.identity(p.next), &p.next.Status)
+	return cloudOf(r.cloud.Inventory(), r.identity(r.next), &r.next.Status)
 }
 
 // cloudOf is what an inventory knows of the certificates of an identity.
@@ -209,18 +209,18 @@ func entryOf(e inventory.Entry, fresh bool) protocol.Entry {
 	}
 }
 
-func (p *pass) observeTried() protocol.Tried {
-	found, waits, pruning := p.memory.findings.Of(p.next), p.memory.waits.Of(p.next), p.memory.pruning.Of(p.next)
+func (r *reconciliation) observeTried() protocol.Tried {
+	found, waits, pruning := r.memory.findings.Of(r.next), r.memory.waits.Of(r.next), r.memory.pruning.Of(r.next)
 	tried := protocol.Tried{
-		Missing: found.isMissing(p.next), Outdated: found.outdated,
-		Elsewhere: p.elsewhere,
+		Missing: found.isMissing(r.next), Outdated: found.outdated,
+		Elsewhere: r.elsewhere,
 		Recreated: waits.recreations, Moves: waits.moves, ListAgain: waits.asked, FailedOtherwise: waits.otherwise,
 		PruneAfter: pruning.notBefore, PruneHeld: pruning.held, Proving: pruning.proving, Unanswered: pruning.silent,
 	}
-	if p.cloud != nil {
-		last := p.cloud.Inventory().LastAttempt(p.identity(p.next))
+	if r.cloud != nil {
+		last := r.cloud.Inventory().LastAttempt(r.identity(r.next))
 		tried.Name, tried.Sent, tried.Taken, tried.TakenSince = last.Name, last.Sent, last.Taken, last.Since
-		tried.Lost = p.cloud.Inventory().LastLost()
+		tried.Lost = r.cloud.Inventory().LastLost()
 	}
 	return tried
 }

@@ -155,7 +155,7 @@ func TestAnImplausibleListIsDoubted(t *testing.T) {
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHide})
 				time.AfterFunc(tc.hidden, w.cloud.ClearFaults)
 				began := time.Now()
-				w.look()
+				w.checkDrift()
 				if took := time.Since(began); took < doubtDelay {
 					t.Errorf("believed after %s", took)
 				}
@@ -164,7 +164,7 @@ func TestAnImplausibleListIsDoubted(t *testing.T) {
 				if tries := after - uploads; tries < tc.least || tries > tc.most || created != tc.made {
 					t.Errorf("%d uploads, want %d to %d; %d certificates, want %d", tries, tc.least, tc.most, created, tc.made)
 				}
-				w.look()
+				w.checkDrift()
 				w.work(time.Hour)
 				w.events += n // a list that says of each that it is not there
 				w.checkRest()
@@ -181,7 +181,7 @@ func TestThousandsThatAreGoneComeBackOneASecond(t *testing.T) {
 		w.work(15 * time.Minute)
 		w.vanish()
 		began := time.Now()
-		w.look()
+		w.checkDrift()
 		if took := time.Since(began); took < doubtDelay+(n-1)*doubtPace {
 			t.Errorf("all were sent for repair within %s", took)
 		}
@@ -297,9 +297,9 @@ func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
 		w.work(time.Minute)
 		w.putContent(simKey, 1)
 		w.work(time.Minute)
-		w.look() // only what appears later is somebody's who is at work
+		w.checkDrift() // only what appears later is somebody's who is at work
 		w.intrude(2)
-		w.look()
+		w.checkDrift()
 		w.work(30 * time.Hour)
 		if _, tries := w.calls(cas.ActionDelete); tries != 0 || w.said("event IdentityShared") != 1 {
 			t.Errorf("%d deletions, %d events", tries, w.said("event IdentityShared"))
@@ -516,7 +516,7 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 		}
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(11 * time.Minute)
-		w.look()
+		w.checkDrift()
 		w.work(time.Minute)
 		status := w.api.objects[simKey].Status
 		newest := slices.IsSortedFunc(status.History, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })

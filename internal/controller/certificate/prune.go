@@ -39,7 +39,7 @@ func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertifi
 		return false, wait
 	}
 	r.memory.expedite(object, resyncRequest(object))
-	if cloud, err := r.Accounts.lastClient(ctx, object, r.region(object)); err == nil { // else the pass says what is wrong
+	if cloud, err := r.Accounts.lastClient(ctx, object, r.region(object)); err == nil { // else the reconcile says what is wrong
 		cloud.Inventory().Retry()
 	}
 	return true, 0
@@ -72,7 +72,7 @@ func searchable(certificate *v1alpha1.CertificateFacts) string {
 	return strings.TrimPrefix(name, "*.")
 }
 
-// unchanged reads the object live: it is the one that the pass knows, to the letter.
+// unchanged reads the object live: it is the one that the reconcile knows, to the letter.
 // A cache may be far behind; what is irrevocable is not decided from it alone.
 func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertificate) error {
 	_, err := r.current(ctx, object)
@@ -80,7 +80,7 @@ func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertif
 }
 
 // current reads the whole object live, of which the cache keeps a part; its error is stale if
-// it is not the one that the pass knows.
+// it is not the one that the reconcile knows.
 func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertificate) (*v1alpha1.CloudCertificate, error) {
 	live := &v1alpha1.CloudCertificate{}
 	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
@@ -93,8 +93,8 @@ func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertific
 }
 
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
-func (p *pass) judgePrune(ctx context.Context, err error) time.Duration {
-	r, next := p.Reconciler, p.next
+func (r *reconciliation) judgePrune(ctx context.Context, err error) time.Duration {
+	next := r.next
 	if err == nil {
 		r.memory.pruning.Forget(client.ObjectKeyFromObject(next))
 		r.memory.retries.Succeeded(next, retries.Prune)
@@ -108,7 +108,7 @@ func (p *pass) judgePrune(ctx context.Context, err error) time.Duration {
 	if pace != verdict.Slowly {
 		pace = verdict.Soon // no queue tries a prune again
 	}
-	problem := fmt.Sprintf("superseded versions %scannot be deleted: %s; it is tried again %s", p.surplus(err), verdict.Text(err), pace)
+	problem := fmt.Sprintf("superseded versions %scannot be deleted: %s; it is tried again %s", r.surplus(err), verdict.Text(err), pace)
 	reason := v1alpha1.ReasonPruneFailed
 	if v.Reason == v1alpha1.ReasonIdentityShared {
 		problem, reason = v.Message, v.Reason
@@ -133,8 +133,8 @@ func (p *pass) judgePrune(ctx context.Context, err error) time.Duration {
 }
 
 // surplus names the versions that the object has beyond its limit, where an error names none itself.
-func (p *pass) surplus(err error) string {
-	versions, status := p.observe().Surplus(), &p.next.Status
+func (r *reconciliation) surplus(err error) string {
+	versions, status := r.observe().Surplus(), &r.next.Status
 	if protocol.Remaining(err) > 0 || len(versions) == 0 {
 		return ""
 	}

@@ -148,8 +148,8 @@ func counted(t *testing.T, name string, labels ...string) (n float64) {
 func TestTheLastCertificateIsNotPruned(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]time.Duration{
-		"deleted long after the last look":    0,
-		"deleted between a look and the time": 5 * time.Minute,
+		"deleted long after the last check":    0,
+		"deleted between a check and the time": 5 * time.Minute,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -157,7 +157,7 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 				ids := w.versions(keepNone, 0, 1)
 				w.work(simPruneDelay - 10*time.Minute)
 				if late > 0 {
-					w.look()
+					w.checkDrift()
 					w.work(late)
 				}
 				w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, ids[1])
@@ -169,7 +169,7 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 				if !strings.Contains(message, fmt.Sprint(ids[1])) || !strings.Contains(message, "does not list the current") {
 					t.Errorf("Ready says: %s", message)
 				}
-				w.look()
+				w.checkDrift()
 				w.work(simPruneDelay + 2*time.Hour)
 				if status := w.api.objects[simKey].Status; w.isThere(ids[0]) || !w.isThere(status.CertID) || status.HistoryTotal != 0 {
 					t.Errorf("after the repair: certificates %v, history %v", len(w.certificates()), status.History)
@@ -403,7 +403,7 @@ func TestWhatADigestRefutedIsNotDeletedAfterARestart(t *testing.T) {
 				w.work(time.Minute)
 				w.operators[0].dead = true
 				w.work(time.Minute)
-				w.look()
+				w.checkDrift()
 				w.work(time.Minute)
 				end(w)
 				w.work(simPruneDelay + 2*time.Hour)
@@ -444,7 +444,7 @@ func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
 		"as history": {func(w *simWorld) {
 			w.putContent(simKey, 2)
 			w.work(time.Minute)
-			w.look()
+			w.checkDrift()
 			w.work(30 * time.Hour)
 		}, false},
 	} {
@@ -740,10 +740,10 @@ func TestAResyncEndsEveryWait(t *testing.T) {
 				if handled := w.api.objects[simKey].Status.LastHandledResync; handled != "again" {
 					t.Errorf("the request is handled: %q", handled)
 				}
-				passes := w.said("pass two")
+				reconciles := w.said("reconcile two")
 				w.work(4 * time.Minute)
-				if n := w.said("pass two") - passes; n > 10 {
-					t.Errorf("%d passes within minutes after a request that was handled", n)
+				if n := w.said("reconcile two") - reconciles; n > 10 {
+					t.Errorf("%d reconciles within minutes after a request that was handled", n)
 				}
 				w.cloud.ClearFaults()
 				w.work(2 * time.Minute)
@@ -770,7 +770,7 @@ func TestARestoredBackupIsNotAnotherCluster(t *testing.T) {
 		w.operators[0].dead = restart
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = backup })
 		w.work(time.Hour)
-		w.look()
+		w.checkDrift()
 		w.work(30 * time.Hour)
 	}
 	t.Run("what this process uploaded is ours", func(t *testing.T) {
@@ -852,7 +852,7 @@ func TestTheFigureOfMissingCertificatesFallsWithTheRepair(t *testing.T) {
 		w.versions(func(*v1alpha1.CloudCertificate) {}, 0)
 		w.work(11 * time.Minute)
 		w.vanish()
-		w.look()
+		w.checkDrift()
 		op := w.operator()
 		place := driftPlaceOf(w.api.objects[simKey])
 		gone := func() int {
@@ -880,12 +880,12 @@ func TestADoubtedLookIsNoSuccess(t *testing.T) {
 		time.AfterFunc(5*time.Minute, w.cloud.ClearFaults)
 		success := counted(t, "cloudcert_drift_sweeps_total", "success")
 		doubted := counted(t, "cloudcert_drift_sweeps_total", "implausible")
-		w.look()
+		w.checkDrift()
 		if got := counted(t, "cloudcert_drift_sweeps_total", "implausible") - doubted; got != 1 {
-			t.Errorf("%v doubted looks", got)
+			t.Errorf("%v doubted checks", got)
 		}
 		if got := counted(t, "cloudcert_drift_sweeps_total", "success") - success; got != 1 {
-			t.Errorf("%v successes, want the second look alone", got)
+			t.Errorf("%v successes, want the second check alone", got)
 		}
 	})
 }

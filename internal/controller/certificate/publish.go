@@ -29,7 +29,7 @@ import (
 )
 
 // publish writes the status once, if it differs from what it was, under the
-// version that the pass began with: whoever wrote in between makes it a conflict.
+// version that the reconcile began with: whoever wrote in between makes it a conflict.
 func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, v verdict.Verdict) error {
 	next.Status.ObservedGeneration = next.Generation
 	conditions.Set(&next.Status.Conditions, v, next.Generation)

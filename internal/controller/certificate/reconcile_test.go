@@ -46,7 +46,7 @@ var testScheme = func() *runtime.Scheme {
 }()
 
 // harness is a reconciler between a fake API server and an emulator over HTTP. Its
-// clock stands still until a test moves it, or a pass waits for a limit; the client's own
+// clock stands still until a test moves it, or a reconcile waits for a limit; the client's own
 // does not.
 type harness struct {
 	*Reconciler
@@ -131,9 +131,9 @@ func (h *harness) object() *v1alpha1.CloudCertificate {
 	return object
 }
 
-// pass does passes over the object until one is not about the rate limit, which is
+// reconcile reconciles the object until one reconcile is not about the rate limit, which is
 // not what these tests are about.
-func (h *harness) pass() (*v1alpha1.CloudCertificate, reconcile.Result, error) {
+func (h *harness) reconcile() (*v1alpha1.CloudCertificate, reconcile.Result, error) {
 	h.t.Helper()
 	for range 100 {
 		version := h.object().ResourceVersion
@@ -188,7 +188,7 @@ func TestNameTakenByTheSameCertificateIsAdopted(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			object, _, err := h.pass()
+			object, _, err := h.reconcile()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -211,7 +211,7 @@ func TestNameTakenByAnotherCertificateIsAConflict(t *testing.T) {
 	if _, err := h.cloud.AddForeign(testAccount, testRegion, emulator.Foreign{Name: h.name(content), PEM: string(other.Certificate)}); err != nil {
 		t.Fatal(err)
 	}
-	object, result, err := h.pass()
+	object, result, err := h.reconcile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestAnswersOfTheCloudHaveTheirReason(t *testing.T) {
 			h.given()
 			tc.fault.Kind, tc.fault.Action = emulator.FaultFail, string(cas.ActionUpload)
 			h.cloud.Inject(tc.fault)
-			object, result, err := h.pass()
+			object, result, err := h.reconcile()
 			if err != nil || result.RequeueAfter != retries.FirstSlowly {
 				t.Errorf("tried again after %s, %v; want %s", result.RequeueAfter, err, retries.FirstSlowly)
 			}
@@ -259,12 +259,12 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 	h.given()
 	h.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset, AfterCommit: true, Count: 1, Action: "UploadUserCertificate"})
 	h.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: "ListUserCertificateOrder"})
-	object, _, err := h.pass()
+	object, _, err := h.reconcile()
 	if err == nil {
 		t.Fatal("a lost answer is no error: it would not be tried again")
 	}
 	h.check(object, v1alpha1.ReasonUploadFailed, metav1.ConditionFalse, false, "UploadUserCertificate")
-	object, result, err := h.pass()
+	object, result, err := h.reconcile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +273,7 @@ func TestNameTakenThatCannotBeLookedUpNamesThePermission(t *testing.T) {
 		t.Errorf("tried again after %s, want %s", result.RequeueAfter, retries.FirstSlowly)
 	}
 	h.cloud.ClearFaults()
-	object, _, err = h.pass()
+	object, _, err = h.reconcile()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestNameOfOurOwnStatusNeedsNoList(t *testing.T) {
 			t.Parallel()
 			h := newHarness(t)
 			h.given()
-			first, _, err := h.pass()
+			first, _, err := h.reconcile()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -302,7 +302,7 @@ func TestNameOfOurOwnStatusNeedsNoList(t *testing.T) {
 			if err := h.Update(t.Context(), first); err != nil {
 				t.Fatal(err)
 			}
-			object, _, err := h.pass()
+			object, _, err := h.reconcile()
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -321,7 +321,7 @@ func TestSlowRetriesGrowAndStartAnew(t *testing.T) {
 	h.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: "UploadUserCertificate"})
 	var delays []time.Duration
 	for range 6 {
-		_, result, err := h.pass()
+		_, result, err := h.reconcile()
 		if err != nil {
 			t.Fatal(err)
 		}

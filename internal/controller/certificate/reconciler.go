@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-// Package certificate reconciles CloudCertificates: it looks at the Secret that
+// Package certificate reconciles CloudCertificates: it reads the Secret that
 // an object refers to, uploads each new content of it to the cloud exactly once,
 // and publishes what is there in the object's status.
 package certificate
@@ -49,7 +49,7 @@ type Options struct {
 	// OrphanAfter is how long a deleted object waits for what may never help (missing
 	// credentials, a refusal by the cloud) before it is released with what it has in the cloud; 0 means for ever.
 	OrphanAfter time.Duration
-	// DriftInterval is the time between two looks at the whole list of an account
+	// DriftInterval is the time between two checks of the whole list of an account
 	// and region; 0 means never.
 	DriftInterval time.Duration
 	// AllowedAccounts are the ids of the accounts to which certificates may be uploaded;
@@ -225,7 +225,7 @@ func (r *Reconciler) isBehind(ctx context.Context, object *v1alpha1.CloudCertifi
 	return false
 }
 
-// catchUp is when to look again at an object whose version in the cache is behind.
+// catchUp is when to reconcile an object again whose version in the cache is behind.
 func (r *Reconciler) catchUp(object client.Object) time.Duration {
 	if r.memory.writes.Stale(object, r.Clock.Now()) {
 		r.memory.retries.Succeeded(object, retries.CatchUp)

@@ -46,8 +46,8 @@ func bucket(secret string) string {
 	return strconv.FormatUint(uint64(hash.Sum32()%buckets), 36)
 }
 
-// reconcileTimeout ends a pass that hangs, before the manager stops waiting for it. A
-// pass makes a handful of calls, each of which ends by itself within seconds.
+// reconcileTimeout ends a reconcile that hangs, before the manager stops waiting for it. A
+// reconcile makes a handful of calls, each of which ends by itself within seconds.
 const reconcileTimeout = 25 * time.Second
 
 // +kubebuilder:rbac:groups=cloudcert.io,resources=cloudcertificates,verbs=get;list;watch;patch
@@ -86,7 +86,7 @@ func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler 
 		case <-ctx.Done():
 		}
 	}}); err != nil {
-		return fmt.Errorf("failed to add the look for drift: %w", err)
+		return fmt.Errorf("failed to add the check for drift: %w", err)
 	}
 	b := builder.ControllerManagedBy(mgr)
 	if r.Options.Bindings {
@@ -115,10 +115,10 @@ func lowPriority() handler.TypedEventHandler[client.ObjectKey, reconcile.Request
 	}
 }
 
-// reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone. A pass
+// reconcileRequest is reconcile.AsReconciler, and forgets objects that are gone. A reconcile
 // that has begun when the operator is stopped is finished: an upload whose answer nobody
 // waits for would have to be looked up by the next leader. One that has lost its lease
-// does not wait for its passes.
+// does not wait for its reconciles.
 func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reconcileTimeout)
 	defer cancel()
@@ -225,7 +225,7 @@ func (r *Reconciler) referring(ctx context.Context, secret client.Object) []*v1a
 	return objects
 }
 
-// relevant lets through what a pass could answer: a change of the spec, of our
+// relevant lets through what a reconcile could answer: a change of the spec, of our
 // annotations, the start of a deletion, and a status that somebody else wrote (a
 // restore, a careless sync); and resyncs. Our own writes stay out.
 func (r *Reconciler) relevant() predicate.Predicate {

@@ -125,7 +125,7 @@ var lifecycles = map[string]func(w *simWorld){
 		w.work(5 * time.Second)
 		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
 		w.work(time.Hour)
-		w.look() // which shows the version that was lost with the status
+		w.checkDrift() // which shows the version that was lost with the status
 		w.work(time.Hour)
 		w.putContent(simKey, 1)
 		w.work(time.Hour)
@@ -141,7 +141,7 @@ var lifecycles = map[string]func(w *simWorld){
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(11 * time.Minute)
 		w.vanish()
-		w.look()
+		w.checkDrift()
 		w.work(5 * time.Second)
 	},
 	"repair on request": func(w *simWorld) {
@@ -176,7 +176,7 @@ var lifecycles = map[string]func(w *simWorld){
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
 		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret") // where content 0 is used
 		w.work(time.Minute)
-		w.look()
+		w.checkDrift()
 		w.work(26 * time.Hour)
 	},
 	"prune around one that is in use": func(w *simWorld) {
@@ -217,7 +217,7 @@ var lifecycles = map[string]func(w *simWorld){
 		w.work(20 * time.Minute)
 		w.restoreEtcd(snapshot)
 		w.work(time.Minute)
-		w.look()
+		w.checkDrift()
 		w.work(time.Minute)
 	},
 	"get the status of another cluster": func(w *simWorld) {
@@ -304,8 +304,8 @@ func (w *simWorld) useFirst() {
 	}
 }
 
-// look does a drift round everywhere.
-func (w *simWorld) look() {
+// checkDrift does a drift round everywhere.
+func (w *simWorld) checkDrift() {
 	op := w.operator()
 	for _, p := range op.drift.places(context.Background()) {
 		op.drift.round(context.Background(), p)

@@ -37,7 +37,7 @@ type simManager struct {
 // Add implements manager.Manager.
 func (m *simManager) Add(runnable manager.Runnable) error {
 	switch runnable := runnable.(type) {
-	case *drift: // the simulation says when it looks
+	case *drift: // the simulation says when it checks
 		m.op.drift = runnable
 	case manager.RunnableFunc:
 		return runnable(context.Background())

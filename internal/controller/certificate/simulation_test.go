@@ -83,7 +83,7 @@ func (w *simWorld) runSomething() {
 	}
 }
 
-// top lets one thing happen that happens between passes only: time, kills, drift.
+// top lets one thing happen that happens between reconciles only: time, kills, drift.
 func (w *simWorld) top() {
 	for i, op := range slices.Backward(slices.Clone(w.operators)) {
 		if op.dead {
@@ -96,7 +96,7 @@ func (w *simWorld) top() {
 	}
 	switch dice := w.random.IntN(100); {
 	case dice < 25:
-		w.pass()
+		w.wait()
 	case dice < 28:
 		w.events++
 		w.inject()
@@ -119,8 +119,8 @@ func (w *simWorld) top() {
 	}
 }
 
-// pass lets time pass: mostly little, sometimes a day.
-func (w *simWorld) pass() {
+// wait lets time go by: mostly little, sometimes a day.
+func (w *simWorld) wait() {
 	durations := []time.Duration{
 		10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second, 5 * time.Second, 31 * time.Second,
 		time.Minute, 5 * time.Minute, 11 * time.Minute, time.Hour, 25 * time.Hour,
@@ -131,7 +131,7 @@ func (w *simWorld) pass() {
 // inject adds a fault of the cloud that ends after some calls.
 func (w *simWorld) inject() {
 	// A list that hides a certificate and counts to match cannot be told from the
-	// truth; what the look for drift does about it has a test of its own.
+	// truth; what the check for drift does about it has a test of its own.
 	kinds := slices.DeleteFunc(emulator.FaultKinds(), func(k emulator.FaultKind) bool { return k == emulator.FaultHide })
 	f := emulator.Fault{
 		Kind: kinds[w.random.IntN(len(kinds))], Count: 1 + w.random.IntN(6), AfterCommit: w.random.IntN(2) == 0,

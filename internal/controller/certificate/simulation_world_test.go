@@ -263,7 +263,7 @@ func (w *simWorld) start() *simOperator {
 	return op
 }
 
-// simWorkers are enough for what happens while a pass is under way.
+// simWorkers are enough for what happens while a reconcile is under way.
 const simWorkers = 5
 
 // begin starts the real controller, which then waits for the simulation.
@@ -336,21 +336,21 @@ func (op *simOperator) deliver() {
 	}
 }
 
-// run lets the controller do one pass over an object.
+// run lets the controller do one reconcile of an object.
 func (op *simOperator) run(key types.NamespacedName) {
 	if !op.dead {
 		op.queue.hand(reconcile.Request{NamespacedName: key})
 	}
 }
 
-// reconcile is the real pass, which is watched.
+// reconcile is the real reconcile, which is watched.
 func (op *simOperator) reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	w := op.world
 	if w.onReconcile != nil && w.onReconcile(op, request.NamespacedName) {
 		return reconcile.Result{}, nil
 	}
 	result, err := op.r.reconcileRequest(ctx, request)
-	w.notef("%s pass %s: after %s, %v", op.name, request.Name, result.RequeueAfter, err)
+	w.notef("%s reconcile %s: after %s, %v", op.name, request.Name, result.RequeueAfter, err)
 	w.checkText("an error", fmt.Sprint(err))
 	return result, err
 }
@@ -737,15 +737,15 @@ func (w *simWorld) quiesce() {
 // settle runs an operator for a time.
 func (w *simWorld) settle(op *simOperator, limit time.Duration) {
 	end := time.Now().Add(limit)
-	for passes := 0; ; passes++ {
+	for reconciles := 0; ; reconciles++ {
 		op.deliver()
 		if op.dead {
 			return
 		}
 		if due := op.queue.due(); len(due) > 0 {
 			op.run(due[0])
-			if passes > 20000 {
-				w.violatef("no rest after %d passes", passes)
+			if reconciles > 20000 {
+				w.violatef("no rest after %d reconciles", reconciles)
 				return
 			}
 			continue

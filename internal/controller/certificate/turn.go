@@ -54,33 +54,33 @@ func (e *turnError) Verdict(s verdict.Subject) verdict.Verdict {
 
 // takeTurn lets a step go that calls the cloud or reads the Secret, if it is the object's turn.
 // Every other step is free: it rests on caches.
-func (p *pass) takeTurn(step protocol.Step) error {
+func (r *reconciliation) takeTurn(step protocol.Step) error {
 	action, reaches := actionOf(step)
 	if !reaches {
 		return nil
 	}
-	now, key := p.Clock.Now(), client.ObjectKeyFromObject(p.before)
+	now, key := r.Clock.Now(), client.ObjectKeyFromObject(r.before)
 	_, together := step.(protocol.ListTogether)
 	deletes := together || action == cas.ActionDelete
 	refuse := func(after time.Duration, why string) error {
-		return &turnError{after: after, why: why, silent: deletes || !p.before.DeletionTimestamp.IsZero()}
+		return &turnError{after: after, why: why, silent: deletes || !r.before.DeletionTimestamp.IsZero()}
 	}
-	if after := p.turns.promised(key, action, now); after > 0 {
+	if after := r.turns.promised(key, action, now); after > 0 {
 		return refuse(after, "the account's rate limit of "+string(action))
 	}
-	if after := p.turns.untilDeletion(key, now); deletes && after > 0 {
+	if after := r.turns.untilDeletion(key, now); deletes && after > 0 {
 		return refuse(after, "the next attempt to delete certificates")
 	}
-	if p.turn.taken {
+	if r.turn.taken {
 		return nil // what was begun is finished
 	}
-	if after := p.turns.untilCall(key, now); after > 0 && !p.turn.paid {
+	if after := r.turns.untilCall(key, now); after > 0 && !r.turn.paid {
 		return refuse(after, "its next call: there are five at once for one object, then one in ten seconds")
 	}
-	if after := p.turns.occupy(p.before.Namespace, p.Options.MaxConcurrentReconciles, now); after > 0 {
+	if after := r.turns.occupy(r.before.Namespace, r.Options.MaxConcurrentReconciles, now); after > 0 {
 		return refuse(after, "other objects of its namespace")
 	}
-	p.turn.taken = true
+	r.turn.taken = true
 	return nil
 }
 
@@ -106,48 +106,48 @@ func actionOf(step protocol.Step) (action alibaba.Action, reaches bool) {
 }
 
 // behalf says for whom the reconcile calls the cloud, and counts the calls.
-func (p *pass) behalf() cas.Behalf {
-	return cas.Behalf{Tenant: p.before.Namespace, Sent: func(action alibaba.Action, err error) {
+func (r *reconciliation) behalf() cas.Behalf {
+	return cas.Behalf{Tenant: r.before.Namespace, Sent: func(action alibaba.Action, err error) {
 		switch {
 		case action != cas.ActionDelete:
-			p.turn.calls++
+			r.turn.calls++
 		case err != nil && !alibaba.IsNotFound(err):
-			p.turn.failedDeletions++
+			r.turn.failedDeletions++
 		}
 	}}
 }
 
 // endTurn gives back what the reconcile has taken, and counts what it called.
-func (p *pass) endTurn() {
-	if !p.turn.taken {
+func (r *reconciliation) endTurn() {
+	if !r.turn.taken {
 		return
 	}
-	cost := min(p.turn.calls*costOfCall, savedUp) // the pages of one list are no reason to hold up a renewal for minutes
-	if cost == 0 && p.turn.read {
+	cost := min(r.turn.calls*costOfCall, savedUp) // the pages of one list are no reason to hold up a renewal for minutes
+	if cost == 0 && r.turn.read {
 		cost = costOfRead
 	}
-	p.turns.spend(client.ObjectKeyFromObject(p.before), cost, p.turn.failedDeletions, p.Clock.Now())
-	p.turns.leave(p.before.Namespace)
+	r.turns.spend(client.ObjectKeyFromObject(r.before), cost, r.turn.failedDeletions, r.Clock.Now())
+	r.turns.leave(r.before.Namespace)
 }
 
 // keepHint keeps the hint of a limit, so that no event shortens it.
-func (p *pass) keepHint(err error) {
+func (r *reconciliation) keepHint(err error) {
 	hint, ok := errors.AsType[*alibaba.Error](err)
 	if !ok || hint.Class != alibaba.Throttled {
 		return
 	}
-	now := p.Clock.Now()
-	p.turns.promise(client.ObjectKeyFromObject(p.before), hint.Action, now.Add(hint.RetryAfter), now)
+	now := r.Clock.Now()
+	r.turns.promise(client.ObjectKeyFromObject(r.before), hint.Action, now.Add(hint.RetryAfter), now)
 }
 
 // yield ends a reconcile whose turn it is not.
-func (p *pass) yield(ctx context.Context, e *turnError) (reconcile.Result, error) {
+func (r *reconciliation) yield(ctx context.Context, e *turnError) (reconcile.Result, error) {
 	if e.silent {
 		return reconcile.Result{RequeueAfter: e.after}, nil
 	}
-	s := p.subject(p.next)
-	s.ThrottledSince = p.memory.throttled(p.next, s.Now)
-	return p.conclusion(ctx, e, e.Verdict(s))
+	s := r.subject(r.next)
+	s.ThrottledSince = r.memory.throttled(r.next, s.Now)
+	return r.conclusion(ctx, e, e.Verdict(s))
 }
 
 // askedToHurry reports whether a resync asks for a try at once that was not granted yet. It

@@ -232,7 +232,7 @@ func TestManyVersionsAreDeletedWithoutAWait(t *testing.T) {
 func TestALongListCostsAnObjectNoMoreThanWhatIsSavedUp(t *testing.T) {
 	t.Parallel()
 	object, _ := synced()
-	p := &pass{Reconciler: testReconciler(), before: object, turn: turn{taken: true, calls: 40}}
+	p := &reconciliation{Reconciler: testReconciler(), before: object, turn: turn{taken: true, calls: 40}}
 	p.turns.occupy(object.Namespace, 60, now)
 	p.endTurn()
 	if wait := p.turns.untilCall(client.ObjectKeyFromObject(object), now); wait != costOfCall*time.Second {

@@ -72,7 +72,7 @@ func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, 
 	if last := cloud.Inventory().LastAttempt(r.identity(next)); last.Taken != "" && now.Sub(last.Since) > protocol.KeywordLimit {
 		word = "" // it is there, and not found by a name that may be no domain: look through the whole list
 	}
-	found, err := cloud.Look(ctx, r.identity(next), word, r.memory.asking(next, now), func(e inventory.Entry) bool {
+	found, err := cloud.LookUp(ctx, r.identity(next), word, r.memory.asking(next, now), func(e inventory.Entry) bool {
 		_, version, ok := bundle.ParseName(e.Name)
 		return ok && version == content.Hash.Content()
 	})

@@ -37,13 +37,13 @@ func Decide(o Observed) Step {
 	case o.Consent.Rival != "":
 		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonOccupied, Message: o.Consent.Rival, Stalled: true}}
 	case o.Slot == nil && o.isUpToDate():
-		return Nothing{Until: o.Tried.LookAt}
+		return Nothing{Until: o.Tried.CheckAt}
 	case !o.Certificate.Exists, o.Certificate.Problem != "" && o.Status.Read:
 		return o.notReady(nil)
-	case o.Pass.NoCloud != nil:
-		return o.failed(o.Pass.NoCloud, nil)
-	case o.Pass.Read != nil:
-		return o.failed(o.Pass.Read, nil)
+	case o.SoFar.NoCloud != nil:
+		return o.failed(o.SoFar.NoCloud, nil)
+	case o.SoFar.Read != nil:
+		return o.failed(o.SoFar.Read, nil)
 	case o.Slot == nil:
 		return Read{}
 	}
@@ -60,7 +60,7 @@ func (o Observed) wantsHold() bool {
 // is under way. It rests on caches alone: a restart with nothing to do makes no call.
 func (o Observed) isUpToDate() bool {
 	s := &o.Status
-	if s.Generation != o.Object.Generation || o.Object.Resync || o.Tried.Look || !s.Read {
+	if s.Generation != o.Object.Generation || o.Object.Resync || o.Tried.Check || !s.Read {
 		return false
 	}
 	if o.Object.Suspended {

@@ -60,7 +60,7 @@ func bound() Observed {
 			DNSNames: []string{"www.example.com", "*.shop.example.com"}, Versions: []ID{oldID},
 		},
 		Target: Target{Text: "alb/cn-shanghai/lsn-x Additional", Shared: true, Unbindable: true, Region: china},
-		Tried:  Tried{LookAt: now.Add(time.Hour), OwnerKnown: true},
+		Tried:  Tried{CheckAt: now.Add(time.Hour), OwnerKnown: true},
 	}
 }
 
@@ -144,13 +144,13 @@ func TestDecide(t *testing.T) {
 		want     string
 	}{
 		// What needs no read.
-		"what is up to date waits for the next look for drift": {bound(), "nothing"},
-		"a look for drift reads":                               {with(bound(), func(o *Observed) { o.Tried.Look = true }), "read"},
-		"a resync reads":                                       {with(bound(), func(o *Observed) { o.Object.Resync = true }), "read"},
-		"another spec reads":                                   {with(bound(), func(o *Observed) { o.Object.Generation = 2 }), "read"},
-		"a renewal reads":                                      {with(renewed(), func(o *Observed) { o.Slot = nil }), "read"},
-		"a placement under way reads":                          {with(recorded(), func(o *Observed) { o.Slot = nil }), "read"},
-		"a leftover reads":                                     {with(bound(), func(o *Observed) { o.Status.Leftover = []ID{{CertID: 9, Region: china}} }), "read"},
+		"what is up to date waits for the next check for drift": {bound(), "nothing"},
+		"a check for drift reads":                               {with(bound(), func(o *Observed) { o.Tried.Check = true }), "read"},
+		"a resync reads":                                        {with(bound(), func(o *Observed) { o.Object.Resync = true }), "read"},
+		"another spec reads":                                    {with(bound(), func(o *Observed) { o.Object.Generation = 2 }), "read"},
+		"a renewal reads":                                       {with(renewed(), func(o *Observed) { o.Slot = nil }), "read"},
+		"a placement under way reads":                           {with(recorded(), func(o *Observed) { o.Slot = nil }), "read"},
+		"a leftover reads":                                      {with(bound(), func(o *Observed) { o.Status.Leftover = []ID{{CertID: 9, Region: china}} }), "read"},
 		"the same number of the other region is another certificate": {
 			with(bound(), func(o *Observed) { o.Certificate.Current.Region = "ap-southeast-1" }), "read",
 		},
@@ -161,13 +161,13 @@ func TestDecide(t *testing.T) {
 		"a certificate that is gone keeps what is placed":  {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=never"},
 		"a certificate that is not ready":                  {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=never"},
 		"a first read does not wait for the certificate":   {with(fresh(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "read"},
-		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.Pass.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
+		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
 		"a suspended binding that was read waits":          {with(bound(), func(o *Observed) { o.Object.Suspended, o.Status.Reason = true, v1alpha1.ReasonSuspended }), "nothing"},
 		"a suspended binding that is new reads":            {with(fresh(), func(o *Observed) { o.Object.Suspended, o.Slot = true, nil }), "read"},
-		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, denied }), "wait AccessDenied again=slowly"},
-		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
-		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
-		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.Pass.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=hint"},
+		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, denied }), "wait AccessDenied again=slowly"},
+		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
+		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
+		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=hint"},
 		"Unbind on what is bound is held":                  {with(bound(), unbind), "hold true"},
 		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
 		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
@@ -204,15 +204,15 @@ func TestDecide(t *testing.T) {
 		"ours in the slot is replaced":                            {single(renewed(only(oldID))), `record bound=10 pending=11 leftover=[] replaced=""`},
 		"ours beside others is joined":                            {renewed(entry(foreign), entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
 		"a version that was found there is bound":                 {fresh(entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
-		"the intent is written before the placement":              {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
+		"the intent is written before the placement":              {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
 		"an intent that was written is not written again":         {recorded(entry(oldID)), "place"},
 		"who else manages the listener is asked before":           {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown = false }), "inspect"},
 		"a listener that a controller manages is refused":         {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=never"},
-		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.Pass.Inspect = false, denied }), "wait AccessDenied again=slowly"},
+		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.SoFar.Inspect = false, denied }), "wait AccessDenied again=slowly"},
 		"Unbind is held before the first placement":               {with(fresh(), unbind), "hold true"},
-		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Placed = true }), "wait Progressing unchanged again=hint"},
-		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=slowly"},
-		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.Pass.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=hint"},
+		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Placed = true }), "wait Progressing unchanged again=hint"},
+		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=slowly"},
+		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=hint"},
 		"what was accepted and is not there gets another attempt": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = []time.Time{ago(time.Minute)} }), `record bound=10 pending=11 leftover=[] replaced=""`},
 		"a version that superseded one under way keeps that": {
 			with(recorded(entry(oldID)), func(o *Observed) {
@@ -236,14 +236,14 @@ func TestDecide(t *testing.T) {
 		"whatever is there, where a policy allows it":  {single(with(fresh(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), `record bound=0 pending=11 leftover=[] replaced="99-cn-hangzhou"`},
 		"whatever is there is for the first placement": {single(with(renewed(only(foreign)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted = []string{"*"}, true })), "wait Occupied stalled again=never"},
 		"a certificate that is none of CAS":            {single(fresh(Entry{Text: "an upload of CDN's own", InSlot: true, Default: true, Progress: Serving})), "wait Occupied stalled again=never"},
-		"drift is reported":                            {single(with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{only(foreign)}}, true })), "wait Occupied stalled again=never"},
+		"drift is reported":                            {single(with(bound(), func(o *Observed) { o.Slot, o.Tried.Check = &Slot{Entries: []Entry{only(foreign)}}, true })), "wait Occupied stalled again=never"},
 		"drift is restored where that is asked for": {single(with(bound(), func(o *Observed) {
-			o.Slot, o.Tried.Look, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
+			o.Slot, o.Tried.Check, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
 		})), `record bound=10 pending=10 leftover=[] replaced="99-cn-hangzhou"`},
-		"ours that is gone is put back":                     {with(bound(), func(o *Observed) { o.Slot, o.Tried.Look = &Slot{Entries: []Entry{entry(foreign)}}, true }), `record bound=10 pending=10 leftover=[] replaced=""`},
+		"ours that is gone is put back":                     {with(bound(), func(o *Observed) { o.Slot, o.Tried.Check = &Slot{Entries: []Entry{entry(foreign)}}, true }), `record bound=10 pending=10 leftover=[] replaced=""`},
 		"adopt any takes nothing out of an additional slot": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted, o.Status.Bound = []string{"*"}, true, newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"two that undo each other stop": {single(with(bound(), func(o *Observed) {
-			o.Slot, o.Tried.Look, o.Object.Restores, o.Tried.Placed = &Slot{Entries: []Entry{only(foreign)}}, true, true, minutes(4)
+			o.Slot, o.Tried.Check, o.Object.Restores, o.Tried.Placed = &Slot{Entries: []Entry{only(foreign)}}, true, true, minutes(4)
 		})), "wait Occupied stalled again=hint"},
 		"jobs that fail in silence stop": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), "wait BindFailed again=hint"},
 		"placements of long ago do not count": {with(recorded(entry(oldID)), func(o *Observed) {
@@ -254,14 +254,14 @@ func TestDecide(t *testing.T) {
 		"what is seen there is published first":      {recorded(entry(oldID), entry(newID)), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
 		"what it replaced goes in a later reconcile": {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), `remove [10-cn-hangzhou] replaced=""`},
 		"not while the listener is being changed":    {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Slot.Busy = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
-		"what was removed is looked at again":        {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Removed = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
+		"what was removed is looked at again":        {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.SoFar.Removed = newID, true }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
 		"what is leaving is waited for":              {with(renewed(in(Leaving, entry(oldID)), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=hint"},
 		"what is gone is forgotten":                  {with(renewed(entry(newID)), func(o *Observed) { o.Status.Bound, o.Status.Leftover = newID, []ID{oldID} }), "keep bound=11 pending=0 leftover=[] again=never"},
-		"a removal that fails changes no Ready":      {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.Pass.Remove = newID, denied }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=slowly"},
+		"a removal that fails changes no Ready":      {with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.SoFar.Remove = newID, denied }), "keep bound=11 pending=0 leftover=[10-cn-hangzhou] again=slowly"},
 		"an old version that is the default stays":   {with(renewed(listenerDefault(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"also where it is an additional one besides": {with(renewed(listenerDefault(oldID), entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"a foreign one that is named goes afterwards": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) {
-			o.Status.Bound, o.Object.Adopt, o.Tried.Look = newID, []string{"99-cn-hangzhou"}, true
+			o.Status.Bound, o.Object.Adopt, o.Tried.Check = newID, []string{"99-cn-hangzhou"}, true
 		}), `remove [99-cn-hangzhou] replaced="99-cn-hangzhou"`},
 		"a slot of one place leaves nothing over": {single(recorded(only(newID))), "keep bound=11 pending=0 leftover=[] again=never"},
 
@@ -282,13 +282,13 @@ func TestDecide(t *testing.T) {
 		}), `release left=""`},
 		"Unbind never takes a default":     {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{listenerDefault(oldID)}} }), `release left=""`},
 		"Unbind by a part of a list":       {with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{entry(oldID)}, Incomplete: "1 of 2"} }), "wait DeletionBlocked again=soon"},
-		"Unbind of a target that is gone":  {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
-		"Unbind that is denied":            {with(deleted(bound()), func(o *Observed) { o.Pass.Read = denied }), "wait DeletionBlocked again=slowly"},
-		"Unbind that was denied for a day": {with(deleted(bound()), func(o *Observed) { o.Pass.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
+		"Unbind of a target that is gone":  {with(deleted(bound()), func(o *Observed) { o.SoFar.Read = &Failure{Kind: TargetNotFound} }), `release left=""`},
+		"Unbind that is denied":            {with(deleted(bound()), func(o *Observed) { o.SoFar.Read = denied }), "wait DeletionBlocked again=slowly"},
+		"Unbind that was denied for a day": {with(deleted(bound()), func(o *Observed) { o.SoFar.Read, o.Object.Deleted = denied, ago(25*time.Hour) }), `release left="alb:ListListenerCertificates is missing"`},
 		"Unbind that failed otherwise in between": {with(deleted(bound()), func(o *Observed) {
-			o.Pass.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
+			o.SoFar.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
 		}), "wait DeletionBlocked again=slowly"},
-		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.Pass.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
+		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.SoFar.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
 		"Unbind for which another binding waits":       {with(deleted(bound()), func(o *Observed) { o.Consent.Heir = true }), `release left="another binding waits for the slot"`},
 		"Unbind without consent":                       {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
 		"Unbind that is to leave the target alone":     {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
@@ -330,7 +330,7 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"an empty one":      {with(fresh(), func(o *Observed) { o.Object.Suspended = true }), []string{"holds no certificate"}},
 		"managed elsewhere": {with(fresh(), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), []string{"the ALB Ingress controller", "albConfig"}},
 		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{"41 of 42"}},
-		"a blocked unbind":  {with(deleted(bound()), func(o *Observed) { o.Pass.Read = &Failure{Kind: Denied, Text: "denied"} }), []string{"denied", v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"}},
+		"a blocked unbind":  {with(deleted(bound()), func(o *Observed) { o.SoFar.Read = &Failure{Kind: Denied, Text: "denied"} }), []string{"denied", v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -23,12 +23,12 @@ func decideDeletion(o Observed) Step {
 		return Release{Left: why}
 	case why != "", !o.mayHold():
 		return Release{}
-	case o.Pass.NoCloud != nil:
-		return o.blocked(o.Pass.NoCloud)
-	case o.Pass.Read != nil && o.Pass.Read.Kind == TargetNotFound:
+	case o.SoFar.NoCloud != nil:
+		return o.blocked(o.SoFar.NoCloud)
+	case o.SoFar.Read != nil && o.SoFar.Read.Kind == TargetNotFound:
 		return Release{} // nothing can be left where nothing is
-	case o.Pass.Read != nil:
-		return o.blocked(o.Pass.Read)
+	case o.SoFar.Read != nil:
+		return o.blocked(o.SoFar.Read)
 	case o.Slot == nil:
 		return Read{}
 	case o.Slot.Incomplete != "":
@@ -75,9 +75,9 @@ func decideUnbinding(o Observed) Step {
 		return o.deleting("waiting for a placement in flight", settled.Sub(o.Now))
 	case len(serving) == 0 && !leaving:
 		return Release{}
-	case o.Pass.Remove != nil:
-		return o.blocked(o.Pass.Remove)
-	case o.Slot.Busy, o.Pass.Removed, len(serving) == 0:
+	case o.SoFar.Remove != nil:
+		return o.blocked(o.SoFar.Remove)
+	case o.Slot.Busy, o.SoFar.Removed, len(serving) == 0:
 		return o.deleting("taking its certificates out of "+o.Target.Text, 0)
 	}
 	return Remove{IDs: slices.Compact(serving)}

@@ -37,8 +37,8 @@ type Observed struct {
 	Slot *Slot
 	// Tried is what this process tried for the binding.
 	Tried Tried
-	// Pass is what this reconcile has come to so far.
-	Pass Pass
+	// SoFar is what this reconcile has found out and done until now.
+	SoFar SoFar
 }
 
 // ID names a certificate in CAS. A number alone does not: each of the two regions of CAS
@@ -187,9 +187,9 @@ const (
 // Tried is what this process tried for a binding. All of it may be forgotten at any time: it
 // says when something is tried again, and spares calls.
 type Tried struct {
-	// Look reports whether it is time to look for drift, and LookAt when that is next.
-	Look   bool
-	LookAt time.Time
+	// Look reports whether it is time to check for drift, and CheckAt when that is next.
+	Check   bool
+	CheckAt time.Time
 	// OwnerKnown reports whether it was asked who else manages the resource, and Owner who
 	// does; empty for nobody.
 	OwnerKnown bool
@@ -202,8 +202,8 @@ type Tried struct {
 	FailedOtherwise time.Time
 }
 
-// Pass is what a reconcile has come to since it began.
-type Pass struct {
+// SoFar is what a reconcile has found out and done since it began.
+type SoFar struct {
 	// NoCloud says why there are no credentials; nil where there are, or nobody asked.
 	NoCloud *Failure
 	// Read, Inspect, Place and Remove say why the step of that name failed.

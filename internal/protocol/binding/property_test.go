@@ -61,12 +61,12 @@ func anyObserved(random *rand.Rand) Observed {
 		},
 		Consent: Consent{AnyAdopted: flip(), Heir: seldom()},
 		Tried: Tried{
-			Look: flip(), LookAt: when(), OwnerKnown: !seldom(), Owner: draw(random, "", "", "", "", "", "a controller"), FailedOtherwise: when(),
+			Check: flip(), CheckAt: when(), OwnerKnown: !seldom(), Owner: draw(random, "", "", "", "", "", "a controller"), FailedOtherwise: when(),
 			Placed: draw(random, nil, minutes(1), minutes(5)),
 		},
 	}
 	if seldom() {
-		o.Pass = Pass{NoCloud: failure(), Read: failure(), Inspect: failure(), Place: failure(), Remove: failure(), Recorded: seldom(), Placed: seldom(), Removed: seldom()}
+		o.SoFar = SoFar{NoCloud: failure(), Read: failure(), Inspect: failure(), Place: failure(), Remove: failure(), Recorded: seldom(), Placed: seldom(), Removed: seldom()}
 	}
 	if seldom() {
 		o.Consent.Refused, o.Consent.Rival = draw(random, "", "no policy"), draw(random, "", "taken")
@@ -118,13 +118,13 @@ func world(o Observed, step Step, slot *Slot) Observed {
 	case Inspect:
 		o.Tried.OwnerKnown = true
 	case Record:
-		o.Pass.Recorded = true
+		o.SoFar.Recorded = true
 		o.Status.Bound, o.Status.Pending, o.Status.Leftover = step.Holds.Bound, step.Holds.Pending, step.Holds.Leftover
 		o.Status.PendingSince, o.Status.Read = o.Now, true
 	case Place:
-		o.Pass.Placed = true
+		o.SoFar.Placed = true
 	case Remove:
-		o.Pass.Removed = true
+		o.SoFar.Removed = true
 	}
 	return o
 }
@@ -301,7 +301,7 @@ func TestUnchangedWorldComesToRest(t *testing.T) {
 	random := rand.New(rand.NewPCG(5, 6))
 	for range 50_000 {
 		o := anyObserved(random)
-		o.Pass, o.Object.Deleted = Pass{}, time.Time{}
+		o.SoFar, o.Object.Deleted = SoFar{}, time.Time{}
 		slot := anySlot(random, o)
 		slot.Busy = false
 		var last Step
@@ -351,13 +351,13 @@ func settle(o Observed, slot *Slot, steps []played) (Observed, *Slot, Step) {
 	switch step := last.step.(type) {
 	case Keep:
 		o.Status.Reason, o.Status.Ready, o.Status.Generation, o.Object.Resync = v1alpha1.ReasonSynced, true, o.Object.Generation, false
-		o.Tried.Look = step.Again.Pace != verdict.Never
+		o.Tried.Check = step.Again.Pace != verdict.Never
 	case Wait:
 		o.Status.Reason, o.Status.Generation, o.Object.Resync = step.Verdict.Reason, o.Object.Generation, false
 		if step.Verdict.Ready == verdict.False {
 			o.Status.Ready = false
 		}
 	}
-	o.Pass, o.Slot = Pass{}, nil
+	o.SoFar, o.Slot = SoFar{}, nil
 	return o, &next, last.step
 }

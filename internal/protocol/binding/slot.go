@@ -127,13 +127,13 @@ func (o Observed) isDefault(id ID) bool {
 func decideServed(o Observed, holds Holds) Step {
 	surplus := o.surplus()
 	switch {
-	case o.Pass.Remove != nil: // it never changes Ready: what should be served is
-		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.Pass.Remove.Text, Again: o.againAfter(o.Pass.Remove)}
+	case o.SoFar.Remove != nil: // it never changes Ready: what should be served is
+		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.SoFar.Remove.Text, Again: o.againAfter(o.SoFar.Remove)}
 	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(surplus) > 0 || len(holds.Leftover) > 0)}
 	case len(surplus) == 0:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(holds.Leftover) > 0)}
-	case o.Slot.Busy, o.Pass.Removed:
+	case o.Slot.Busy, o.SoFar.Removed:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: verdict.Again{Pace: verdict.In, After: firstHint}}
 	}
 	return surplusStep(o, surplus)
@@ -199,20 +199,20 @@ func decidePlacement(o Observed, holds Holds) Step {
 	}
 	placing := fmt.Sprintf("certificate %s of CloudCertificate %q is being placed in %s", o.Certificate.Current, o.Object.CertificateName, o.Target.Text)
 	switch {
-	case o.Pass.Place != nil:
-		return o.failed(o.Pass.Place, &holds)
-	case o.Pass.Placed:
+	case o.SoFar.Place != nil:
+		return o.failed(o.SoFar.Place, &holds)
+	case o.SoFar.Placed:
 		return o.progressing(placing, 0, &holds)
 	case o.Object.Unbinds && o.Target.Unbindable && !o.Object.Held:
 		return Hold{Want: true} // before the first write
-	case !o.Tried.OwnerKnown && o.Pass.Inspect == nil:
+	case !o.Tried.OwnerKnown && o.SoFar.Inspect == nil:
 		return Inspect{}
 	case !o.Tried.OwnerKnown:
-		return o.failed(o.Pass.Inspect, &holds)
+		return o.failed(o.SoFar.Inspect, &holds)
 	case o.Tried.Owner != "":
 		message := fmt.Sprintf("%s is managed by %s, which would undo what is placed; bind the object that it is configured from (albConfig, service)", o.Target.Text, o.Tried.Owner)
 		return Wait{Verdict: verdict.Verdict{Reason: v1alpha1.ReasonManagedElsewhere, Message: message, Stalled: true}, Holds: &holds}
-	case o.Status.Pending != o.Certificate.Current, !o.Pass.Recorded && len(o.Tried.Placed) > 0: // what was accepted and is not there needs another token
+	case o.Status.Pending != o.Certificate.Current, !o.SoFar.Recorded && len(o.Tried.Placed) > 0: // what was accepted and is not there needs another token
 		holds.Pending = o.Certificate.Current
 		holds.Leftover = slices.DeleteFunc(holds.Leftover, func(id ID) bool { return id == holds.Pending })
 		return Record{Holds: holds, Message: placing, Ready: o.whileServed(), Replaced: o.replaced()}

@@ -39,7 +39,7 @@ type (
 		Replaced string
 	}
 	// Keep publishes that the target uses the current version. Again is when the binding is
-	// checked again, besides the look for drift.
+	// checked again, besides the check for drift.
 	Keep struct {
 		Holds   Holds
 		Message string
