@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -70,7 +71,7 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	if len(s.targets) == 0 {
 		return nil
 	}
-	if err := mayServeBindings(ctx, of.Live); err != nil {
+	if err := mayServeBindings(ctx, of.Live, s.watchNamespaces); err != nil {
 		return err
 	}
 	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
@@ -92,11 +93,18 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 
 // mayServeBindings makes sure that the API server has the kinds and lets them be read: caches that
 // it withholds would keep the certificates from being reconciled too.
-func mayServeBindings(ctx context.Context, live client.Reader) error {
-	for _, list := range []client.ObjectList{&v1alpha1.CloudCertificateBindingList{}, &v1alpha1.CertificateTargetPolicyList{}} {
-		if err := live.List(ctx, list, client.Limit(1)); err != nil {
-			return fmt.Errorf("--bind-targets: %w; install the CRDs and the roles of bindings (config/binding), or leave the flag out", err)
+func mayServeBindings(ctx context.Context, live client.Reader, watchNamespaces []string) error {
+	if len(watchNamespaces) == 0 {
+		watchNamespaces = []string{metav1.NamespaceAll}
+	}
+	err := live.List(ctx, &v1alpha1.CertificateTargetPolicyList{}, client.Limit(1))
+	for _, namespace := range watchNamespaces { // elsewhere the operator may not list them
+		if err == nil {
+			err = live.List(ctx, &v1alpha1.CloudCertificateBindingList{}, client.InNamespace(namespace), client.Limit(1))
 		}
+	}
+	if err != nil {
+		return fmt.Errorf("--bind-targets: %w; install the CRDs and the roles of bindings (binding.targets of the chart, or config/binding), or leave the flag out", err)
 	}
 	return nil
 }

@@ -52,6 +52,7 @@ func oldChart(t *testing.T) *chart.Chart {
 		t.Fatal(err)
 	}
 	delete(loaded.Values, "admissionPolicy")
+	delete(loaded.Values, "binding")
 	delete(loaded.Values["rbac"].(map[string]any), "aggregate")
 	network := loaded.Values["networkPolicy"].(map[string]any)
 	delete(network, "egress")
@@ -81,6 +82,8 @@ func TestRemovedValuesRender(t *testing.T) {
 		"rbac: {aggregate: null}",
 		"rbac: {aggregate: {edit: null}}",
 		"networkPolicy: {egress: null}",
+		"binding: null",
+		"binding: {targets: null, policy: null, targetEndpoints: null}",
 		"metrics: {perObject: null, tls: null, podMonitor: null, prometheusRule: null, dashboard: null}",
 	} {
 		t.Run(values, func(t *testing.T) {
@@ -100,7 +103,7 @@ func TestRemovedValuesRender(t *testing.T) {
 // user's own.
 func TestEveryPartOfAKubernetesObjectMayBeRemoved(t *testing.T) {
 	t.Parallel()
-	removable := []string{"resources", "affinity", "endpoints", "admissionPolicy", "networkPolicy"}
+	removable := []string{"resources", "affinity", "endpoints", "admissionPolicy", "networkPolicy", "binding"}
 	removed := 0
 	for key, node := range properties(readSchema(t)) {
 		if key == "enabled" || node["type"] == "object" && !slices.Contains(removable, key) {

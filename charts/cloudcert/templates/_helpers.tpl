@@ -121,6 +121,35 @@ on
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
+{{- $targets := include "cloudcert.bindTargets" . | splitList "," }}
+{{- if ne (first $targets) "" }}
+- apiGroups: [cloudcert.io]
+  resources: [cloudcertificatebindings]
+  verbs: [get, list, patch, watch]
+- apiGroups: [cloudcert.io]
+  resources: [cloudcertificatebindings/status]
+  verbs: [patch]
+{{- end }}
+{{- if or (has "configmap" $targets) (has "all" $targets) }}
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, get, patch] # a patch that makes one needs create
+{{- end }}
+{{- end -}}
+
+{{/* What it reads for bindings of what belongs to no namespace, also where it watches some only. */}}
+{{- define "cloudcert.bindingClusterRules" -}}
+- apiGroups: [cloudcert.io]
+  resources: [certificatetargetpolicies]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [namespaces] # their labels, which policies select by
+  verbs: [get, list, watch]
+{{- end -}}
+
+{{/* Kinds of target that bindings may have, joined by commas; helm upgrade --reuse-values leaves the key out. */}}
+{{- define "cloudcert.bindTargets" -}}
+{{- join "," ((.Values.binding).targets | default list) -}}
 {{- end -}}
 
 {{/*
