@@ -1,0 +1,56 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package targets
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var permissionInText = regexp.MustCompile("[`\"]([a-z-]+:[A-Z][A-Za-z]+)[`\"]")
+
+// The section of each product names the permissions that it needs, and no other.
+func TestTheWorkedPageNamesThePermissionsOfEachProduct(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/binding.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sections := map[Product]string{}
+	for section := range strings.SplitSeq(string(page), "\n## ") {
+		heading, text, _ := strings.Cut(section, "\n")
+		for name := range strings.SplitSeq(heading, " and ") {
+			if name, ok := strings.CutPrefix(name, "`"); ok {
+				sections[Product(strings.TrimSuffix(name, "`"))] = text
+			}
+		}
+	}
+	for _, name := range Names() {
+		text, ok := sections[name]
+		if !ok {
+			t.Errorf("%s has no section", name)
+			continue
+		}
+		var named []string
+		for _, match := range permissionInText.FindAllStringSubmatch(text, -1) {
+			if strings.HasPrefix(match[1], table[name].permission+":") { // a section may be of two products
+				named = append(named, match[1])
+			}
+		}
+		slices.Sort(named)
+		if diff := cmp.Diff(Permissions(name), slices.Compact(named)); diff != "" {
+			t.Errorf("%s (-needed +named):\n%s", name, diff)
+		}
+	}
+	for name := range sections {
+		if name != ConfigMap && table[name] == nil {
+			t.Errorf("%s has a section and is not built", name)
+		}
+	}
+}
