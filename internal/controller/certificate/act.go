@@ -28,7 +28,7 @@ func (r *reconciliation) act(ctx context.Context, step protocol.Step) error {
 	follow(ctx, step)
 	switch step := step.(type) {
 	case protocol.Hold:
-		return r.setFinalizer(ctx, r.next, step.Want)
+		return r.setFinalizer(ctx, step.Want)
 	case protocol.Learn:
 		r.connect(ctx)
 	case protocol.Read:
@@ -72,7 +72,7 @@ func (r *reconciliation) read(ctx context.Context, step protocol.Read) error {
 	r.held = isHeld(r.next)
 	r.turn.read = true
 	var err error
-	r.secret, r.content, err = r.load(ctx, r.next)
+	r.secret, r.content, err = r.load(ctx)
 	return err
 }
 
@@ -97,7 +97,7 @@ func (r *reconciliation) settle() {
 
 // lookUp looks for the certificate of the content in the cloud's list.
 func (r *reconciliation) lookUp(ctx context.Context) {
-	found, err := r.find(ctx, r.next, r.cloud, r.content)
+	found, err := r.find(ctx)
 	if err != nil {
 		r.soFar.LookUp = failureOf(err)
 		return
@@ -160,7 +160,7 @@ func (r *reconciliation) listTogether(ctx context.Context, step protocol.ListTog
 // held.
 func (r *reconciliation) adopt(ctx context.Context, e protocol.Entry) error {
 	if r.next.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete {
-		if err := r.setFinalizer(ctx, r.next, true); err != nil {
+		if err := r.setFinalizer(ctx, true); err != nil {
 			return err
 		}
 	}
@@ -168,7 +168,7 @@ func (r *reconciliation) adopt(ctx context.Context, e protocol.Entry) error {
 	r.Accounts.hold(r.next, true) // they have listed it
 	r.cloud.Inventory().Settled(r.identity(r.next))
 	adopted := r.next.Status.CertID != e.CertID
-	r.setCurrent(r.next, r.cloud.KnownAccount(), inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name}, r.content)
+	r.setCurrent(inventory.Entry{CertID: e.CertID, ResourceID: e.ResourceID, Name: e.Name})
 	if adopted {
 		uploads.WithLabelValues(r.next.Status.AccountID, r.next.Status.Region, resultAdopted).Inc()
 	}
@@ -181,10 +181,10 @@ func (r *reconciliation) adopt(ctx context.Context, e protocol.Entry) error {
 func (r *reconciliation) send(ctx context.Context, step protocol.Upload) error {
 	hold := r.next.Spec.DeletionPolicy == v1alpha1.DeletionPolicyDelete && !isHeld(r.next)
 	if hold {
-		if err := r.setFinalizer(ctx, r.next, true); err != nil {
+		if err := r.setFinalizer(ctx, true); err != nil {
 			return err
 		}
-	} else if err := r.unchanged(ctx, r.next); err != nil {
+	} else if err := r.objects.unchanged(ctx, r.next); err != nil {
 		return err
 	}
 	if r.soFar.Taken {
@@ -192,7 +192,7 @@ func (r *reconciliation) send(ctx context.Context, step protocol.Upload) error {
 	}
 	r.settle()
 	r.Accounts.hold(r.next, r.cloud.KnownAccount() != "")
-	err := r.upload(ctx, r.next, r.cloud, r.slot, step.Name, r.content)
+	err := r.upload(ctx, step.Name)
 	if alibaba.IsNameTaken(err) {
 		r.cloud.Inventory().Taken(r.identity(r.next), step.Name)
 		r.soFar.Taken = true
@@ -242,7 +242,7 @@ func (r *reconciliation) noteSilence(certID int64) {
 // deleteOne deletes a certificate that Decide found to be proven, and takes it out of the
 // status. Nothing else deletes anything in the cloud.
 func (r *reconciliation) deleteOne(ctx context.Context, e protocol.Entry) error {
-	if err := r.unchanged(ctx, r.next); err != nil {
+	if err := r.objects.unchanged(ctx, r.next); err != nil {
 		return err
 	}
 	if err := r.checkHolders(ctx, e.CertID); err != nil {

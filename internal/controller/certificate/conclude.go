@@ -27,7 +27,7 @@ func (r *reconciliation) conclude(ctx context.Context, step protocol.Step) (reco
 	case protocol.Release:
 		return r.letGoOf(ctx, step)
 	case protocol.Brake:
-		return r.brake(ctx, r.before, step.Err)
+		return r.brake(ctx, step.Err)
 	case protocol.Wait:
 		if step.Refuted != 0 {
 			r.cloud.Inventory().Refute(step.Refuted) // it is never deleted
@@ -57,13 +57,13 @@ func (r *reconciliation) keep(ctx context.Context) (reconcile.Result, error) {
 	r.settle()
 	r.next.Status.Certificate = facts(r.content)
 	r.next.Status.LastHandledResync = resyncRequest(r.next)
-	r.deriveHistory(r.next, r.cloud.Inventory())
+	deriveHistory(r.next, r.cloud.Inventory(), r.identity(r.next), r.Clock.Now())
 	r.memory.moved(r.next)
 	r.memory.succeeded(r.next)
-	if err := r.publish(ctx, r.before, r.next, r.synced(r.next)); err != nil {
-		return r.retryPublish(r.before, err)
+	if err := r.publish(ctx, r.synced()); err != nil {
+		return r.objects.retry(r.before, err)
 	}
-	wait := max(r.until(r.content.ValidUntil), time.Second)
+	wait := max(untilExpired(r.Clock.Now(), r.content.ValidUntil), time.Second)
 	if due := r.observe().PruneAt(); !due.IsZero() {
 		wait = soonest(wait, r.untilCheck(due.Add(time.Second)))
 	}
@@ -74,13 +74,13 @@ func (r *reconciliation) keep(ctx context.Context) (reconcile.Result, error) {
 // Ready, only its message.
 func (r *reconciliation) pruned(ctx context.Context, err error) (reconcile.Result, error) {
 	r.keepHint(err)
-	r.announcePruned(r.before, r.next)
+	r.announce.pruned(r.before, r.next)
 	if r.cloud != nil {
-		r.deriveHistory(r.next, r.cloud.Inventory()) // there may be more than were shown
+		deriveHistory(r.next, r.cloud.Inventory(), r.identity(r.next), r.Clock.Now()) // there may be more than were shown
 	}
 	after := r.judgePrune(ctx, err)
-	if err := r.publish(ctx, r.before, r.next, r.synced(r.next)); err != nil {
-		return r.retryPublish(r.before, err)
+	if err := r.publish(ctx, r.synced()); err != nil {
+		return r.objects.retry(r.before, err)
 	}
 	o := r.observe()
 	wait := r.untilCheck(o.NextCheck())
@@ -101,13 +101,13 @@ func (r *reconciliation) letGoOf(ctx context.Context, step protocol.Release) (re
 	if step.Err != nil {
 		end.why, end.named = verdict.Text(step.Err), named(r.next, step.Err)
 	}
-	return r.release(ctx, r.next, end)
+	return r.release(ctx, end)
 }
 
 // fail publishes why the object cannot go on.
 func (r *reconciliation) fail(ctx context.Context, err error) (reconcile.Result, error) {
 	if isStale(err) {
-		return reconcile.Result{RequeueAfter: r.catchUp(r.before)}, nil
+		return reconcile.Result{RequeueAfter: r.objects.catchUp(r.before)}, nil
 	}
 	if turn, ok := errors.AsType[*turnError](err); ok {
 		return r.yield(ctx, turn)
@@ -119,13 +119,13 @@ func (r *reconciliation) fail(ctx context.Context, err error) (reconcile.Result,
 	if r.content != nil {
 		r.letGo(ctx, err)
 	}
-	return r.conclusion(ctx, err, r.judge(ctx, r.next, err))
+	return r.conclusion(ctx, err, r.judge(ctx, err))
 }
 
 // failDeletion publishes why a deletion cannot go on.
 func (r *reconciliation) failDeletion(ctx context.Context, err error) (reconcile.Result, error) {
 	r.settle()
-	r.noteOtherFailure(r.before, err)
+	r.noteOtherFailure(err)
 	if r.soFar.List == nil && protocol.DoubtsList(err) {
 		r.memory.askAgain(r.next, r.Clock.Now()) // a list that was not good enough is read once more
 	}
@@ -140,17 +140,17 @@ func (r *reconciliation) failDeletion(ctx context.Context, err error) (reconcile
 // nothing to say yet.
 func (r *reconciliation) conclusion(ctx context.Context, err error, v verdict.Verdict) (reconcile.Result, error) {
 	if !v.Quiet {
-		if err := r.publish(ctx, r.before, r.next, v); err != nil {
-			return r.retryPublish(r.before, err)
+		if err := r.publish(ctx, v); err != nil {
+			return r.objects.retry(r.before, err)
 		}
 	}
-	return r.requeue(r.next, err, v.Again)
+	return r.requeue(err, v.Again)
 }
 
-// until is the time until a certificate has expired: at least a second while that lies
+// untilExpired is the time until a certificate has expired: at least a second while that lies
 // ahead, because notAfter itself is still valid; 0 when it does not.
-func (r *Reconciler) until(notAfter time.Time) time.Duration {
-	left := notAfter.Sub(r.Clock.Now())
+func untilExpired(now, notAfter time.Time) time.Duration {
+	left := notAfter.Sub(now)
 	if left < 0 {
 		return 0
 	}

@@ -76,7 +76,7 @@ func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
 	object.ResourceVersion = "10"
 	var total time.Duration
 	for i := range 20 {
-		after := r.catchUp(object)
+		after := r.objects().catchUp(object)
 		if i == 0 && after != retries.FirstCatchUp || after > retries.LongestCatchUp {
 			t.Errorf("reconcile %d: after %s", i, after)
 		}
@@ -86,8 +86,8 @@ func TestTheCacheIsGivenMoreTimeEachTime(t *testing.T) {
 		t.Errorf("20 reconciles within %s", total)
 	}
 	object.ResourceVersion = "11"
-	if after := r.catchUp(object); after != retries.FirstCatchUp {
-		t.Errorf("another version is looked at again after %s", after)
+	if after := r.objects().catchUp(object); after != retries.FirstCatchUp {
+		t.Errorf("another version is reconciled again after %s", after)
 	}
 }
 
@@ -235,8 +235,8 @@ func TestHistoryFollowsRenewalAndRollback(t *testing.T) {
 	content := &bundle.Bundle{}
 	known := testInventory()
 	step := func(id int64, name string) {
-		r.setCurrent(object, testAccount, inventory.Entry{CertID: id, ResourceID: "r", Name: name}, content)
-		r.deriveHistory(object, known)
+		setCurrent(object, testAccount, inventory.Entry{CertID: id, ResourceID: "r", Name: name}, content, r.Clock.Now())
+		deriveHistory(object, known, r.identity(object), r.Clock.Now())
 	}
 	check := func(when string, total int32, want ...int64) {
 		t.Helper()
@@ -298,8 +298,8 @@ func TestAnotherPlaceStartsAnew(t *testing.T) {
 			object.Status.History = []v1alpha1.CertificateVersion{{CertID: 5, Name: "old_one"}}
 			before := object.DeepCopy()
 			settleIn(object, tc.to)
-			if why := r.departure(before, object); why != "" {
-				r.announceLeft(t.Context(), object, &before.Status, why)
+			if why := departure(r.speaksFor(before), before, object); why != "" {
+				(announcer{r.Recorder}).left(t.Context(), object, &before.Status, why)
 			}
 			recorded := r.Recorder.(*events.FakeRecorder).Events
 			if !tc.anew {
@@ -323,7 +323,7 @@ func TestTooManyVersionsWait(t *testing.T) {
 	t.Parallel()
 	r := testReconciler()
 	object, _ := synced()
-	v := r.judge(t.Context(), object, &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
+	v := (&reconciliation{Reconciler: r, before: object, next: object}).judge(t.Context(), &protocol.VersionRateError{Limit: 3, Until: now.Add(10 * time.Minute)})
 	if v.Again.After != 10*time.Minute+time.Second || v.Ready != verdict.Unchanged || v.Reason != v1alpha1.ReasonThrottled || v.Quiet {
 		t.Errorf("verdict %+v", v)
 	}

@@ -333,7 +333,7 @@ func (d *drift) clients(ctx context.Context, p driftPlace) iter.Seq[*cas.Client]
 // know, or does not list some that it does, or that the account is known by now.
 func (d *drift) isOutdated(o *v1alpha1.CloudCertificate, cloud *cas.Client) bool {
 	next := o.DeepCopy()
-	d.deriveHistory(next, cloud.Inventory())
+	deriveHistory(next, cloud.Inventory(), d.identity(next), d.Clock.Now())
 	return o.Status.AccountID == "" && cloud.KnownAccount() != "" || next.Status.HistoryTotal != o.Status.HistoryTotal ||
 		!slices.EqualFunc(next.Status.History, o.Status.History, func(a, b v1alpha1.CertificateVersion) bool { return a.CertID == b.CertID })
 }

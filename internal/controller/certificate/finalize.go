@@ -6,16 +6,13 @@ package certificate
 import (
 	"context"
 	"fmt"
-	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -30,43 +27,32 @@ func (r *reconciliation) letGo(ctx context.Context, err error) {
 	if r.held || status.CertID != 0 || len(status.History) > 0 || !v.Void || mayBeOurs {
 		return
 	}
-	if err := r.setFinalizer(ctx, r.next, false); err != nil {
+	if err := r.setFinalizer(ctx, false); err != nil {
 		log.FromContext(ctx).Info("The finalizer stays on until a deletion has looked for certificates", "problem", err.Error())
 	}
 }
 
-// setFinalizer puts the finalizer on an object or takes it off, under the version
-// that the reconcile knows.
-func (r *Reconciler) setFinalizer(ctx context.Context, next *v1alpha1.CloudCertificate, want bool) error {
-	if isHeld(next) == want {
+// setFinalizer puts the finalizer on the object or takes it off, under the version that the
+// reconcile knows.
+func (r *reconciliation) setFinalizer(ctx context.Context, want bool) error {
+	if isHeld(r.next) == want {
 		return nil
 	}
-	live, err := r.current(ctx, next)
+	live, err := r.objects.current(ctx, r.next)
 	if err != nil {
 		return err
 	}
-	return r.writeFinalizer(ctx, next, live, want)
+	return r.writeFinalizer(ctx, live, want)
 }
 
-// writeFinalizer writes the finalizers of the object as the API server has it: the cache does
-// not show those of others, and a merge patch replaces them all.
-func (r *Reconciler) writeFinalizer(ctx context.Context, next, live *v1alpha1.CloudCertificate, want bool) error {
-	patched := live.DeepCopy()
-	if want {
-		controllerutil.AddFinalizer(patched, v1alpha1.FinalizerCleanup)
-	} else {
-		controllerutil.RemoveFinalizer(patched, v1alpha1.FinalizerCleanup)
+// writeFinalizer is setFinalizer on what was read live. Without a finalizer nothing of the object
+// has to be deleted, and the credentials for that are forgotten.
+func (r *reconciliation) writeFinalizer(ctx context.Context, live *v1alpha1.CloudCertificate, want bool) error {
+	if err := r.objects.writeFinalizer(ctx, r.next, live, want); err != nil {
+		return err
 	}
-	lock := client.MergeFromWithOptions(live, client.MergeFromWithOptimisticLock{})
-	r.memory.writes.Begin(next, next.ResourceVersion, &next.Status)
-	if err := r.Patch(ctx, patched, lock); err != nil {
-		r.memory.writes.Undo(next, next.ResourceVersion)
-		return fmt.Errorf("failed to write the finalizer: %w", err)
-	}
-	r.memory.writes.End(patched, next.ResourceVersion, &patched.Status)
-	next.ResourceVersion, next.Finalizers = patched.ResourceVersion, patched.Finalizers
 	if !want {
-		r.Accounts.forget(client.ObjectKeyFromObject(next))
+		r.Accounts.forget(client.ObjectKeyFromObject(r.next))
 	}
 	return nil
 }
@@ -91,45 +77,21 @@ func isHeld(object *v1alpha1.CloudCertificate) bool {
 
 // release takes the finalizer off. What is known to stay in the cloud is named, also
 // where the answer to the write was lost: the object may be gone by then.
-func (r *Reconciler) release(ctx context.Context, object *v1alpha1.CloudCertificate, end ending) (reconcile.Result, error) {
-	live, err := r.current(ctx, object)
+func (r *reconciliation) release(ctx context.Context, end ending) (reconcile.Result, error) {
+	live, err := r.objects.current(ctx, r.next)
 	if err != nil {
-		return r.retryPublish(object, err)
+		return r.objects.retry(r.next, err)
 	}
-	err = r.writeFinalizer(ctx, object, live, false)
+	err = r.writeFinalizer(ctx, live, false)
 	if isStale(err) {
-		return r.retryPublish(object, err)
+		return r.objects.retry(r.next, err)
 	}
-	r.announceRelease(ctx, object, end)
+	r.announce.released(ctx, r.next, end)
 	if err != nil {
-		return r.retryPublish(object, err)
+		return r.objects.retry(r.next, err)
 	}
-	r.memory.forget(client.ObjectKeyFromObject(object))
+	r.memory.forget(client.ObjectKeyFromObject(r.next))
 	return reconcile.Result{}, nil
-}
-
-// announceRelease says what a released object leaves in the cloud, if anything. In a
-// namespace that is being deleted no event can be made: log and metric say it too.
-func (r *Reconciler) announceRelease(ctx context.Context, object *v1alpha1.CloudCertificate, end ending) {
-	var notes []string
-	if end.why != "" {
-		stays := "whatever it has in the cloud"
-		if object.Status.CertID != 0 || len(object.Status.History) > 0 {
-			stays = fmt.Sprintf("account %q, region %s: %s", object.Status.AccountID, object.Status.Region, leftBehind(&object.Status))
-		}
-		notes = append(notes, fmt.Sprintf("released, because %s; not deleted: %s", end.why, stays))
-		leftCertificates.WithLabelValues(v1alpha1.ReasonReleased).Add(float64(max(end.named, named(object, nil))))
-	}
-	if len(end.alone) > 0 {
-		notes = append(notes, "left alone, because they hold names of this object and may not be its certificates: "+namesOf(end.alone))
-	}
-	if len(notes) == 0 {
-		log.FromContext(ctx).Info("Released; nothing of it is in the cloud")
-		return
-	}
-	note := strings.Join(notes, "; ")
-	log.FromContext(ctx).Info("Released with what may be in the cloud", "note", note)
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonReleased, "Delete", "%s", conditions.Truncate(note))
 }
 
 // namesOf names the first few of listed certificates.
@@ -143,10 +105,10 @@ func namesOf(entries []protocol.Entry) string {
 
 // noteOtherFailure notes when a deletion fails for another reason than a refusal: what
 // is refused after that has not lasted since the deletion began. To wait is no failure.
-func (r *Reconciler) noteOtherFailure(object *v1alpha1.CloudCertificate, err error) {
-	v := verdict.Of(err, r.subject(object))
+func (r *reconciliation) noteOtherFailure(err error) {
+	v := verdict.Of(err, subjectOf(r.before, r.Clock.Now()))
 	if v.Reason != v1alpha1.ReasonProgressing && v.Reason != v1alpha1.ReasonThrottled && !v.Refusal {
-		r.memory.otherwise(object, r.Clock.Now())
+		r.memory.otherwise(r.before, r.Clock.Now())
 	}
 }
 

@@ -21,10 +21,13 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
-// subject is what verdicts have to know of an object.
-func (r *Reconciler) subject(object *v1alpha1.CloudCertificate) verdict.Subject {
+// subject is what verdicts have to know of the object.
+func (r *reconciliation) subject() verdict.Subject { return subjectOf(r.next, r.Clock.Now()) }
+
+// subjectOf is what verdicts have to know of an object.
+func subjectOf(object *v1alpha1.CloudCertificate, now time.Time) verdict.Subject {
 	s := verdict.Subject{
-		Now: r.Clock.Now(), Secret: object.Spec.SecretRef.Name, CredentialsSecret: object.Spec.CredentialsSecretRef.Name,
+		Now: now, Secret: object.Spec.SecretRef.Name, CredentialsSecret: object.Spec.CredentialsSecretRef.Name,
 		Served: object.Status.CertID != 0, Refused: v1alpha1.ReasonInvalidCertificate, Failed: v1alpha1.ReasonUploadFailed,
 	}
 	if object.Spec.ResourceGroupID != "" {
@@ -36,25 +39,25 @@ func (r *Reconciler) subject(object *v1alpha1.CloudCertificate) verdict.Subject 
 	return s
 }
 
-// judge is the verdict on an object that cannot go on.
-func (r *Reconciler) judge(ctx context.Context, next *v1alpha1.CloudCertificate, err error) verdict.Verdict {
-	s := r.subject(next)
+// judge is the verdict on the object, which cannot go on.
+func (r *reconciliation) judge(ctx context.Context, err error) verdict.Verdict {
+	s := r.subject()
 	if alibaba.ClassOf(err) == alibaba.Quota {
-		s.Superseded = r.superseded.in(ctx, r, placeOf(next), s.Now)
+		s.Superseded = r.superseded.in(ctx, r.Reconciler, placeOf(r.next), s.Now)
 	}
 	if !alibaba.IsThrottled(err) {
-		r.memory.moved(next)
+		r.memory.moved(r.next)
 		return verdict.Of(err, s)
 	}
-	s.ThrottledSince = r.memory.throttled(next, s.Now)
+	s.ThrottledSince = r.memory.throttled(r.next, s.Now)
 	return verdict.Of(err, s)
 }
 
-// synced is the verdict on an object whose content is in the cloud. It is checked again when
+// synced is the verdict on the object when its content is in the cloud. It is checked again when
 // the certificate expires. The version that the present one replaces is named as long as it is in
 // the cloud.
-func (r *Reconciler) synced(next *v1alpha1.CloudCertificate) verdict.Verdict {
-	status := &next.Status
+func (r *reconciliation) synced() verdict.Verdict {
+	next, status := r.next, &r.next.Status
 	message := fmt.Sprintf("Secret %q is in the cloud as certificate %s", next.Spec.SecretRef.Name, cas.CertIdentifier(status.CertID, status.Region))
 	if before := replaced(status); before != 0 {
 		message += ", which replaces " + cas.CertIdentifier(before, status.Region)
@@ -81,7 +84,7 @@ func replaced(status *v1alpha1.CloudCertificateStatus) int64 {
 // judgeDeletion is the verdict on a deletion that cannot go on. A conflict about a name stays
 // the reason: it is all that a restart knows of certificates which are not ours.
 func (r *reconciliation) judgeDeletion(err error) verdict.Verdict {
-	v := verdict.Of(err, r.subject(r.next))
+	v := verdict.Of(err, r.subject())
 	switch v.Reason {
 	case v1alpha1.ReasonProgressing:
 	case v1alpha1.ReasonThrottled:
@@ -134,8 +137,8 @@ func (r *reconciliation) blocked(err error, v verdict.Verdict) verdict.Verdict {
 	return v
 }
 
-// requeue says when an object is reconciled again.
-func (r *Reconciler) requeue(object *v1alpha1.CloudCertificate, err error, again verdict.Again) (reconcile.Result, error) {
+// requeue says when the object is reconciled again.
+func (r *reconciliation) requeue(err error, again verdict.Again) (reconcile.Result, error) {
 	var after time.Duration
 	switch again.Pace {
 	case verdict.Never:
@@ -147,7 +150,7 @@ func (r *Reconciler) requeue(object *v1alpha1.CloudCertificate, err error, again
 	case verdict.About:
 		after = r.Jitter(again.After)
 	case verdict.Soon, verdict.Slowly:
-		after = r.Jitter(r.memory.retries.Next(object, retries.Reconcile, again.Pace))
+		after = r.Jitter(r.memory.retries.Next(r.next, retries.Reconcile, again.Pace))
 	}
 	if again.AtMost > 0 {
 		after = min(after, again.AtMost)

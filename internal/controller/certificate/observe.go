@@ -21,6 +21,8 @@ import (
 // has found out on the way.
 type reconciliation struct {
 	*Reconciler
+	objects  objects
+	announce announcer
 	// before is the object as the cache shows it, and next what it becomes.
 	before, next *v1alpha1.CloudCertificate
 	// seen is the metadata of the Secret in the cache; nil if it is not there.
@@ -41,7 +43,7 @@ type reconciliation struct {
 	content *bundle.Bundle
 	// turn is what the reconcile takes of what all share.
 	turn turn
-	// came is what the steps so far came to.
+	// soFar is what the steps until now have found out and done.
 	soFar protocol.SoFar
 }
 
@@ -58,6 +60,7 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	return &reconciliation{
 		Reconciler: r, before: object, next: object.DeepCopy(), seen: secret, holders: holders,
 		elsewhere: r.Accounts.elsewhere(object, r.region(object)),
+		objects:   r.objects(), announce: announcer{r.Recorder},
 	}, nil
 }
 
@@ -125,7 +128,7 @@ func (r *reconciliation) observeObject() protocol.Object {
 		o.Keep = int(*spec.RevisionHistoryLimit)
 	}
 	if r.content != nil {
-		o.Names = r.names(r.next, r.content.Hash.Content())
+		o.Names = names(r.next, r.identity(r.next), r.content.Hash.Content())
 	}
 	return o
 }

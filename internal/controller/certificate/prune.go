@@ -45,22 +45,6 @@ func (r *Reconciler) expedite(ctx context.Context, object *v1alpha1.CloudCertifi
 	return true, 0
 }
 
-// announcePruned reports what was deleted.
-func (r *Reconciler) announcePruned(before, next *v1alpha1.CloudCertificate) {
-	var deleted []string
-	for _, version := range before.Status.History {
-		left := slices.ContainsFunc(next.Status.History, func(h v1alpha1.CertificateVersion) bool { return h.CertID == version.CertID })
-		if !left {
-			deleted = append(deleted, protocol.NameAndID(version.Name, version.CertID))
-		}
-	}
-	if len(deleted) > 0 {
-		pruned.WithLabelValues(before.Status.AccountID, before.Status.Region).Add(float64(len(deleted)))
-		r.Recorder.Eventf(next, nil, corev1.EventTypeNormal, v1alpha1.ReasonPruned, "Prune", "%s",
-			conditions.Truncate("superseded versions deleted from the cloud: "+strings.Join(deleted, ", ")))
-	}
-}
-
 // searchable is a word under which the list finds a certificate and, most likely, those
 // before it: a name of it without the wildcard, of which it is unknown whether the list
 // can be searched by it.
@@ -72,26 +56,6 @@ func searchable(certificate *v1alpha1.CertificateFacts) string {
 	return strings.TrimPrefix(name, "*.")
 }
 
-// unchanged reads the object live: it is the one that the reconcile knows, to the letter.
-// A cache may be far behind; what is irrevocable is not decided from it alone.
-func (r *Reconciler) unchanged(ctx context.Context, object *v1alpha1.CloudCertificate) error {
-	_, err := r.current(ctx, object)
-	return err
-}
-
-// current reads the whole object live, of which the cache keeps a part; its error is stale if
-// it is not the one that the reconcile knows.
-func (r *Reconciler) current(ctx context.Context, object *v1alpha1.CloudCertificate) (*v1alpha1.CloudCertificate, error) {
-	live := &v1alpha1.CloudCertificate{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), live); err != nil {
-		return nil, fmt.Errorf("failed to read the object again: %w", err)
-	}
-	if live.UID != object.UID || live.ResourceVersion != object.ResourceVersion {
-		return nil, errStale
-	}
-	return live, nil
-}
-
 // judgePrune decides when a prune is tried again, and what Ready says of it meanwhile.
 func (r *reconciliation) judgePrune(ctx context.Context, err error) time.Duration {
 	next := r.next
@@ -100,7 +64,7 @@ func (r *reconciliation) judgePrune(ctx context.Context, err error) time.Duratio
 		r.memory.retries.Succeeded(next, retries.Prune)
 		return 0
 	}
-	v := verdict.Of(err, r.subject(next))
+	v := verdict.Of(err, r.subject())
 	if v.Reason == v1alpha1.ReasonThrottled {
 		return v.Again.After
 	}

@@ -14,9 +14,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/api/meta"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
@@ -30,7 +27,8 @@ import (
 
 // publish writes the status once, if it differs from what it was, under the
 // version that the reconcile began with: whoever wrote in between makes it a conflict.
-func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCertificate, v verdict.Verdict) error {
+func (r *reconciliation) publish(ctx context.Context, v verdict.Verdict) error {
+	before, next := r.before, r.next
 	next.Status.ObservedGeneration = next.Generation
 	conditions.Set(&next.Status.Conditions, v, next.Generation)
 	if equality.Semantic.DeepEqual(before.Status, next.Status) {
@@ -45,7 +43,7 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	wanted := next.Status
 	log.FromContext(ctx).V(1).Info("Publishing the status", "reason", v.Reason, "certId", wanted.CertID)
 	r.memory.writes.Begin(next, base.ResourceVersion, &next.Status)
-	err = r.store(ctx, next, patch)
+	err = r.objects.patchStatus(ctx, next, patch)
 	switch {
 	case err != nil, next.ResourceVersion == base.ResourceVersion: // or it said nothing new after all
 		r.memory.writes.Undo(next, base.ResourceVersion)
@@ -55,31 +53,18 @@ func (r *Reconciler) publish(ctx context.Context, before, next *v1alpha1.CloudCe
 	if err != nil {
 		return fmt.Errorf("failed to write status: %w", err)
 	}
-	r.reportDropped(ctx, next, &wanted)
-	if why := r.departure(before, next); why != "" {
+	r.reportDropped(ctx, &wanted)
+	if why := departure(r.speaksFor(before), before, next); why != "" {
 		r.memory.movedAway(next, r.Clock.Now())
-		r.announceLeft(ctx, next, &before.Status, why)
+		r.announce.left(ctx, next, &before.Status, why)
 	}
-	r.announce(ctx, before, next)
-	return nil
-}
-
-// store writes a patch of the status, and makes next what the API server stores. Fields
-// that an older CRD does not know are dropped: a status without them is better than that
-// of the version before.
-func (r *Reconciler) store(ctx context.Context, next *v1alpha1.CloudCertificate, patch []byte) error {
-	stored := &v1alpha1.CloudCertificate{} // an answer leaves in an object what it does not mention
-	stored.Namespace, stored.Name = next.Namespace, next.Name
-	lenient := client.FieldValidation(metav1.FieldValidationIgnore)
-	if err := r.Status().Patch(ctx, stored, client.RawPatch(types.MergePatchType, patch), lenient); err != nil {
-		return err
-	}
-	*next = *stored
+	r.announce.transition(ctx, before, next)
 	return nil
 }
 
 // reportDropped says, once, that the API server does not store every field of a status.
-func (r *Reconciler) reportDropped(ctx context.Context, stored *v1alpha1.CloudCertificate, wanted *v1alpha1.CloudCertificateStatus) {
+func (r *reconciliation) reportDropped(ctx context.Context, wanted *v1alpha1.CloudCertificateStatus) {
+	stored := r.next
 	if ownwrites.Digest(wanted) == ownwrites.Digest(&stored.Status) {
 		return
 	}
@@ -132,36 +117,11 @@ func droppedFields(path string, wanted, stored any) (dropped []string) {
 	return slices.Compact(dropped)
 }
 
-// brake leaves the status of an object alone that has moved too often, and says so once.
-func (r *Reconciler) brake(ctx context.Context, object *v1alpha1.CloudCertificate, e *protocol.MovesError) (reconcile.Result, error) {
-	if r.memory.brakes(object, e.Until) {
+// brake leaves the status of the object alone that has moved too often, and says so once.
+func (r *reconciliation) brake(ctx context.Context, e *protocol.MovesError) (reconcile.Result, error) {
+	if r.memory.brakes(r.before, e.Until) {
 		log.FromContext(ctx).Error(e, "The status is left as it is")
-		r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", conditions.Truncate(e.Error()))
+		r.Recorder.Eventf(r.before, nil, corev1.EventTypeWarning, v1alpha1.ReasonMovedTooOften, "Relocate", "%s", conditions.Truncate(e.Error()))
 	}
 	return reconcile.Result{RequeueAfter: e.Until.Sub(r.Clock.Now()) + time.Second}, nil
-}
-
-// announce reports as events a transition, another problem under the same reason, and a
-// new version. Events of one version of the object and one reason are merged, so there
-// is one of each.
-func (r *Reconciler) announce(ctx context.Context, before, next *v1alpha1.CloudCertificate) {
-	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
-	is := meta.FindStatusCondition(next.Status.Conditions, v1alpha1.ConditionReady)
-	if is == nil {
-		return // somebody between us and the store took it out
-	}
-	renewed := before.Status.CertID != next.Status.CertID
-	same := was != nil && was.Status == is.Status && was.Reason == is.Reason
-	if same && !renewed && (was.Message == is.Message || is.Reason == v1alpha1.ReasonSynced) {
-		return // what a synced object has to say besides has an event of its own
-	}
-	r.Recorder.Eventf(next, nil, conditions.EventType(is.Reason), is.Reason, "Reconcile", "%s", is.Message)
-	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason,
-		"certId", next.Status.CertID, "message", is.Message)
-}
-
-// secretMetadata reads the metadata of the Secret that holds the certificate; nil
-// if it is not there.
-func (r *Reconciler) secretMetadata(ctx context.Context, object *v1alpha1.CloudCertificate) (*metav1.PartialObjectMetadata, error) {
-	return secretMetadata(ctx, r.Client, client.ObjectKey{Namespace: object.Namespace, Name: object.Spec.SecretRef.Name})
 }

@@ -5,19 +5,15 @@ package certificate
 
 import (
 	"cmp"
-	"context"
 	"encoding/hex"
-	"fmt"
 	"slices"
+	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
@@ -35,11 +31,11 @@ const (
 )
 
 // departure says why what a status names was left behind by the next one, empty if it was
-// not.
-func (r *Reconciler) departure(before, next *v1alpha1.CloudCertificate) string {
+// not. owned is whether the one before was the object's own.
+func departure(owned bool, before, next *v1alpha1.CloudCertificate) string {
 	was, is := placeOf(before), placeOf(next)
 	switch {
-	case !r.speaksFor(before):
+	case !owned:
 		return departedIdentity
 	case was.DiffersFrom(protocol.Place{Region: is.Region}):
 		return departedRegion
@@ -87,26 +83,10 @@ func leftBehind(status *v1alpha1.CloudCertificateStatus) string {
 	return protocol.Few(names, max(0, int(status.HistoryTotal)-len(status.History)))
 }
 
-// announceLeft says which certificates of a status an object has left behind, in the log
-// and a metric too: events may not reach anybody.
-func (r *Reconciler) announceLeft(ctx context.Context, object *v1alpha1.CloudCertificate, before *v1alpha1.CloudCertificateStatus, why string) {
-	names := leftBehind(before)
-	if names == "" {
-		return
-	}
-	leftCertificates.WithLabelValues(v1alpha1.ReasonLeftBehind).Add(float64(countNamed(before)))
-	log.FromContext(ctx).Info("Certificates stay where the object was", "changed", why, "account", before.AccountID, "region", before.Region, "certificates", names)
-	note := fmt.Sprintf("certificates stay in account %q, region %s: %s", before.AccountID, before.Region, names)
-	if why == departedIdentity {
-		note = "the status was another object's, by the identity in its name, and is not believed; the object starts anew, and " + note
-	}
-	r.Recorder.Eventf(object, nil, corev1.EventTypeWarning, v1alpha1.ReasonLeftBehind, "Relocate", "%s", conditions.Truncate(note))
-}
-
-// setCurrent makes a certificate in an account the current version, from now on. The
+// setCurrent makes a certificate in an account the current version. The
 // one before goes into history. An account that could not be learned is empty: the one of
 // the version before may be another.
-func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, account string, e inventory.Entry, content *bundle.Bundle) {
+func setCurrent(next *v1alpha1.CloudCertificate, account string, e inventory.Entry, content *bundle.Bundle, now time.Time) {
 	status := &next.Status
 	status.ContentHash = content.Hash.String()
 	if status.CertID == e.CertID {
@@ -124,11 +104,11 @@ func (r *Reconciler) setCurrent(next *v1alpha1.CloudCertificate, account string,
 	status.AccountID = account
 	status.CertID, status.ResourceID, status.Name = e.CertID, e.ResourceID, e.Name
 	status.CertIdentifier = cas.CertIdentifier(e.CertID, status.Region)
-	status.LastUploadTime = metav1.NewTime(r.Clock.Now())
+	status.LastUploadTime = metav1.NewTime(now)
 }
 
 // deriveHistory makes history what is known to be in the cloud besides the current version.
-func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *inventory.Inventory) {
+func deriveHistory(next *v1alpha1.CloudCertificate, v *inventory.Inventory, identity string, now time.Time) {
 	status := &next.Status
 	hidden := max(0, status.HistoryTotal-int32(len(status.History))) //nolint:gosec // at most 51
 	if !v.Swept().IsZero() {
@@ -136,7 +116,7 @@ func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *inventory
 	}
 	o := protocol.Observed{
 		Object: protocol.Object{SM: next.Spec.Type == v1alpha1.CertificateTypeSM},
-		Status: observeStatus(next, nil), Cloud: cloudOf(v, r.identity(next), status),
+		Status: observeStatus(next, nil), Cloud: cloudOf(v, identity, status),
 	}
 	versions := o.Superseded()
 	status.HistoryTotal = hidden + int32(len(versions)) //nolint:gosec // far fewer
@@ -145,7 +125,7 @@ func (r *Reconciler) deriveHistory(next *v1alpha1.CloudCertificate, v *inventory
 		status.History = append(status.History, versionOf(version, status.Region))
 	}
 	if o.WasRestored() {
-		status.LastUploadTime = metav1.NewTime(r.Clock.Now())
+		status.LastUploadTime = metav1.NewTime(now)
 	}
 }
 

@@ -145,7 +145,7 @@ func (r *reconciliation) yield(ctx context.Context, e *turnError) (reconcile.Res
 	if e.silent {
 		return reconcile.Result{RequeueAfter: e.after}, nil
 	}
-	s := r.subject(r.next)
+	s := r.subject()
 	s.ThrottledSince = r.memory.throttled(r.next, s.Now)
 	return r.conclusion(ctx, e, e.Verdict(s))
 }

@@ -7,27 +7,23 @@ import (
 	"context"
 	"slices"
 	"strings"
-	"time"
-
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
-// upload uploads content under its name and makes it the current version.
-func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, slot *cas.Slot, name string, content *bundle.Bundle) error {
-	v, identity := cloud.Inventory(), r.identity(next)
+// upload uploads the content under its name and makes it the current version.
+func (r *reconciliation) upload(ctx context.Context, name string) error {
+	next, v, identity := r.next, r.cloud.Inventory(), r.identity(r.next)
 	v.Sending(identity, name)
-	uploaded, err := cloud.Upload(ctx, slot, uploadRequest(name, next, content))
+	uploaded, err := r.cloud.Upload(ctx, r.slot, uploadRequest(name, next, r.content))
 	v.Sending(identity, name)
 	if alibaba.IsRefused(err) {
-		r.warn(next, content) // it may well be the reason
+		r.announce.oddities(next, r.content) // it may well be the reason
 	}
 	if alibaba.MayHaveHappened(err) {
 		v.Lost()
@@ -38,48 +34,39 @@ func (r *Reconciler) upload(ctx context.Context, next *v1alpha1.CloudCertificate
 	result := resultCreated
 	before := next.Status
 	v.Uploaded(uploaded.CertID, uploaded.ResourceID, name)
-	r.warn(next, content)
-	r.setCurrent(next, cloud.KnownAccount(), inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name}, content)
+	r.announce.oddities(next, r.content)
+	r.setCurrent(inventory.Entry{CertID: uploaded.CertID, ResourceID: uploaded.ResourceID, Name: name})
 	if before.CertID != 0 && before.ContentHash == next.Status.ContentHash {
 		result = resultRecreated
 		r.memory.recreated(next, r.Clock.Now())
-		r.Recorder.Eventf(next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRecreated, "Upload",
-			"certificate %s was gone from the cloud, and is uploaded again as %s; whatever refers to the old one is broken until it refers to the new one",
-			cas.CertIdentifier(before.CertID, before.Region), cas.CertIdentifier(uploaded.CertID, next.Status.Region))
+		r.announce.recreated(r.next, &before)
 	}
 	uploads.WithLabelValues(next.Status.AccountID, next.Status.Region, result).Inc()
 	return nil
 }
 
-// warn reports what is odd about a version that is uploaded all the same.
-func (r *Reconciler) warn(next *v1alpha1.CloudCertificate, content *bundle.Bundle) {
-	for _, warning := range content.Warnings {
-		r.Recorder.Eventf(next, nil, "Warning", warning.Reason, "Upload", "%s", conditions.Truncate(warning.Message))
-	}
-	if before := next.Status.Certificate.NotAfter; next.Status.CertID != 0 && content.Facts.NotAfter.Before(before.Time) {
-		r.Recorder.Eventf(next, nil, "Warning", v1alpha1.ReasonOlderCertificate, "Upload",
-			"Secret %q: the certificate expires on %s, before the one that it replaces (%s)", next.Spec.SecretRef.Name,
-			content.Facts.NotAfter.UTC().Format(time.RFC3339), before.UTC().Format(time.RFC3339))
-	}
+// setCurrent makes a certificate of the content the current version, from now on.
+func (r *reconciliation) setCurrent(e inventory.Entry) {
+	setCurrent(r.next, r.cloud.KnownAccount(), e, r.content, r.Clock.Now())
 }
 
 // find looks for the certificate of this identity and content in the cloud's list,
 // read after it was first asked for: by a name of the leaf, because the list cannot
 // be searched by certificate name (F18), or in a sweep that many share.
-func (r *Reconciler) find(ctx context.Context, next *v1alpha1.CloudCertificate, cloud *cas.Client, content *bundle.Bundle) (*inventory.Entry, error) {
+func (r *reconciliation) find(ctx context.Context) (*inventory.Entry, error) {
 	now := r.Clock.Now()
-	word := keyword(content)
-	if last := cloud.Inventory().LastAttempt(r.identity(next)); last.Taken != "" && now.Sub(last.Since) > protocol.KeywordLimit {
+	word := keyword(r.content)
+	if last := r.cloud.Inventory().LastAttempt(r.identity(r.next)); last.Taken != "" && now.Sub(last.Since) > protocol.KeywordLimit {
 		word = "" // it is there, and not found by a name that may be no domain: look through the whole list
 	}
-	found, err := cloud.LookUp(ctx, r.identity(next), word, r.memory.asking(next, now), func(e inventory.Entry) bool {
+	found, err := r.cloud.LookUp(ctx, r.identity(r.next), word, r.memory.asking(r.next, now), func(e inventory.Entry) bool {
 		_, version, ok := bundle.ParseName(e.Name)
-		return ok && version == content.Hash.Content()
+		return ok && version == r.content.Hash.Content()
 	})
 	if err != nil {
 		return nil, err
 	}
-	r.memory.answered(next)
+	r.memory.answered(r.next)
 	if len(found) == 0 {
 		return nil, nil
 	}
@@ -103,12 +90,11 @@ func (r *Reconciler) identity(object *v1alpha1.CloudCertificate) string {
 
 // names are the names that content may get under the prefix of the spec, in the order in
 // which they are tried: always the same ones, so that a crash meets them again.
-func (r *Reconciler) names(object *v1alpha1.CloudCertificate, content string) []string {
+func names(object *v1alpha1.CloudCertificate, identity, content string) []string {
 	prefix := object.Spec.NamePrefix
 	if prefix == "" {
 		prefix = bundle.DefaultPrefix(object.Namespace, object.Name)
 	}
-	identity := r.identity(object)
 	var names []string
 	for n := range protocol.MaxNames {
 		name := bundle.Name(bundle.NumberedPrefix(prefix, n+1), identity, content)
