@@ -92,10 +92,10 @@ func (e *Error) failed(s verdict.Subject) verdict.Verdict {
 // refusal says what the cloud does not take: the certificate, or what the spec adds to it.
 func (e *Error) refusal(s verdict.Subject) string {
 	if len(s.Extras) > 0 && strings.Contains(e.Code, "Parameter") {
-		return fmt.Sprintf("the cloud refuses the upload of Secret %q: %s; check %s, or have the certificate issued again",
+		return fmt.Sprintf("the cloud refuses the upload of Secret %q: %s; check %s, or reissue the certificate",
 			s.Secret, e.Summary(), strings.Join(s.Extras, " and "))
 	}
-	return fmt.Sprintf("the cloud refuses the content of Secret %q: %s; have it issued again, or ask the cloud's support", s.Secret, e.Summary())
+	return fmt.Sprintf("the cloud refuses the content of Secret %q: %s; reissue the certificate, or contact Alibaba Cloud support with the request id in the operator's log", s.Secret, e.Summary())
 }
 
 // denial says which credentials lack the permission that the summary names, and how to give it.

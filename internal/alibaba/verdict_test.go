@@ -39,7 +39,7 @@ func TestVerdicts(t *testing.T) {
 		},
 		"the content": {
 			Error{Class: Refused, Code: "PrivateKeyFormatException", HTTPStatus: 400}, nil, "Refused", verdict.False, true, true,
-			slowly, []string{`the content of Secret "web-tls"`, "PrivateKeyFormatException", "have it issued again"},
+			slowly, []string{`the content of Secret "web-tls"`, "PrivateKeyFormatException", "reissue the certificate"},
 		},
 		"a parameter, where the spec adds some": {
 			Error{Class: Refused, Code: "InvalidParameter.Tag", HTTPStatus: 400}, func(s *verdict.Subject) { s.Extras = []string{"spec.tags"} }, "Refused", verdict.False, true, true,

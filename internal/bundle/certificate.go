@@ -218,7 +218,7 @@ func flawOf(der []byte, err error) *finding {
 	case strings.Contains(cause, "SAN ") && strings.Contains(cause, "is malformed"):
 		return &finding{"which has a subject alternative name that is not ASCII", "issue it with the name in punycode (xn--…)"}
 	}
-	return &finding{"which cannot be parsed (" + printable(cause, maxQuoted) + ")", "have it issued again without that fault"}
+	return &finding{"which cannot be parsed (" + printable(cause, maxQuoted) + ")", "reissue it without that fault"}
 }
 
 // describe names a certificate for a message.

@@ -85,7 +85,7 @@ func namesAnother(issuer, c *certificate) string {
 	if !otherKey && (id.Serial == nil || id.Serial.Cmp(issuer.SerialNumber) == 0) {
 		return ""
 	}
-	return "holds " + describe(c) + ", whose authority key identifier names another certificate than " + describe(issuer) + ", which signed it: clients that use OpenSSL do not find the issuer and refuse the chain; have it issued again, or store the certificate that it names"
+	return "holds " + describe(c) + ", whose authority key identifier names another certificate than " + describe(issuer) + ", which signed it: clients that use OpenSSL do not find the issuer and refuse the chain; reissue it, or store the certificate that it names"
 }
 
 // unfitIssuer says why clients do not let a certificate issue others, with so many

@@ -138,7 +138,7 @@ func (l *loader) isValid(c *certificate) bool {
 func (l *loader) warnStrictParsers(crt string, path []*certificate) {
 	for _, c := range path {
 		if _, err := x509.ParseCertificate(c.Raw); err != nil {
-			l.warn(WarnUnusualCertificate, crt, "holds "+describe(c)+", which clients written in Go refuse ("+printable(err.Error(), maxQuoted)+"): have it issued again without that fault")
+			l.warn(WarnUnusualCertificate, crt, "holds "+describe(c)+", which clients written in Go refuse ("+printable(err.Error(), maxQuoted)+"): reissue it without that fault")
 		}
 	}
 }

@@ -179,10 +179,12 @@ func (l *Limiter) admitAt(due time.Time) (sent time.Time, wait time.Duration) {
 	return l.admitLocked(due)
 }
 
-// windowFree is when the window over what was really sent takes another call. The
-// window is longer than the cloud's second, by nine tenths of what the pace takes longer
-// for as many calls: calls may come one after the other faster than they were sent. The
-// last tenth lets the pace catch up with timers that fire late.
+// windowFree returns when the window over what was really sent takes another call.
+//
+//	window = 1 s + 0.9 × (n / rate − 1 s)
+//
+// It is longer than the cloud's second because calls may arrive closer together than they were
+// sent. The last tenth is left out so that the pace can catch up with timers that fire late.
 func (l *Limiter) windowFree() time.Time {
 	if len(l.sent) < cap(l.sent) {
 		return time.Time{}
