@@ -28,7 +28,7 @@ const (
 	crowded = 200 * time.Millisecond
 	// shareOfFree is how many times as many calls one tenant may have under way as are free.
 	shareOfFree = 5
-	// spread keeps those who were told to come back from coming all at once.
+	// spread keeps those who were told to try again from trying all at once.
 	spread = time.Millisecond
 )
 
@@ -48,7 +48,7 @@ type Breaker struct {
 	unanswered int // calls in a row
 	probes     int // 1 while a probe is under way
 	probeAfter time.Time
-	hint       time.Time // when the last one was told to come back
+	hint       time.Time // when the last one was told to try again
 	probers    map[string]prober
 }
 

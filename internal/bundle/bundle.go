@@ -77,14 +77,14 @@ type Bundle struct {
 	Material Material
 	// Hash identifies the content; see Hash.
 	Hash Hash
-	// LeafSHA256 is the digest of the leaf's DER; for SM of the sign certificate.
+	// LeafSHA256 is the digest of the leaf's DER; for SM of the signing certificate.
 	LeafSHA256 [32]byte
 	// EncryptLeafSHA256 is the digest of the encryption certificate's DER; zero for TLS.
 	EncryptLeafSHA256 [32]byte
 	// ValidUntil is the earliest notAfter of the leaves: after it Load refuses the
 	// same Secret. For SM it may be earlier than that of Facts.
 	ValidUntil time.Time
-	// Facts describe the leaf; for SM the sign certificate.
+	// Facts describe the leaf; for SM the signing certificate.
 	Facts Facts
 	// Warnings say what was accepted although the user should know of it.
 	Warnings []Warning

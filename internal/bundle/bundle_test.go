@@ -136,7 +136,7 @@ func TestTemporaryCertificateOfCertManagerIsPending(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			issuer := bundletest.Issue(t, at.Authority(tc.issuer), bundletest.P256(t), nil)
+			issuer := bundletest.Issue(t, at.CA(tc.issuer), bundletest.P256(t), nil)
 			leaf := bundletest.Issue(t, at.Template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = tc.serial }), bundletest.P256(t), issuer)
 			_, err := load(bundletest.TLSData(bundletest.CertPEM(leaf), bundletest.SEC1PEM(t, leaf.Key)))
 			if e, failed := errors.AsType[*Error](err); failed != (tc.want != 0) || failed && e.Kind != tc.want {

@@ -56,10 +56,10 @@ func TestHashIsOfTheSetOfCertificatesAlone(t *testing.T) {
 // The leaf comes first.
 func twinRoots(tb testing.TB) []*bundletest.Cert {
 	tb.Helper()
-	old := bundletest.Issue(tb, at.Authority("Old Root"), bundletest.P256(tb), nil)
-	root := bundletest.Issue(tb, at.Authority("New Root"), bundletest.P256(tb), nil)
-	cross := bundletest.Issue(tb, at.Authority("New Root"), root.Key, old)
-	inter := bundletest.Issue(tb, at.Authority("Intermediate"), bundletest.P256(tb), root)
+	old := bundletest.Issue(tb, at.CA("Old Root"), bundletest.P256(tb), nil)
+	root := bundletest.Issue(tb, at.CA("New Root"), bundletest.P256(tb), nil)
+	cross := bundletest.Issue(tb, at.CA("New Root"), root.Key, old)
+	inter := bundletest.Issue(tb, at.CA("Intermediate"), bundletest.P256(tb), root)
 	leaf := bundletest.Issue(tb, at.Template("www.example.com"), bundletest.P256(tb), inter)
 	return []*bundletest.Cert{leaf, inter, cross, root, old}
 }
@@ -103,7 +103,7 @@ func TestPathTakesTheIssuerThatIsValidLongest(t *testing.T) {
 	t.Parallel()
 	h := at.Hierarchy(t, bundletest.P256(t))
 	twin := func(from, to time.Duration) *bundletest.Cert {
-		return bundletest.Issue(t, at.Authority("Test Intermediate", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = testNow.Add(from), testNow.Add(to) }), h.Inter.Key, h.Root)
+		return bundletest.Issue(t, at.CA("Test Intermediate", func(c *x509.Certificate) { c.NotBefore, c.NotAfter = testNow.Add(from), testNow.Add(to) }), h.Inter.Key, h.Root)
 	}
 	const day = 24 * time.Hour
 	short, long, ended := twin(-day, 100*day), twin(-day, 200*day), twin(-100*day, -2*day)
@@ -145,7 +145,7 @@ func TestPathGoesOverAnIssuerThatWorks(t *testing.T) {
 	const day = 24 * time.Hour
 	twin := func(edits ...func(*x509.Certificate)) *bundletest.Cert {
 		longer := func(c *x509.Certificate) { c.NotAfter = testNow.Add(400 * day) }
-		return bundletest.Issue(t, at.Authority("Test Intermediate", append([]func(*x509.Certificate){longer}, edits...)...), h.Inter.Key, h.Root)
+		return bundletest.Issue(t, at.CA("Test Intermediate", append([]func(*x509.Certificate){longer}, edits...)...), h.Inter.Key, h.Root)
 	}
 	forMail := func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} }
 	late := func(c *x509.Certificate) { c.NotBefore = testNow.Add(-time.Hour) }
@@ -206,8 +206,8 @@ func TestLeafIsTheEndEntityIssuedByAnother(t *testing.T) {
 func TestChainsThatSignEachOtherEnd(t *testing.T) {
 	t.Parallel()
 	keyA, keyB := bundletest.P256(t), bundletest.P256(t)
-	rootA, rootB := bundletest.Issue(t, at.Authority("A"), keyA, nil), bundletest.Issue(t, at.Authority("B"), keyB, nil)
-	aByB, bByA := bundletest.Issue(t, at.Authority("A"), keyA, rootB), bundletest.Issue(t, at.Authority("B"), keyB, rootA)
+	rootA, rootB := bundletest.Issue(t, at.CA("A"), keyA, nil), bundletest.Issue(t, at.CA("B"), keyB, nil)
+	aByB, bByA := bundletest.Issue(t, at.CA("A"), keyA, rootB), bundletest.Issue(t, at.CA("B"), keyB, rootA)
 	leaf := bundletest.Issue(t, at.Template("www.example.com"), bundletest.P256(t), rootA)
 	b := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(leaf, aByB, bByA), bundletest.SEC1PEM(t, leaf.Key)))
 	if diff := cmp.Diff([]string{"www.example.com", "A", "B"}, names(chainOf(t, b.Material.Certificate))); diff != "" {
@@ -218,11 +218,11 @@ func TestChainsThatSignEachOtherEnd(t *testing.T) {
 func TestIssuersAreProvenBySignature(t *testing.T) {
 	t.Parallel()
 	h := at.Hierarchy(t, bundletest.P256(t))
-	impostor := bundletest.Issue(t, at.Authority("Test Intermediate"), bundletest.P256(t), h.Root)
+	impostor := bundletest.Issue(t, at.CA("Test Intermediate"), bundletest.P256(t), h.Root)
 	if _, err := load(bundletest.TLSData(bundletest.CertPEM(h.Leaf, impostor), bundletest.SEC1PEM(t, h.Leaf.Key))); err == nil {
 		t.Error("an intermediate with the right name and another key is accepted")
 	}
-	renamed := bundletest.Issue(t, at.Authority("Renamed Intermediate"), h.Inter.Key, h.Root)
+	renamed := bundletest.Issue(t, at.CA("Renamed Intermediate"), h.Inter.Key, h.Root)
 	if _, err := load(bundletest.TLSData(bundletest.CertPEM(h.Leaf, renamed), bundletest.SEC1PEM(t, h.Leaf.Key))); err == nil {
 		t.Error("an intermediate with the right key and another name is accepted")
 	}
@@ -243,10 +243,10 @@ func TestSignaturesThatNobodyChecksAnyMore(t *testing.T) {
 		return func(c *x509.Certificate) { c.SubjectKeyId = []byte{id} }
 	}
 	rootKey, interKey := bundletest.RSAKey(t, 2048), bundletest.P256(t)
-	root := bundletest.Issue(t, at.Authority("Old Root", withKeyID(1)), rootKey, nil)
-	inter := bundletest.Issue(t, at.Authority("Intermediate", withKeyID(2)), interKey, root)
+	root := bundletest.Issue(t, at.CA("Old Root", withKeyID(1)), rootKey, nil)
+	inter := bundletest.Issue(t, at.CA("Intermediate", withKeyID(2)), interKey, root)
 	leaf := bundletest.Issue(t, at.Template("www.example.com"), bundletest.P256(t), inter)
-	stranger := bundletest.Issue(t, at.Authority("Old Root", withKeyID(3)), bundletest.RSAKey(t, 1024), nil)
+	stranger := bundletest.Issue(t, at.CA("Old Root", withKeyID(3)), bundletest.RSAKey(t, 1024), nil)
 
 	b := mustLoad(t, bundletest.TLSData(bundletest.CertPEM(leaf, withMD5(t, inter), withMD5(t, root)), bundletest.SEC1PEM(t, leaf.Key)))
 	if diff := cmp.Diff([]string{"www.example.com", "Intermediate"}, names(chainOf(t, b.Material.Certificate))); diff != "" {
@@ -288,7 +288,7 @@ func TestSignatureChecksAreBounded(t *testing.T) {
 	key := bundletest.P256(t)
 	var certs []*certificate
 	for range maxCertificates - 1 {
-		certs = append(certs, parsed(bundletest.Issue(t, at.Authority("CA"), key, bundletest.Issue(t, at.Authority("CA"), key, nil))))
+		certs = append(certs, parsed(bundletest.Issue(t, at.CA("CA"), key, bundletest.Issue(t, at.CA("CA"), key, nil))))
 	}
 	leaf := bundletest.Issue(t, at.Template("www.example.com"), bundletest.P256(t), &bundletest.Cert{Certificate: certs[0].Certificate, Key: key})
 	certs = append(certs, parsed(leaf))

@@ -61,9 +61,9 @@ func TestIssuersInCACrtAreFoundInAnyDress(t *testing.T) {
 func TestWhatIsMissingIsSaidFirst(t *testing.T) {
 	t.Parallel()
 	h := at.Hierarchy(t, bundletest.P256(t))
-	issuing := bundletest.Issue(t, at.Authority("Issuing CA"), bundletest.P256(t), h.Inter)
+	issuing := bundletest.Issue(t, at.CA("Issuing CA"), bundletest.P256(t), h.Inter)
 	leaf := bundletest.Issue(t, at.Template("www.example.com"), bundletest.P256(t), issuing)
-	other := bundletest.Issue(t, at.Authority("Issuing CA"), bundletest.P256(t), h.Inter)
+	other := bundletest.Issue(t, at.CA("Issuing CA"), bundletest.P256(t), h.Inter)
 	const lacks = `tls.crt lacks "Test Intermediate", the issuer of "Issuing CA" (serial 2002): append it, unless it is a root; tls.crt holds "Test Root"`
 	for name, tc := range map[string]struct {
 		certs []*bundletest.Cert

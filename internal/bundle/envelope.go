@@ -14,7 +14,7 @@ import (
 )
 
 // readEncryptKey reads the encryption key, which the CA makes and hands over in
-// an envelope for the sign key (GM/T 0009): as PEM under any label, as DER, or as
+// an envelope for the signing key (GM/T 0009): as PEM under any label, as DER, or as
 // base64 or hexadecimal of it, which may stand behind a name.
 func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey) (*privateKey, *Error) {
 	envelope, ok := findEnvelope(l.secret.Data[key])
@@ -23,7 +23,7 @@ func (l *loader) readEncryptKey(key, signKeyName string, signKey *sm2.PrivateKey
 	}
 	opened, err := openEnvelope(signKey, envelope)
 	if err != nil {
-		err := l.invalid(key, "is an enveloped key that "+printable(signKeyName, maxQuoted)+" does not open", "store the envelope that the CA made for this sign key")
+		err := l.invalid(key, "is an enveloped key that "+printable(signKeyName, maxQuoted)+" does not open", "store the envelope that the CA made for this signing key")
 		err.Kind = KindMismatch
 		return nil, err
 	}

@@ -32,8 +32,8 @@ func under(tb testing.TB, rootKey, interKey crypto.Signer, root, inter, leaf fun
 		}
 		return f
 	}
-	r := bundletest.Issue(tb, at.Authority("Test Root", edit(root)), rootKey, nil)
-	i := bundletest.Issue(tb, at.Authority("Test Intermediate", edit(inter)), interKey, r)
+	r := bundletest.Issue(tb, at.CA("Test Root", edit(root)), rootKey, nil)
+	i := bundletest.Issue(tb, at.CA("Test Intermediate", edit(inter)), interKey, r)
 	l := bundletest.Issue(tb, at.Template("www.example.com", edit(leaf)), bundletest.P256(tb), i)
 	return []*bundletest.Cert{l, i, r}, bundletest.SEC1PEM(tb, l.Key)
 }
@@ -93,10 +93,10 @@ func TestRootsOfTheFileAreJudged(t *testing.T) {
 // one.
 func TestOneSoundRootIsEnough(t *testing.T) {
 	t.Parallel()
-	old := bundletest.Issue(t, at.Authority("Old Root", func(c *x509.Certificate) { c.NotAfter = testNow.Add(-time.Hour) }), bundletest.P256(t), nil)
-	root := bundletest.Issue(t, at.Authority("New Root"), bundletest.P256(t), nil)
-	cross := bundletest.Issue(t, at.Authority("New Root"), root.Key, old)
-	inter := bundletest.Issue(t, at.Authority("Intermediate"), bundletest.P256(t), root)
+	old := bundletest.Issue(t, at.CA("Old Root", func(c *x509.Certificate) { c.NotAfter = testNow.Add(-time.Hour) }), bundletest.P256(t), nil)
+	root := bundletest.Issue(t, at.CA("New Root"), bundletest.P256(t), nil)
+	cross := bundletest.Issue(t, at.CA("New Root"), root.Key, old)
+	inter := bundletest.Issue(t, at.CA("Intermediate"), bundletest.P256(t), root)
 	leaf := bundletest.Issue(t, at.Template("www.example.com"), bundletest.P256(t), inter)
 	for name, tc := range map[string]struct {
 		certs []*bundletest.Cert

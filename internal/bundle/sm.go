@@ -99,10 +99,10 @@ func (l *loader) findMixed(sign, enc *pair) *Error {
 		return nil
 	}
 	if c := sign.certOf(enc.private); c != nil && sign.matches(sign) {
-		return l.invalid(sign.crt, "holds the encryption certificate "+describe(c)+" beside the sign certificate", "keep the sign certificate with its chain there, and the encryption certificate in "+printable(enc.crt, maxQuoted))
+		return l.invalid(sign.crt, "holds the encryption certificate "+describe(c)+" beside the signing certificate", "keep the signing certificate with its chain there, and the encryption certificate in "+printable(enc.crt, maxQuoted))
 	}
 	if c := enc.certOf(sign.private); c != nil && enc.matches(enc) {
-		return l.invalid(enc.crt, "holds the sign certificate "+describe(c)+" beside the encryption certificate", "keep the encryption certificate with its chain there, and the sign certificate in "+printable(sign.crt, maxQuoted))
+		return l.invalid(enc.crt, "holds the signing certificate "+describe(c)+" beside the encryption certificate", "keep the encryption certificate with its chain there, and the signing certificate in "+printable(sign.crt, maxQuoted))
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ func (l *loader) judgeSMNames(sign, enc *pair) *Error {
 	const fix = "store two certificates that were issued as a pair"
 	s, e := sign.leaf(), enc.leaf()
 	if s.sum == e.sum {
-		l.warn(WarnSameCertificate, enc.crt, "is the sign certificate as well: servers that follow GM/T 0024 need two")
+		l.warn(WarnSameCertificate, enc.crt, "is the signing certificate as well: servers that follow GM/T 0024 need two")
 		return nil
 	}
 	if !sameName(s.Issuer, e.Issuer) {
@@ -170,7 +170,7 @@ func (l *loader) judgeSMUsage(sign, enc *pair) *Error {
 		}
 	}
 	if s.KeyUsage != 0 && !fitsSigning(s) {
-		return l.invalid(sign.crt, "lacks the key usage digital signature", "store the sign certificate of the pair")
+		return l.invalid(sign.crt, "lacks the key usage digital signature", "store the signing certificate of the pair")
 	}
 	if e.KeyUsage != 0 && !fitsEncryption(e) {
 		return l.invalid(enc.crt, "lacks the key usages key encipherment, data encipherment and key agreement", "store the encryption certificate of the pair")

@@ -53,7 +53,7 @@ func TestLoadSM(t *testing.T) {
 			t.Errorf("%s: type or digests are wrong", name)
 		}
 		if diff := cmp.Diff([]string{"www.example.com"}, b.Facts.DNSNames); diff != "" || b.Facts.SerialNumber != "3001" {
-			t.Errorf("%s: facts are not of the sign certificate: %s %s", name, diff, b.Facts.SerialNumber)
+			t.Errorf("%s: facts are not of the signing certificate: %s %s", name, diff, b.Facts.SerialNumber)
 		}
 	}
 }
@@ -126,7 +126,7 @@ func TestAPairIsValidUntilItsFirstHalfExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !b.ValidUntil.Equal(soon) || !b.Facts.NotAfter.Equal(p.Sign.NotAfter) {
-		t.Errorf("valid until %s, the sign certificate until %s", b.ValidUntil, b.Facts.NotAfter)
+		t.Errorf("valid until %s, the signing certificate until %s", b.ValidUntil, b.Facts.NotAfter)
 	}
 	if _, err := Load(secretOf(p.Data(t)), Options{Type: SM, Now: b.ValidUntil.Add(time.Second)}); err == nil {
 		t.Error("accepted after its ValidUntil")
@@ -146,7 +146,7 @@ func TestNamesOfAPair(t *testing.T) {
 		"other hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: []string{"other.example.com"}, refused: true},
 		"fewer hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: both[:1], refused: true},
 		"the same hosts and other subjects":              {sign: "a sign", enc: "a enc", signHosts: both, encHosts: both, warned: true},
-		"hosts in the sign certificate alone":            {sign: "www.example.com", enc: "www.example.com", signHosts: both},
+		"hosts in the signing certificate alone":            {sign: "www.example.com", enc: "www.example.com", signHosts: both},
 		"hosts in the encryption certificate alone":      {sign: "www.example.com", enc: "www.example.com", encHosts: both},
 		"a host that is the common name of the other":    {sign: "web", enc: "WWW.example.com", signHosts: both},
 		"the same the other way round":                   {sign: "example.com", enc: "web", encHosts: both},

@@ -19,10 +19,10 @@ func TestWarningsOfOneReasonAreOne(t *testing.T) {
 	for _, key := range []string{"sign.crt", "enc.crt", "sign.crt"} {
 		l.warn(WarnKeyUsage, key, "has no key usage")
 	}
-	l.warn(WarnSameCertificate, "enc.crt", "is the sign certificate as well")
+	l.warn(WarnSameCertificate, "enc.crt", "is the signing certificate as well")
 	want := []Warning{
 		{WarnKeyUsage, "sign.crt has no key usage; enc.crt has no key usage"},
-		{WarnSameCertificate, "enc.crt is the sign certificate as well"},
+		{WarnSameCertificate, "enc.crt is the signing certificate as well"},
 	}
 	if diff := cmp.Diff(want, l.warnings); diff != "" {
 		t.Error(diff)

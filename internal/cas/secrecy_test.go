@@ -47,7 +47,7 @@ func findSecret(text string, parts []string) string {
 func smUpload() UploadRequest {
 	r := testUpload()
 	r.Certificate, r.PrivateKey = "", ""
-	r.SignCertificate, r.EncryptCertificate = "sign certificate", "encryption certificate"
+	r.SignCertificate, r.EncryptCertificate = "signing certificate", "encryption certificate"
 	r.SignPrivateKey = "-----BEGIN EC PRIVATE KEY-----\nc2lnbiBrZXkgb2YgdGhlIHBhaXI=\n-----END EC PRIVATE KEY-----\n"
 	r.EncryptPrivateKey = "-----BEGIN EC PRIVATE KEY-----\nZW5jcnlwdGlvbiBrZXkgb2YgdGhlIHBhaXI=\n-----END EC PRIVATE KEY-----\n"
 	return r

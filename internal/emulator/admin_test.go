@@ -273,7 +273,7 @@ func TestSecretsShowNowhere(t *testing.T) {
 		"the secret of a session": session["AccessKeySecret"].(string), "the token of a session": session["SecurityToken"].(string),
 		"a PEM header": "PRIVATE KEY",
 	}
-	for name, key := range map[string]string{"a key": p.key, "a sign key": sm.signKey, "an encryption key": sm.encryptKey} {
+	for name, key := range map[string]string{"a key": p.key, "a signing key": sm.signKey, "an encryption key": sm.encryptKey} {
 		secrets[name] = strings.Split(key, "\n")[1]
 	}
 	for place, text := range shown {

@@ -350,7 +350,7 @@ func smPKCS8(sec1 string) string {
 	return pemOf("PRIVATE KEY", must(smx509.MarshalPKCS8PrivateKey(must(smx509.ParseSM2PrivateKey(block.Bytes)))))
 }
 
-// issueSMUnderRoot returns a sign certificate with its root behind it.
+// issueSMUnderRoot returns a signing certificate with its root behind it.
 func issueSMUnderRoot(domain string) smPair {
 	rootKey, key := must(sm2.GenerateKey(rand.Reader)), must(sm2.GenerateKey(rand.Reader))
 	ca := leafFor("sm-root")

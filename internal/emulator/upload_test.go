@@ -251,7 +251,7 @@ func TestSMPairs(t *testing.T) {
 		"a pair":                               {with(func(*smPair) {}), ""},
 		"a pair beside a TLS certificate":      {ignored, ""},
 		"no encryption key":                    {with(func(p *smPair) { p.encryptKey = "" }), "MissingParameter"},
-		"the key of another sign certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "NotMatch.CertificateAndPrivateKey"},
+		"the key of another signing certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "NotMatch.CertificateAndPrivateKey"},
 		"keys exchanged":                       {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "NotMatch.CertificateAndPrivateKey"},
 		"certificates exchanged":               {with(func(p *smPair) { *p = smPair{p.encryptCert, p.encryptKey, p.signCert, p.signKey} }), "ParseCertificateFailed"},
 		"a TLS certificate in an SM parameter": {with(func(p *smPair) { p.signCert = tls.cert }), "ParseCertificateFailed"},

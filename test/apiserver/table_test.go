@@ -36,7 +36,7 @@ import (
 var refusedByTheCloud = map[string]string{
 	"an intermediate that has expired":               "CertificateExpired",
 	"an intermediate that is no CA":                  "CertificateChainNotMatch",
-	"an intermediate that may not sign certificates": "CertificateChainNotMatch",
+	"an intermediate that may not signing certificates": "CertificateChainNotMatch",
 	"a chain of more than 100 KiB":                   "DataTooLongException",
 	"Ed25519":                                        "PrivateKeyFormatException",
 }

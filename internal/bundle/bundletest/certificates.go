@@ -58,8 +58,8 @@ func (at Clock) Template(name string, edits ...func(*x509.Certificate)) *x509.Ce
 	return c
 }
 
-// Authority returns a certificate for a CA; edits change it.
-func (at Clock) Authority(name string, edits ...func(*x509.Certificate)) *x509.Certificate {
+// CA returns a certificate for a CA; edits change it.
+func (at Clock) CA(name string, edits ...func(*x509.Certificate)) *x509.Certificate {
 	return at.Template(name, append([]func(*x509.Certificate){func(c *x509.Certificate) {
 		c.SerialNumber = big.NewInt(0x2002)
 		c.IsCA, c.DNSNames, c.ExtKeyUsage = true, nil, nil
@@ -201,8 +201,8 @@ type Hierarchy struct{ Root, Inter, Leaf *Cert }
 func (at Clock) Hierarchy(tb testing.TB, leafKey crypto.Signer, edits ...func(*x509.Certificate)) Hierarchy {
 	tb.Helper()
 	var h Hierarchy
-	h.Root = Issue(tb, at.Authority("Test Root"), P256(tb), nil)
-	h.Inter = Issue(tb, at.Authority("Test Intermediate"), P256(tb), h.Root)
+	h.Root = Issue(tb, at.CA("Test Root"), P256(tb), nil)
+	h.Inter = Issue(tb, at.CA("Test Intermediate"), P256(tb), h.Root)
 	h.Leaf = Issue(tb, at.Template("www.example.com", edits...), leafKey, h.Inter)
 	return h
 }
@@ -211,8 +211,8 @@ func (at Clock) Hierarchy(tb testing.TB, leafKey crypto.Signer, edits ...func(*x
 func (at Clock) CrossSigned(tb testing.TB) (leaf, a, b *Cert) {
 	tb.Helper()
 	key := P256(tb)
-	a = Issue(tb, at.Authority("Test Intermediate"), key, Issue(tb, at.Authority("Root A"), P256(tb), nil))
-	b = Issue(tb, at.Authority("Test Intermediate"), key, Issue(tb, at.Authority("Root B"), P256(tb), nil))
+	a = Issue(tb, at.CA("Test Intermediate"), key, Issue(tb, at.CA("Root A"), P256(tb), nil))
+	b = Issue(tb, at.CA("Test Intermediate"), key, Issue(tb, at.CA("Root B"), P256(tb), nil))
 	return Issue(tb, at.Template("www.example.com"), P256(tb), a), a, b
 }
 
@@ -222,7 +222,7 @@ func (at Clock) LongChain(tb testing.TB, n int) (*Cert, []*Cert) {
 	var parent *Cert
 	chain := make([]*Cert, n)
 	for i := n - 1; i > 0; i-- {
-		chain[i] = Issue(tb, at.Authority(fmt.Sprintf("CA %d", i)), P256(tb), parent)
+		chain[i] = Issue(tb, at.CA(fmt.Sprintf("CA %d", i)), P256(tb), parent)
 		parent = chain[i]
 	}
 	chain[0] = Issue(tb, at.Template("www.example.com"), P256(tb), parent)

@@ -21,8 +21,8 @@ func (at Clock) clientsSection() Section {
 	inter := func(edit func(*x509.Certificate)) func(testing.TB) Data { return at.chainOf(edit, nil) }
 	root := func(edit func(*x509.Certificate)) func(testing.TB) Data {
 		return func(tb testing.TB) Data {
-			root := Issue(tb, at.Authority("Test Root", edit), P256(tb), nil)
-			inter := Issue(tb, at.Authority("Test Intermediate"), P256(tb), root)
+			root := Issue(tb, at.CA("Test Root", edit), P256(tb), nil)
+			inter := Issue(tb, at.CA("Test Intermediate"), P256(tb), root)
 			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
 			return TLSData(CertPEM(leaf, inter, root), SEC1PEM(tb, leaf.Key))
 		}
@@ -47,11 +47,11 @@ func (at Clock) clientsSection() Section {
 		{Shape: "an intermediate of X.509 version 1", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
 			return []*Cert{h.Leaf, forge(tb, h.Inter, h.Root, asVersion1)}
 		})},
-		{Shape: "an intermediate that may not sign certificates", Want: Warned, Data: inter(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},
+		{Shape: "an intermediate that may not signing certificates", Want: Warned, Data: inter(func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageDigitalSignature })},
 		{Shape: "an intermediate for mail only", Want: Warned, Data: inter(func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageEmailProtection} })},
 		{Shape: "more intermediates than a path length allows", Want: Warned, Data: func(tb testing.TB) Data {
 			h := at.chain(tb, func(c *x509.Certificate) { c.MaxPathLenZero = true }, nil)
-			issuing := Issue(tb, at.Authority("Issuing CA"), P256(tb), h.Inter)
+			issuing := Issue(tb, at.CA("Issuing CA"), P256(tb), h.Inter)
 			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), issuing)
 			return TLSData(CertPEM(leaf, issuing, h.Inter), SEC1PEM(tb, leaf.Key))
 		}},
@@ -107,7 +107,7 @@ func (at Clock) clientsSection() Section {
 // withKeyOfCA is a chain whose intermediate has a key of some kind.
 func (at Clock) withKeyOfCA(key func(testing.TB) crypto.Signer) func(testing.TB) Data {
 	return func(tb testing.TB) Data {
-		inter := Issue(tb, at.Authority("Test Intermediate"), key(tb), Issue(tb, at.Authority("Test Root"), P256(tb), nil))
+		inter := Issue(tb, at.CA("Test Intermediate"), key(tb), Issue(tb, at.CA("Test Root"), P256(tb), nil))
 		leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
 		return TLSData(CertPEM(leaf, inter), SEC1PEM(tb, leaf.Key))
 	}

@@ -127,8 +127,8 @@ func (at Clock) chain(tb testing.TB, inter, leaf func(*x509.Certificate)) Hierar
 		leaf = unchanged
 	}
 	var h Hierarchy
-	h.Root = Issue(tb, at.Authority("Test Root"), P256(tb), nil)
-	h.Inter = Issue(tb, at.Authority("Test Intermediate", inter), P256(tb), h.Root)
+	h.Root = Issue(tb, at.CA("Test Root"), P256(tb), nil)
+	h.Inter = Issue(tb, at.CA("Test Intermediate", inter), P256(tb), h.Root)
 	h.Leaf = Issue(tb, at.Template("www.example.com", leaf), P256(tb), h.Inter)
 	return h
 }

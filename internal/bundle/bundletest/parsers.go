@@ -25,7 +25,7 @@ func (at Clock) parsersSection() Section {
 			return []*Cert{h.Leaf, forge(tb, h.Inter, h.Root, withNegativeSerial)}
 		})},
 		{Shape: "a stranger that cannot be parsed", Want: Warned, Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
-			other := Issue(tb, at.Authority("www_example.com"), P256(tb), nil)
+			other := Issue(tb, at.CA("www_example.com"), P256(tb), nil)
 			return []*Cert{h.Leaf, h.Inter, forge(tb, other, nil, inField(fieldSubject, utf8, printable))}
 		})},
 		{Shape: "a root whose key is larger than 8192 bits", Want: Accepted, Note: "leaf and intermediates", Data: at.made(func(tb testing.TB, h Hierarchy) []*Cert {
@@ -46,8 +46,8 @@ func (at Clock) parsersSection() Section {
 			return TLSData(CertPEM(forge(tb, h.Leaf, h.Inter, inField(fieldSubject, utf8, printable)), h.Inter), SEC1PEM(tb, h.Leaf.Key))
 		}},
 		{Shape: "_ in a PrintableString of a name between root and intermediate", Want: Refused, Data: func(tb testing.TB) Data {
-			root := Issue(tb, at.Authority("www_example.com"), P256(tb), nil)
-			inter := Issue(tb, at.Authority("Test Intermediate"), P256(tb), root)
+			root := Issue(tb, at.CA("www_example.com"), P256(tb), nil)
+			inter := Issue(tb, at.CA("Test Intermediate"), P256(tb), root)
 			leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
 			strict := inField(fieldIssuer, utf8, printable)
 			root = forge(tb, root, nil, func(f fields) fields { return inField(fieldSubject, utf8, printable)(strict(f)) })

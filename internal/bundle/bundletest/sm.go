@@ -33,8 +33,8 @@ func ForEncryption(c *x509.Certificate) {
 func (at Clock) Pair(tb testing.TB, edits ...func(*x509.Certificate)) Pair {
 	tb.Helper()
 	var p Pair
-	p.Root = Issue(tb, at.Authority("SM Root"), SMKey(tb), nil)
-	p.Inter = Issue(tb, at.Authority("SM Intermediate"), SMKey(tb), p.Root)
+	p.Root = Issue(tb, at.CA("SM Root"), SMKey(tb), nil)
+	p.Inter = Issue(tb, at.CA("SM Intermediate"), SMKey(tb), p.Root)
 	p.Sign = Issue(tb, at.Template("www.example.com", append([]func(*x509.Certificate){ForSigning}, edits...)...), SMKey(tb), p.Inter)
 	p.Enc = Issue(tb, at.Template("www.example.com", append([]func(*x509.Certificate){ForEncryption}, edits...)...), SMKey(tb), p.Inter)
 	return p
@@ -46,7 +46,7 @@ func (p Pair) Data(tb testing.TB) Data {
 	return SMData(CertPEM(p.Sign, p.Inter), SEC1PEM(tb, p.Sign.Key), CertPEM(p.Enc, p.Inter), SEC1PEM(tb, p.Enc.Key))
 }
 
-// Envelope wraps the encryption key for the sign key, as a CA does.
+// Envelope wraps the encryption key for the signing key, as a CA does.
 func (p Pair) Envelope(tb testing.TB) []byte {
 	tb.Helper()
 	der, err := sm2.MarshalEnvelopedPrivateKey(rand.Reader, &p.Sign.Key.(*sm2.PrivateKey).PublicKey, p.Enc.Key.(*sm2.PrivateKey))
@@ -81,16 +81,16 @@ func (at Clock) smSection() Section {
 		{Shape: "keys labelled SM2 PRIVATE KEY, as openssl 3 does", Want: Accepted, Note: "EC PRIVATE KEY", Data: at.changed(func(_ testing.TB, _ Pair, d Data) {
 			d["sign.key"], d["enc.key"] = relabel("SM2 PRIVATE KEY")(d["sign.key"]), relabel("SM2 PRIVATE KEY")(d["enc.key"])
 		})},
-		{Shape: "an enveloped encryption key (GM/T 0009) in PEM", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped encryption key (GM/T 0009) in PEM", Want: Accepted, Note: "opened with the signing key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = BlockPEM("ENVELOPED PRIVATE KEY", p.Envelope(tb))
 		})},
-		{Shape: "an enveloped encryption key in base64 or DER", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped encryption key in base64 or DER", Want: Accepted, Note: "opened with the signing key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = []byte(base64.StdEncoding.EncodeToString(p.Envelope(tb)) + "\n")
 		})},
-		{Shape: "an envelope for another sign key", Want: Refused, Data: at.changed(func(tb testing.TB, _ Pair, d Data) {
+		{Shape: "an envelope for another signing key", Want: Refused, Data: at.changed(func(tb testing.TB, _ Pair, d Data) {
 			d["enc.key"] = BlockPEM("PRIVATE KEY", at.Pair(tb).Envelope(tb))
 		})},
-		{Shape: "an enveloped sign key in PEM", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped signing key in PEM", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["sign.key"] = BlockPEM("PRIVATE KEY", p.Envelope(tb))
 		})},
 		{Shape: "a PKCS#7 envelope (GM/T 0010)", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) {
@@ -115,7 +115,7 @@ func (at Clock) smSection() Section {
 			return p.Data(tb)
 		}},
 		{Shape: "the key of another certificate", Want: Refused, Data: at.changed(func(tb testing.TB, _ Pair, d Data) { d["enc.key"] = SEC1PEM(tb, SMKey(tb)) })},
-		{Shape: "a sign certificate that cannot sign", Want: Refused, Data: at.pairOf(encrypting)},
+		{Shape: "a signing certificate that cannot sign", Want: Refused, Data: at.pairOf(encrypting)},
 		{Shape: "an encryption certificate that cannot encrypt", Want: Refused, Data: at.pairOf(signing)},
 		{Shape: "no key usage", Want: Warned, Data: at.pairOf(func(c *x509.Certificate) { c.KeyUsage = 0 })},
 		{Shape: "different hosts", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) {
@@ -146,7 +146,7 @@ func (at Clock) smSection() Section {
 		{Shape: "an encryption key larger than 8192 bytes", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) {
 			d["enc.key"] = BlockPEM("PRIVATE KEY", make([]byte, maxKeyBytes+1))
 		})},
-		{Shape: "an enveloped sign key in DER", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) { d["sign.key"] = p.Envelope(tb) })},
+		{Shape: "an enveloped signing key in DER", Want: Refused, Data: at.changed(func(tb testing.TB, p Pair, d Data) { d["sign.key"] = p.Envelope(tb) })},
 		{Shape: "an encrypted key", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = relabel("ENCRYPTED PRIVATE KEY")(d["enc.key"]) })},
 		{Shape: "CRLF, blank lines, text between blocks", Want: Accepted, Note: "without them", Data: at.changed(func(_ testing.TB, _ Pair, d Data) {
 			for k := range d {

@@ -26,7 +26,7 @@ var (
 // their CAs and devices.
 func (at Clock) smKeyRows() []Row {
 	return []Row{
-		{Shape: "an enveloped key of 64 bytes, half of them zeros", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped key of 64 bytes, half of them zeros", Want: Accepted, Note: "opened with the signing key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = inBase64(p.wideEnvelope(tb))
 		})},
 		{Shape: "a keystore of CFCA (`.sm2`)", Want: Refused, Data: at.changed(func(_ testing.TB, p Pair, d Data) { d["sign.key"] = inBase64(cfcaKeystore(p.Sign)) })},
@@ -38,10 +38,10 @@ func (at Clock) smKeyRows() []Row {
 			d["sign.key"] = BlockPEM("ENCRYPTED PRIVATE KEY", encryptedKey(oidHMACWithSM3))
 		})},
 		{Shape: "the same in DER, base64 or hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["sign.key"] = inBase64(encryptedKey(oidHMACWithSM3)) })},
-		{Shape: "an enveloped encryption key in hexadecimal, or behind a name (`EncKey=`)", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped encryption key in hexadecimal, or behind a name (`EncKey=`)", Want: Accepted, Note: "opened with the signing key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = append([]byte("EncKey="), inHex(p.Envelope(tb))...)
 		})},
-		{Shape: "an enveloped encryption key in base64 between lines of text, or in JSON", Want: Accepted, Note: "opened with the sign key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
+		{Shape: "an enveloped encryption key in base64 between lines of text, or in JSON", Want: Accepted, Note: "opened with the signing key, as SEC1", Data: at.changed(func(tb testing.TB, p Pair, d Data) {
 			d["enc.key"] = []byte("-- key --\n" + string(inBase64(p.Envelope(tb))) + "\n-- end of the key --\n")
 		})},
 		{Shape: "ENVELOPEDKEYBLOB of SKF in hexadecimal", Want: Refused, Data: at.changed(func(_ testing.TB, _ Pair, d Data) { d["enc.key"] = inHex(skfBlob()) })},

@@ -34,8 +34,8 @@ func (at Clock) smPairRows() []Row {
 		})},
 		{Shape: "an intermediate that is no CA", Want: Warned, Data: func(tb testing.TB) Data {
 			var p Pair
-			p.Root = Issue(tb, at.Authority("SM Root"), SMKey(tb), nil)
-			p.Inter = Issue(tb, at.Authority("SM Intermediate", func(c *x509.Certificate) { c.IsCA = false }), SMKey(tb), p.Root)
+			p.Root = Issue(tb, at.CA("SM Root"), SMKey(tb), nil)
+			p.Inter = Issue(tb, at.CA("SM Intermediate", func(c *x509.Certificate) { c.IsCA = false }), SMKey(tb), p.Root)
 			p.Sign = Issue(tb, at.Template("www.example.com", ForSigning), SMKey(tb), p.Inter)
 			p.Enc = Issue(tb, at.Template("www.example.com", ForEncryption), SMKey(tb), p.Inter)
 			return p.Data(tb)

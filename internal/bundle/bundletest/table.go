@@ -211,7 +211,7 @@ func (at Clock) tlsSections() []Section {
 				return TLSData(CertPEM(leaf, a, b), SEC1PEM(tb, leaf.Key))
 			}},
 			{Shape: "a certificate that does not belong to the chain", Want: Warned, Data: func(tb testing.TB) Data {
-				h, other := at.Hierarchy(tb, P256(tb)), Issue(tb, at.Authority("Other CA"), P256(tb), nil)
+				h, other := at.Hierarchy(tb, P256(tb)), Issue(tb, at.CA("Other CA"), P256(tb), nil)
 				return TLSData(CertPEM(h.Leaf, h.Inter, other), SEC1PEM(tb, h.Leaf.Key))
 			}},
 			{Shape: "two leaves with one key", Want: Refused, Data: func(tb testing.TB) Data {
@@ -224,8 +224,8 @@ func (at Clock) tlsSections() []Section {
 				return TLSData(CertPEM(chain...), SEC1PEM(tb, leaf.Key))
 			}},
 			{Shape: "an intermediate that has expired", Want: Warned, Data: func(tb testing.TB) Data {
-				root := Issue(tb, at.Authority("Test Root"), P256(tb), nil)
-				inter := Issue(tb, at.Authority("Test Intermediate", func(c *x509.Certificate) { c.NotAfter = at.In(-time.Hour) }), P256(tb), root)
+				root := Issue(tb, at.CA("Test Root"), P256(tb), nil)
+				inter := Issue(tb, at.CA("Test Intermediate", func(c *x509.Certificate) { c.NotAfter = at.In(-time.Hour) }), P256(tb), root)
 				leaf := Issue(tb, at.Template("www.example.com"), P256(tb), inter)
 				return TLSData(CertPEM(leaf, inter), SEC1PEM(tb, leaf.Key))
 			}},
@@ -256,7 +256,7 @@ func (at Clock) tlsSections() []Section {
 			{Shape: "valid in less than five minutes", Want: Accepted, Note: "as it is: clocks differ", Data: at.Simple(func(c *x509.Certificate) { c.NotBefore = at.In(5 * time.Minute) })},
 			{Shape: "valid in more than five minutes", Want: Early, Data: at.Simple(func(c *x509.Certificate) { c.NotBefore = at.In(time.Hour) })},
 			{Shape: "the temporary certificate of cert-manager", Want: Pending, Data: func(tb testing.TB) Data {
-				leaf := Issue(tb, at.Template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = "1234567890" }), P256(tb), Issue(tb, at.Authority("cert-manager.local"), P256(tb), nil))
+				leaf := Issue(tb, at.Template("www.example.com", func(c *x509.Certificate) { c.Subject.SerialNumber = "1234567890" }), P256(tb), Issue(tb, at.CA("cert-manager.local"), P256(tb), nil))
 				return TLSData(CertPEM(leaf), SEC1PEM(tb, leaf.Key))
 			}},
 		}},

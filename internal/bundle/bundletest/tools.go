@@ -22,7 +22,7 @@ func (at Clock) toolsSection() Section {
 			return TLSData(CertPEM(h.Leaf, h.Inter), BlockPEM("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(key)))
 		}},
 		{Shape: "cert-manager, CA issuer, with `ca.crt`", Want: Accepted, Note: "leaf", Data: func(tb testing.TB) Data {
-			root := Issue(tb, at.Authority("Company CA"), P256(tb), nil)
+			root := Issue(tb, at.CA("Company CA"), P256(tb), nil)
 			leaf := Issue(tb, at.Template("www.example.com", func(c *x509.Certificate) { c.ExtKeyUsage = nil }), P256(tb), root)
 			d := TLSData(CertPEM(leaf), SEC1PEM(tb, leaf.Key))
 			d["ca.crt"] = CertPEM(root)

@@ -155,7 +155,7 @@ func refersTo(cc *v1alpha1.CloudCertificate, secret string) bool {
 }
 
 // secretHandler enqueues the objects that refer to a Secret. When it is the one of
-// their credentials that changes, they have to be looked at even if they are settled:
+// their credentials that changes, they are reconciled even if they are up to date:
 // it may be another account's by now.
 type secretHandler struct {
 	handler.EventHandler

@@ -47,7 +47,7 @@ type turns struct {
 
 	busy  map[string]int       // workers, by the namespace that they work for
 	total int                  // of all of them
-	hints map[string]time.Time // by namespace, when the last object was told to come back
+	hints map[string]time.Time // by namespace, when the last object was told to try again
 }
 
 // allowance is what one object may call.
@@ -177,7 +177,7 @@ func charge(l *rate.Limiter, n int, now time.Time) {
 	}
 }
 
-// promise notes a hint of a limit: who was told when to come back does not come earlier, and
+// promise notes a hint of a limit: who was told when to try again does not try earlier, and
 // so does not go to the end of a queue, or to its head, by changes of a Secret.
 func (t *turns) promise(key types.NamespacedName, action alibaba.Action, at, now time.Time) {
 	t.mu.Lock()

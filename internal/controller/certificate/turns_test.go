@@ -185,7 +185,7 @@ func TestCallsOfOneObjectAreBounded(t *testing.T) {
 	}
 }
 
-// Who was told when to come back is not asked for earlier by a change of the Secret; a request
+// Who was told when to try again is not asked for earlier by a change of the Secret; a request
 // of the user ends the wait.
 func TestAHintIsAPromise(t *testing.T) {
 	t.Parallel()
