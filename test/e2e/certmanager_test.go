@@ -65,17 +65,10 @@ metadata: {name: ca, namespace: %[1]s}
 spec: {ca: {secretName: ca}}
 `
 
-// TestCertManager has cert-manager issue from a CA and renew, because it is time
-// and because somebody asks for it: the cloud gets every version.
-func TestCertManager(t *testing.T) {
-	c := newCloud(t, emulator.Options{})
-	c.install(t, nil)
-	startCertManager(t)
-	a := newApp(t, "cert-manager-app")
-	apply(t, fmt.Sprintf(issuers, a.namespace))
-	// Two certificates: one that is renewed soon, and one that could wait.
-	for name, renewBefore := range map[string]string{"soon": "59m40s", "later": "10m"} {
-		apply(t, fmt.Sprintf(`
+// issue has cert-manager issue a certificate of an hour into the Secret of the same name.
+func (a *app) issue(name, renewBefore string) {
+	a.t.Helper()
+	apply(a.t, fmt.Sprintf(`
 apiVersion: cert-manager.io/v1
 kind: Certificate
 metadata: {name: %[2]s, namespace: %[1]s}
@@ -87,6 +80,27 @@ spec:
   renewBefore: %[3]s
   issuerRef: {name: ca}
 `, a.namespace, name, renewBefore))
+}
+
+// reissue asks cert-manager for another certificate, as cmctl renew does.
+func (a *app) reissue(name string) {
+	a.t.Helper()
+	kubectl(a.t, "patch", "certificate.cert-manager.io/"+name, "--namespace="+a.namespace, "--subresource=status", "--type=json", "--patch",
+		fmt.Sprintf(`[{"op": "add", "path": "/status/conditions/-", "value": {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "asked for", "lastTransitionTime": %q}}]`,
+			time.Now().UTC().Format(time.RFC3339)))
+}
+
+// TestCertManager has cert-manager issue from a CA and renew, because it is time
+// and because somebody asks for it: the cloud gets every version.
+func TestCertManager(t *testing.T) {
+	c := newCloud(t, emulator.Options{})
+	c.install(t, nil)
+	startCertManager(t)
+	a := newApp(t, "cert-manager-app")
+	apply(t, fmt.Sprintf(issuers, a.namespace))
+	// Two certificates: one that is renewed soon, and one that could wait.
+	for name, renewBefore := range map[string]string{"soon": "59m40s", "later": "10m"} {
+		a.issue(name, renewBefore)
 		a.create(name, nil)
 	}
 	soon, later := a.waitReady("soon", 0), a.waitReady("later", 0)
@@ -96,10 +110,7 @@ spec:
 		t.Errorf("the issuer is %q, want cert-manager's CA", soon.Status.Certificate.Issuer)
 	}
 
-	// As cmctl renew does.
-	kubectl(t, "patch", "certificate.cert-manager.io/later", "--namespace="+a.namespace, "--subresource=status", "--type=json", "--patch",
-		fmt.Sprintf(`[{"op": "add", "path": "/status/conditions/-", "value": {"type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "asked for", "lastTransitionTime": %q}}]`,
-			time.Now().UTC().Format(time.RFC3339)))
+	a.reissue("later")
 	asked := a.waitReady("later", later.Status.CertID)
 	c.checkHeld(t, asked)
 

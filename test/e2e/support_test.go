@@ -53,6 +53,15 @@ type cloud struct {
 func newCloud(t *testing.T, options emulator.Options) *cloud {
 	t.Helper()
 	options.Accounts = append(options.Accounts, emulator.Account{ID: account, AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecret})
+	c := &cloud{Server: emulator.New(options)}
+	t.Cleanup(c.Close)
+	c.url = serve(t, c.Handler(emulator.RegionChina))
+	return c
+}
+
+// serve serves a part of the cloud at an address that pods reach, and returns its URL.
+func serve(t *testing.T, handler http.Handler) string {
+	t.Helper()
 	ip := os.Getenv("E2E_CLOUD_IP")
 	pair, err := cloudCA.Issue(24*time.Hour, func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.ParseIP(ip)} })
 	if err != nil {
@@ -68,14 +77,10 @@ func newCloud(t *testing.T, options emulator.Options) *cloud {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cloud{Server: emulator.New(options), url: "https://" + listener.Addr().String()}
-	server := &http.Server{Handler: c.Handler(emulator.RegionChina), ErrorLog: log.New(io.Discard, "", 0)}
+	server := &http.Server{Handler: handler, ErrorLog: log.New(io.Discard, "", 0)}
 	go func() { _ = server.Serve(listener) }() // until it is closed
-	t.Cleanup(func() {
-		c.Close()
-		_ = server.Close()
-	})
-	return c
+	t.Cleanup(func() { _ = server.Close() })
+	return "https://" + listener.Addr().String()
 }
 
 // certificates are those that the cloud holds for a common name.
