@@ -61,16 +61,16 @@ func (w *world) changeBinding(name string, f func(*v1alpha1.CloudCertificateBind
 // waitBinding waits until a binding has a reason and satisfies want.
 func (w *world) waitBinding(name, reason string, want func(*v1alpha1.CloudCertificateBinding) bool) *v1alpha1.CloudCertificateBinding {
 	w.t.Helper()
-	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
-		b := w.binding(name)
+	var b *v1alpha1.CloudCertificateBinding
+	w.eventually(func() string {
+		b = w.binding(name)
 		ready := bindingReady(b)
 		if ready.Reason == reason && b.Status.ObservedGeneration == b.Generation && (want == nil || want(b)) {
-			return b
+			return ""
 		}
-		if time.Now().After(end) {
-			w.t.Fatalf("binding %s did not become %s as wanted; its status: %+v", name, reason, b.Status)
-		}
-	}
+		return fmt.Sprintf("binding %s did not become %s as wanted; its status: %+v", name, reason, b.Status)
+	})
+	return b
 }
 
 func bindingReady(b *v1alpha1.CloudCertificateBinding) metav1.Condition {

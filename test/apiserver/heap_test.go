@@ -32,6 +32,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
 // heapChild names the variable that turns this test binary into the operator
@@ -221,15 +222,14 @@ func startOperator(kubeconfig, namespace string) (ctrl.Manager, error) {
 
 func seeSecret(mgr ctrl.Manager, key string) error {
 	namespace, name, _ := strings.Cut(key, "/")
-	var err error
-	for end := time.Now().Add(deadline); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+	return testbed.Eventually(ctx, deadline, 10*time.Millisecond, func() (string, error) {
 		secret := &metav1.PartialObjectMetadata{}
 		secret.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
-		if err = mgr.GetClient().Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err == nil {
-			return nil
+		if err := mgr.GetClient().Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, secret); err != nil {
+			return err.Error(), nil //nolint:nilerr // the cache may not show it yet
 		}
-	}
-	return err
+		return "", nil
+	})
 }
 
 func dumpHeap(path string) error {

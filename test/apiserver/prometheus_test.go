@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -140,9 +141,8 @@ func (p *prometheus) count(expr string) (n int, problem string) {
 func (p *prometheus) waitFor(expressions map[string]string) {
 	p.t.Helper()
 	open := maps.Clone(expressions)
-	var missing []string
-	for end := time.Now().Add(deadline); len(open) > 0; time.Sleep(200 * time.Millisecond) {
-		missing = nil
+	err := testbed.Eventually(context.WithoutCancel(p.t.Context()), deadline, 200*time.Millisecond, func() (string, error) {
+		var missing []string
 		for _, name := range slices.Sorted(maps.Keys(open)) {
 			n, problem := p.count(open[name])
 			if problem != "" {
@@ -154,9 +154,10 @@ func (p *prometheus) waitFor(expressions map[string]string) {
 			}
 			missing = append(missing, name+"\n  "+open[name])
 		}
-		if time.Now().After(end) {
-			p.t.Fatalf("empty:\n%s", strings.Join(missing, "\n"))
-		}
+		return strings.Join(missing, "\n"), nil
+	})
+	if err != nil {
+		p.t.Fatalf("empty: %v", err)
 	}
 }
 

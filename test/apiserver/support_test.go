@@ -233,15 +233,14 @@ func (w *world) change(name string, f func(*v1alpha1.CloudCertificate)) {
 // wait waits until an object satisfies want, and says what it was last if it never does.
 func (w *world) wait(name, what string, want func(*v1alpha1.CloudCertificate) bool) *v1alpha1.CloudCertificate {
 	w.t.Helper()
-	for end := time.Now().Add(deadline); ; time.Sleep(10 * time.Millisecond) {
-		cc := w.get(name)
-		if want(cc) {
-			return cc
+	var cc *v1alpha1.CloudCertificate
+	w.eventually(func() string {
+		if cc = w.get(name); want(cc) {
+			return ""
 		}
-		if time.Now().After(end) {
-			w.t.Fatalf("%s did not become %s; its status: %+v", name, what, cc.Status)
-		}
-	}
+		return fmt.Sprintf("%s did not become %s; its status: %+v", name, what, cc.Status)
+	})
+	return cc
 }
 
 // waitReason waits for the reason of Ready.
@@ -263,13 +262,7 @@ func readyOf(cc *v1alpha1.CloudCertificate) metav1.Condition {
 // eventually waits until f says nothing is missing any more.
 func (w *world) eventually(f func() (missing string)) {
 	w.t.Helper()
-	for end := time.Now().Add(deadline); ; time.Sleep(20 * time.Millisecond) {
-		missing := f()
-		if missing == "" {
-			return
-		}
-		if time.Now().After(end) {
-			w.t.Fatal(missing)
-		}
+	if err := testbed.Eventually(context.WithoutCancel(w.t.Context()), deadline, 10*time.Millisecond, func() (string, error) { return f(), nil }); err != nil {
+		w.t.Fatal(err)
 	}
 }

@@ -34,11 +34,11 @@ import (
 // refusedByTheCloud are rows that cloudcert lets pass, because it is unknown what
 // the cloud does, and that the emulator refuses with a code.
 var refusedByTheCloud = map[string]string{
-	"an intermediate that has expired":               "CertificateExpired",
-	"an intermediate that is no CA":                  "CertificateChainNotMatch",
+	"an intermediate that has expired":                  "CertificateExpired",
+	"an intermediate that is no CA":                     "CertificateChainNotMatch",
 	"an intermediate that may not signing certificates": "CertificateChainNotMatch",
-	"a chain of more than 100 KiB":                   "DataTooLongException",
-	"Ed25519":                                        "PrivateKeyFormatException",
+	"a chain of more than 100 KiB":                      "DataTooLongException",
+	"Ed25519":                                           "PrivateKeyFormatException",
 }
 
 // tableCase is a row of the table as a Secret and a CloudCertificate of one name,

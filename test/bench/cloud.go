@@ -159,19 +159,12 @@ func getJSON(ctx context.Context, url string, into any) error {
 
 // eventually asks until the answer is yes.
 func eventually(ctx context.Context, patience, pause time.Duration, what string, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for tick := time.NewTicker(pause); ; {
-		yes, err := ask()
-		if err != nil || yes {
-			return err
+	return testbed.Eventually(ctx, patience, pause, func() (string, error) {
+		if yes, err := ask(); yes || err != nil {
+			return "", err
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("waited for %s: %w", what, ctx.Err())
-		case <-tick.C:
-		}
-	}
+		return what, nil
+	})
 }
 
 // sleep waits, unless the run ends.

@@ -6,6 +6,7 @@ package chart
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -363,9 +364,16 @@ func ensureNamespace(t *testing.T, name string, labels ...string) {
 // eventually waits for what the operator does.
 func eventually(t *testing.T, process *testbed.Process, what string, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) || process.Exited() {
-			t.Fatalf("not in time: %s; the operator said:\n%s", what, process.Output())
+	err := testbed.Eventually(context.WithoutCancel(t.Context()), 30*time.Second, 50*time.Millisecond, func() (string, error) {
+		switch {
+		case done():
+			return "", nil
+		case process.Exited():
+			return "", errors.New("the operator has ended")
 		}
+		return what, nil
+	})
+	if err != nil {
+		t.Fatalf("%v; the operator said:\n%s", err, process.Output())
 	}
 }

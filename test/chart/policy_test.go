@@ -5,6 +5,7 @@ package chart
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -16,6 +17,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
 // What people may do in their namespace.
@@ -249,15 +252,16 @@ func awaitPolicy(t *testing.T, policy, namespace string) (asked func()) {
 	nobody := person(t, namespace, "nobody", writeCertificates)
 	wait := func(want bool) {
 		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-			err := nobody.Create(context.WithoutCancel(t.Context()), naming(namespace, "any", ""), client.DryRunAll)
+		ctx := context.WithoutCancel(t.Context())
+		if err := testbed.Eventually(ctx, 30*time.Second, 50*time.Millisecond, func() (string, error) {
+			err := nobody.Create(ctx, naming(namespace, "any", ""), client.DryRunAll)
 			refused := apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+policy+"'")
 			if refused == want {
-				return
+				return "", nil
 			}
-			if time.Now().After(deadline) {
-				t.Fatalf("policy %s: is it asked? want %t: %v", policy, want, err)
-			}
+			return fmt.Sprintf("policy %s: is it asked? want %t: %v", policy, want, err), nil
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
 	t.Cleanup(func() { wait(false) })

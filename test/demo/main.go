@@ -340,17 +340,10 @@ func binary(name string) string { return filepath.Join(testbed.Root(), "bin", na
 
 // eventually asks until the answer is yes, for at most a minute.
 func eventually(ctx context.Context, ask func() (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
-		done, err := ask()
-		if err != nil || done {
-			return err
+	return testbed.Eventually(ctx, time.Minute, 20*time.Millisecond, func() (string, error) {
+		if done, err := ask(); done || err != nil {
+			return "", err
 		}
-		select {
-		case <-ctx.Done():
-			return errors.New("it did not happen within a minute")
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+		return "it did not happen", nil
+	})
 }

@@ -6,6 +6,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -299,15 +300,13 @@ func (c *cloud) checkHeld(t *testing.T, cc *v1alpha1.CloudCertificate) {
 // eventually asks until the answer is yes; what it saw last goes into the failure.
 func eventually(t *testing.T, what string, ask func() (bool, string)) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	for {
+	if err := testbed.Eventually(context.WithoutCancel(t.Context()), patience, 100*time.Millisecond, func() (string, error) {
 		done, saw := ask()
 		if done {
-			return
+			return "", nil
 		}
-		if time.Now().After(deadline) {
-			t.Fatalf("it did not happen within %s that %s: %s", patience, what, saw)
-		}
-		time.Sleep(100 * time.Millisecond)
+		return cmp.Or(saw, "it did not happen"), nil
+	}); err != nil {
+		t.Fatalf("%s: %v", what, err)
 	}
 }
