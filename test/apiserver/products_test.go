@@ -34,7 +34,13 @@ type market struct {
 // emulator.
 func newMarket(t *testing.T, o products.Options, args ...string) *market {
 	t.Helper()
-	w := newWorld(t, emulator.Options{}, append([]string{"--bind-targets=all", "--prune-delay=1s"}, args...)...)
+	return newMarketOf(t, emulator.Options{}, o, args...)
+}
+
+// newMarketOf is newMarket with accounts of the test's choice.
+func newMarketOf(t *testing.T, cloud emulator.Options, o products.Options, args ...string) *market {
+	t.Helper()
+	w := newWorld(t, cloud, append([]string{"--bind-targets=all", "--prune-delay=1s"}, args...)...)
 	m := &market{world: w, products: products.New(w.cloud, o)}
 	for _, name := range products.Names() {
 		server := httptest.NewServer(m.products.Handler(name, ""))

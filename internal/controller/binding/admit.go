@@ -27,7 +27,7 @@ func (r *reconciliation) observeConsent(ctx context.Context) (rules.Consent, err
 		return rules.Consent{Refused: refused}, err
 	}
 	consent := rules.Consent{AnyAdopted: adoptAny}
-	consent.Rival, consent.Heir, err = r.rivals(ctx)
+	consent.Rival, consent.Heirs, err = r.rivals(ctx)
 	return consent, err
 }
 
@@ -79,52 +79,68 @@ func (r *Reconciler) labelsOf(ctx context.Context, name string) (map[string]stri
 	return namespace.Labels, nil
 }
 
-// rivals says whether an older binding has the slot, and whether a younger one waits for it.
-func (r *reconciliation) rivals(ctx context.Context) (rival string, heir bool, err error) {
+// rivals says whether an older binding has the slot, and which younger ones wait for it.
+func (r *reconciliation) rivals(ctx context.Context) (rival string, heirs []rules.Heir, err error) {
 	list := &v1alpha1.CloudCertificateBindingList{}
 	for _, slot := range r.place.slots(certificateKey(r.next)) {
 		if err := r.List(ctx, list, client.MatchingFields{bySlot: slot}, client.UnsafeDisableDeepCopy); err != nil {
-			return "", false, fmt.Errorf("failed to read which bindings want the same slot: %w", err)
+			return "", nil, fmt.Errorf("failed to read which bindings want the same slot: %w", err)
 		}
 		for i := range list.Items {
 			other := &list.Items[i]
 			if other.UID == r.next.UID {
 				continue
 			}
-			counts, err := r.counts(ctx, other)
+			counts, anyAdopted, err := r.counts(ctx, other)
 			switch {
 			case err != nil:
-				return "", false, err
+				return "", nil, err
 			case !counts:
 			case isOlder(other, r.next):
 				rival = r.rivalText(other)
-			default:
-				heir = heir || other.DeletionTimestamp.IsZero()
+			case other.DeletionTimestamp.IsZero():
+				heirs = append(heirs, rules.Heir{Same: certificateKey(other) == certificateKey(r.next), Adopt: other.Spec.Adopt, AnyAdopted: anyAdopted})
 			}
 		}
 	}
-	return rival, heir, nil
+	return rival, heirs, nil
 }
 
-// counts reports whether another binding may have a slot at all: one that nobody admits must
-// not keep others out, and neither must one whose own credentials never saw the target.
-func (r *reconciliation) counts(ctx context.Context, other *v1alpha1.CloudCertificateBinding) (bool, error) {
+// counts reports whether another binding may have a slot at all, and whether it may adopt whatever
+// is there: one that nobody admits must not keep others out, and neither must one whose own
+// credentials never saw the target.
+func (r *reconciliation) counts(ctx context.Context, other *v1alpha1.CloudCertificateBinding) (counts, anyAdopted bool, err error) {
 	if r.notServed(placeOf(other)) != "" {
-		return false, nil
+		return false, false, nil
 	}
 	certificate := &v1alpha1.CloudCertificate{}
-	err := r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
+	err = r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
 	if client.IgnoreNotFound(err) != nil {
-		return false, err
+		return false, false, err
 	}
 	if err != nil {
 		certificate = nil
 	}
-	if !r.needsPolicy(other, certificate) && !placeOf(other).inNamespace && !r.Options.SingleTenant {
-		return !other.Status.FirstReadTime.IsZero() && (other.Status.AccountID == "" || r.next.Status.AccountID == "" || other.Status.AccountID == r.next.Status.AccountID), nil
+	switch own := secretOf(other, certificate); {
+	case own == "" || placeOf(other).inNamespace:
+		if certificate == nil {
+			return false, false, nil
+		}
+	case !r.reaches(other, own):
+		return false, false, nil
 	}
-	refused, _, err := r.consentOf(ctx, other, certificate, "")
-	return refused == "" && certificate != nil, err
+	refused, anyAdopted, err := r.consentOf(ctx, other, certificate, "")
+	return refused == "", anyAdopted, err
+}
+
+// reaches reports whether another binding may reach the target with the credentials in a Secret:
+// it has read the target once, or they are those that this binding acts with.
+func (r *reconciliation) reaches(other *v1alpha1.CloudCertificateBinding, secret string) bool {
+	if other.Namespace == r.next.Namespace && secret == r.secret() {
+		return true
+	}
+	theirs, ours := other.Status.AccountID, r.next.Status.AccountID
+	return !other.Status.FirstReadTime.IsZero() && (theirs == "" || ours == "" || theirs == ours)
 }
 
 // isOlder reports whether a was made before b.

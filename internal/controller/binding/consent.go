@@ -154,10 +154,10 @@ func (r *Reconciler) needsPolicy(b *v1alpha1.CloudCertificateBinding, certificat
 	switch {
 	case p.Product == targets.ALBConfig:
 		return true
-	case p.inNamespace, r.Options.SingleTenant, b.Spec.CredentialsSecretRef.Name != "":
+	case p.inNamespace, r.Options.SingleTenant:
 		return false
 	}
-	return certificate == nil || certificate.Spec.CredentialsSecretRef.Name == ""
+	return secretOf(b, certificate) == ""
 }
 
 // notServed says that the operator does not serve a kind of target; empty if it does.

@@ -203,22 +203,35 @@ func (r *reconciliation) connect(ctx context.Context) bool {
 	return true
 }
 
-// secret is the Secret of the credentials: the binding's own, else that of its CloudCertificate.
-func (r *reconciliation) secret() string {
-	if own := r.next.Spec.CredentialsSecretRef.Name; own != "" || r.certificate == nil {
+// secret is the Secret of the credentials that the binding acts with.
+func (r *reconciliation) secret() string { return secretOf(r.next, r.certificate) }
+
+// secretOf is the Secret of the credentials that a binding acts with: its own, else that of its
+// CloudCertificate; empty for the operator's own.
+func secretOf(b *v1alpha1.CloudCertificateBinding, certificate *v1alpha1.CloudCertificate) string {
+	if own := b.Spec.CredentialsSecretRef.Name; own != "" || certificate == nil {
 		return own
 	}
-	return r.certificate.Spec.CredentialsSecretRef.Name
+	return certificate.Spec.CredentialsSecretRef.Name
 }
 
-// otherAccount says that the credentials are of another account than the certificate; empty
-// where that is not known.
+// otherAccount says that the credentials are of another account than the certificate, or, where
+// the CloudCertificate is gone, than what was placed; empty where that is not known. A target of
+// another account would seem not to exist.
 func (r *reconciliation) otherAccount() string {
-	if r.certificate == nil || r.account == "" || r.certificate.Status.AccountID == "" || r.account == r.certificate.Status.AccountID {
+	placedIn := r.next.Status.AccountID
+	if r.certificate != nil {
+		placedIn = r.certificate.Status.AccountID
+	}
+	switch {
+	case r.account == "" || placedIn == "" || r.account == placedIn:
 		return ""
+	case r.certificate == nil:
+		return fmt.Sprintf("the credentials are of account %s, CloudCertificate %q is gone, and what was placed is in account %s; set spec.credentialsSecretRef to credentials of that account",
+			r.account, r.next.Spec.CertificateRef.Name, placedIn)
 	}
 	return fmt.Sprintf("the credentials are of account %s, and CloudCertificate %q is in account %s; use credentials of that account",
-		r.account, r.certificate.Name, r.certificate.Status.AccountID)
+		r.account, r.certificate.Name, placedIn)
 }
 
 // inspect asks who else manages the resource.

@@ -98,6 +98,15 @@ func deleted(o Observed) Observed {
 	return o
 }
 
+// deletedWith makes one that placed certificate 10, and has heirs.
+func deletedWith(heirs ...Heir) Observed {
+	o := deleted(bound())
+	o.Consent.Heirs = heirs
+	return o
+}
+
+const inherited = `release left="another binding waits for the slot, and goes on with it"`
+
 // with changes an observation.
 func with(o Observed, change func(*Observed)) Observed {
 	change(&o)
@@ -289,7 +298,11 @@ func TestDecide(t *testing.T) {
 			o.SoFar.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
 		}), "wait DeletionBlocked again=slowly"},
 		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.SoFar.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
-		"Unbind for which another binding waits":       {with(deleted(bound()), func(o *Observed) { o.Consent.Heir = true }), `release left="another binding waits for the slot"`},
+		"Unbind for which another binding waits":       {deletedWith(Heir{Same: true}), inherited},
+		"Unbind for one that may adopt it":             {deletedWith(Heir{}, Heir{Adopt: []string{"10-cn-hangzhou"}}), inherited},
+		"Unbind for one that may adopt anything":       {deletedWith(Heir{Adopt: []string{"*"}, AnyAdopted: true}), inherited},
+		"Unbind for one that no policy lets adopt":     {deletedWith(Heir{Adopt: []string{"*"}}), "read"},
+		"Unbind for one that could not use it":         {deletedWith(Heir{}, Heir{Adopt: []string{"99-cn-hangzhou"}}), "read"},
 		"Unbind without consent":                       {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
 		"Unbind that is to leave the target alone":     {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
 		"Unbind of a suspended binding":                {with(deleted(bound()), func(o *Observed) { o.Object.Suspended = true }), `release left="spec.suspend is true"`},
@@ -330,7 +343,17 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"an empty one":      {with(fresh(), func(o *Observed) { o.Object.Suspended = true }), []string{"holds no certificate"}},
 		"managed elsewhere": {with(fresh(), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), []string{"the ALB Ingress controller", "albConfig"}},
 		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{"41 of 42"}},
-		"a blocked unbind":  {with(deleted(bound()), func(o *Observed) { o.SoFar.Read = &Failure{Kind: Denied, Text: "denied"} }), []string{"denied", v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"}},
+		"an unbind without credentials": {
+			with(deleted(bound()), func(o *Observed) {
+				o.SoFar.NoCloud = &Failure{Kind: NoCredentials, Text: `Secret "keys" does not exist`}
+			}), []string{"alb/cn-shanghai/lsn-x Additional", `Secret "keys" does not exist`, v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"},
+		},
+		"an unbind without credentials, for ever": {
+			with(deleted(bound()), func(o *Observed) {
+				o.SoFar.NoCloud, o.OrphanAfter = &Failure{Kind: NoCredentials, Text: "no credentials"}, 0
+			}), []string{"no credentials", v1alpha1.AnnotationOrphan},
+		},
+		"a blocked unbind": {with(deleted(bound()), func(o *Observed) { o.SoFar.Read = &Failure{Kind: Denied, Text: "denied"} }), []string{"denied", v1alpha1.AnnotationOrphan, "2026-11-27T11:59:00Z"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -50,8 +50,8 @@ func (o Observed) leavesTargetAlone() string {
 		return "spec.suspend is true"
 	case o.Consent.Refused != "":
 		return o.Consent.Refused
-	case o.Consent.Heir:
-		return "another binding waits for the slot"
+	case o.isInherited():
+		return "another binding waits for the slot, and goes on with it"
 	}
 	return ""
 }

@@ -137,8 +137,18 @@ type Consent struct {
 	AnyAdopted bool
 	// Rival says which older binding has the slot, for people; empty if none does.
 	Rival string
-	// Heir reports whether a younger binding waits for the slot.
-	Heir bool
+	// Heirs are the younger bindings that wait for the slot.
+	Heirs []Heir
+}
+
+// Heir is a binding that gets the slot when this one goes. It has placed nothing yet.
+type Heir struct {
+	// Same reports whether it is of the same CloudCertificate: what this one placed is its own.
+	Same bool
+	// Adopt are the certificates of others that it may replace. AnyAdopted reports whether the
+	// entry for whatever is in the way counts.
+	Adopt      []string
+	AnyAdopted bool
 }
 
 // Slot is what was read of a target: the whole resource that it belongs to.
@@ -269,6 +279,14 @@ func (o Observed) adopts(e Entry) bool { return slices.Contains(o.Object.Adopt, 
 
 // isPlaced reports whether the target was seen to use a version of ours.
 func (o Observed) isPlaced() bool { return o.Status.Bound.CertID != 0 }
+
+// isInherited reports whether another binding goes on with what this one placed. One that could
+// not, because it would take it for somebody else's, leaves nothing to wait for.
+func (o Observed) isInherited() bool {
+	return slices.ContainsFunc(o.Consent.Heirs, func(h Heir) bool {
+		return h.Same || slices.Contains(h.Adopt, o.Status.Bound.String()) || h.AnyAdopted && slices.Contains(h.Adopt, adoptAny)
+	})
+}
 
 // mayHold reports whether the target may use a version of ours.
 func (o Observed) mayHold() bool {

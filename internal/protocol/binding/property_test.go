@@ -59,7 +59,7 @@ func anyObserved(random *rand.Rand) Observed {
 		Target: Target{
 			Text: "t", Shared: flip(), Unbindable: flip(), Domain: draw(random, "", "", "www.example.com"), Region: draw(random, "", china, china, china, "ap-southeast-1"), TakesSM: flip(),
 		},
-		Consent: Consent{AnyAdopted: flip(), Heir: seldom()},
+		Consent: Consent{AnyAdopted: flip(), Heirs: draw(random, nil, nil, nil, []Heir{{Same: true}}, []Heir{{Adopt: []string{"*"}}})},
 		Tried: Tried{
 			Check: flip(), CheckAt: when(), OwnerKnown: !seldom(), Owner: draw(random, "", "", "", "", "", "a controller"), FailedOtherwise: when(),
 			Placed: draw(random, nil, minutes(1), minutes(5)),
