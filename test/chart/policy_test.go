@@ -27,12 +27,20 @@ var (
 		APIGroups: []string{"cloudcert.io"}, Resources: []string{"cloudcertificates", "cloudcertificates/status", "cloudcertificatebindings"},
 		Verbs: []string{"get", "create", "update", "patch", "delete"},
 	}
+	writeBindings = rbacv1.PolicyRule{
+		APIGroups: []string{"cloudcert.io"}, Resources: []string{"cloudcertificatebindings"}, Verbs: []string{"get", "create", "update", "patch", "delete"},
+	}
 	writeSecrets = rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, Verbs: []string{"create", "update", "patch", "delete"}}
 	doAnything   = rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}}
 )
 
 func readSecrets(names ...string) rbacv1.PolicyRule {
 	return rbacv1.PolicyRule{APIGroups: []string{""}, Resources: []string{"secrets"}, ResourceNames: names, Verbs: []string{"get"}}
+}
+
+// mayWrite is the right to change some objects, and no others of their kind.
+func mayWrite(group, resource, verb string, names ...string) rbacv1.PolicyRule {
+	return rbacv1.PolicyRule{APIGroups: []string{group}, Resources: []string{resource}, ResourceNames: names, Verbs: []string{verb}}
 }
 
 // TestPolicyAsksWhoNamesSecrets creates objects. Like other tests of a release for
@@ -80,39 +88,118 @@ func TestPolicyAsksWhoNamesSecrets(t *testing.T) {
 	}
 }
 
-// TestPolicyAsksWhoNamesCredentialsOfABinding, with which the operator acts on a target.
-func TestPolicyAsksWhoNamesCredentialsOfABinding(t *testing.T) {
+// TestPolicyAsksWhoBinds for the credentials that a binding acts with, and for what it changes in
+// the cluster.
+func TestPolicyAsksWhoBinds(t *testing.T) {
 	const namespace = "bound"
 	ensureNamespace(t, namespace)
 	install(t, namespace, nil)
-	thief := person(t, namespace, "thief", writeCertificates, writeSecrets)
-	owner := person(t, namespace, "owner", writeCertificates, readSecrets("account"))
-	bind := func(name, credentials string) *unstructured.Unstructured {
-		spec := map[string]any{
-			"certificateRef": map[string]any{"name": "web"}, "target": map[string]any{"cdn": map[string]any{"domain": "www.example.com"}},
-		}
-		if credentials != "" {
-			spec["credentialsSecretRef"] = map[string]any{"name": credentials}
-		}
-		object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
-		object.SetAPIVersion("cloudcert.io/v1alpha1")
-		object.SetKind("CloudCertificateBinding")
-		object.SetNamespace(namespace)
-		object.SetName(name)
-		return object
-	}
-	refused := []string{`user "system:serviceaccount:bound:thief"`, `Secret "account" of namespace "bound"`, "spec.credentialsSecretRef"}
-	checkRefused(t, thief.Create(t.Context(), bind("web", "account"), client.DryRunAll), refused...)
-	checkRefused(t, thief.Create(t.Context(), bind("web", ""), client.DryRunAll))
-	checkRefused(t, owner.Create(t.Context(), bind("web", "account")))
-	for change, refused := range map[string][]string{
-		`{"spec": {"certificateRef": {"name": "mine"}}}`: refused[:2],
-		`{"spec": {"suspend": true}}`:                    nil,
-		`{"spec": {"credentialsSecretRef": null}}`:       nil,
+	thief := person(t, namespace, "thief", writeBindings, writeSecrets)
+	owner := person(t, namespace, "owner", writeBindings, mayWrite("cloudcert.io", "cloudcertificates", "update", "web"))
+	patcher := person(t, namespace, "patcher", writeBindings, mayWrite("cloudcert.io", "cloudcertificates", "patch", "web"))
+	tenant := person(t, namespace, "tenant", writeBindings, readSecrets("account"))
+	editor := person(t, namespace, "editor", writeBindings, mayWrite("", "configmaps", "update", "ids"), mayWrite("", "services", "patch", "gateway"))
+	gitops := clusterPerson(t, namespace, "binder", doAnything)
+	const cdn, ids, gateway = `{"cdn": {"domain": "www.example.com"}}`, `{"configMap": {"name": "ids"}}`, `{"service": {"name": "gateway"}}`
+	for name, tc := range map[string]struct {
+		author              client.Client
+		target, credentials string
+		refused             []string // what the refusal says
+	}{
+		"a thief has credentials of others used": {thief, cdn, "", []string{
+			`user "system:serviceaccount:bound:thief"`, `CloudCertificate "web" of namespace "bound"`, "spec.certificateRef", "spec.credentialsSecretRef",
+			`verb "update"`, `"cloudcertificates.cloudcert.io"`, `["web"]`,
+		}},
+		"a thief names credentials that he may not read": {thief, cdn, "account", []string{
+			`user "system:serviceaccount:bound:thief"`, `Secret "account" of namespace "bound"`, "spec.credentialsSecretRef",
+		}},
+		"a thief has a ConfigMap written": {thief, ids, "", []string{
+			`user "system:serviceaccount:bound:thief"`, `ConfigMap "ids" of namespace "bound"`, "spec.target.configMap", `"configmaps"`, `["ids"]`,
+		}},
+		"a thief has a Service annotated": {thief, gateway, "", []string{`CloudCertificate "web" of namespace "bound"`}},
+		"an owner has a Service annotated that he may not change": {owner, gateway, "", []string{
+			`user "system:serviceaccount:bound:owner"`, `Service "gateway" of namespace "bound"`, "spec.target.service", `"services"`, `["gateway"]`,
+		}},
+		"an owner has a ConfigMap written that he may not write": {owner, ids, "", []string{`ConfigMap "ids"`}},
+		"an owner binds his CloudCertificate":                    {owner, cdn, "", nil},
+		"who may patch the CloudCertificate":                     {patcher, cdn, "", nil},
+		"a tenant brings credentials":                            {tenant, cdn, "account", nil},
+		"a tenant brings none":                                   {tenant, cdn, "", []string{`CloudCertificate "web"`}},
+		"who may write the ConfigMap":                            {editor, ids, "", nil},
+		"who may change the Service and not the certificate":     {editor, gateway, "", []string{`CloudCertificate "web"`}},
+		"a GitOps controller binds":                              {gitops, cdn, "", nil},
+		"a GitOps controller has a ConfigMap written":            {gitops, ids, "", nil},
+		"a GitOps controller has a Service annotated":            {gitops, gateway, "account", nil},
+		"an administrator in the thief's place":                  {impersonate(t, "system:serviceaccount:bound:thief"), cdn, "", []string{"bound:thief"}},
 	} {
-		patch := client.RawPatch("application/merge-patch+json", []byte(change))
-		checkRefused(t, thief.Patch(t.Context(), bind("web", "account"), patch, client.DryRunAll), refused...)
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			object := binding(t, namespace, tc.target, tc.credentials)
+			checkRefused(t, tc.author.Create(t.Context(), object.DeepCopy(), client.DryRunAll), tc.refused...)
+			apply := client.ApplyConfigurationFromUnstructured(object)
+			checkRefused(t, tc.author.Apply(t.Context(), apply, client.DryRunAll, client.FieldOwner("author")), tc.refused...)
+		})
 	}
+}
+
+// TestPolicyAsksWhoChangesABinding where the change decides whose credentials are used, or for
+// what, and nobody else who writes one.
+func TestPolicyAsksWhoChangesABinding(t *testing.T) {
+	const namespace = "rebound"
+	ensureNamespace(t, namespace)
+	install(t, namespace, nil)
+	thief := person(t, namespace, "thief", writeBindings, writeSecrets)
+	owner := person(t, namespace, "owner", writeBindings, mayWrite("cloudcert.io", "cloudcertificates", "update", "web", "mine"))
+	collector := impersonate(t, "system:serviceaccount:kube-system:generic-garbage-collector")
+	object := binding(t, namespace, `{"cdn": {"domain": "www.example.com"}}`, "account")
+	if err := kube.Create(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	const certificate, secret = `CloudCertificate "web"`, `Secret "account"`
+	for name, tc := range map[string]struct {
+		author  client.Client
+		patch   string
+		refused string // what the refusal says
+	}{
+		"a thief takes the credentials away":         {thief, `{"spec": {"credentialsSecretRef": null}}`, certificate},
+		"a thief names another CloudCertificate":     {thief, `{"spec": {"certificateRef": {"name": "mine"}}}`, secret},
+		"a thief adopts what is there":               {thief, `{"spec": {"adopt": ["*"]}}`, secret},
+		"an owner takes the credentials away":        {owner, `{"spec": {"credentialsSecretRef": null, "certificateRef": {"name": "mine"}}}`, ""},
+		"an owner names what is not his":             {owner, `{"spec": {"credentialsSecretRef": null, "certificateRef": {"name": "theirs"}}}`, `CloudCertificate "theirs"`},
+		"what else is in the spec":                   {thief, `{"spec": {"suspend": true, "onDrift": "Restore", "onDelete": "Leave"}}`, ""},
+		"what is there already":                      {thief, `{"spec": {"certificateRef": {"name": "web"}, "target": {"cdn": {"domain": "www.example.com"}}}}`, ""},
+		"labels and annotations":                     {thief, `{"metadata": {"labels": {"a": "b"}, "annotations": {"cloudcert.io/resync": "1"}}}`, ""},
+		"a finalizer":                                {thief, `{"metadata": {"finalizers": ["example.com/guard"]}}`, ""},
+		"the garbage collector takes an owner away":  {collector, `{"metadata": {"ownerReferences": null}}`, ""},
+		"the garbage collector takes a blocker away": {collector, `{"metadata": {"finalizers": null}}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var refused []string
+			if tc.refused != "" {
+				refused = []string{tc.refused}
+			}
+			patch := client.RawPatch("application/merge-patch+json", []byte(tc.patch))
+			checkRefused(t, tc.author.Patch(t.Context(), object.DeepCopy(), patch, client.DryRunAll), refused...)
+		})
+	}
+	t.Run("a deletion", func(t *testing.T) {
+		checkRefused(t, thief.Delete(t.Context(), object.DeepCopy()))
+	})
+}
+
+// binding is one of the CloudCertificate web, with credentials unless they are empty.
+func binding(t *testing.T, namespace, target, credentials string) *unstructured.Unstructured {
+	t.Helper()
+	spec := map[string]any{"certificateRef": map[string]any{"name": "web"}, "target": parse(t, target)}
+	if credentials != "" {
+		spec["credentialsSecretRef"] = map[string]any{"name": credentials}
+	}
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": spec}}
+	object.SetAPIVersion("cloudcert.io/v1alpha1")
+	object.SetKind("CloudCertificateBinding")
+	object.SetNamespace(namespace)
+	object.SetName("web")
+	return object
 }
 
 // TestPolicyAsksWhoChangesWhatIsRead and nobody else who writes an object.
