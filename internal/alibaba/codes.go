@@ -10,18 +10,27 @@ import "strings"
 // IncorrectStatus.Listener.
 type Codes map[string]Class
 
-// find returns the class of a code. Case is ignored: products write IncorrectStatus.Listener
-// and IncorrectStatus.listener.
+// find returns the class of a code.
 func (c Codes) find(code string) (class Class, known bool) {
-	family, _, _ := strings.Cut(code, ".")
-	family += ".*"
-	for pattern, of := range c {
-		if strings.EqualFold(pattern, code) {
-			return of, true
-		}
-		if strings.EqualFold(pattern, family) {
-			class, known = of, true
-		}
-	}
+	_, class, known = c.match(code)
 	return class, known
 }
+
+// match returns what a code is known by, and its class: the code itself before its family. Case is
+// ignored: products write IncorrectStatus.Listener and IncorrectStatus.listener.
+func (c Codes) match(code string) (pattern string, class Class, known bool) {
+	family, _, _ := strings.Cut(code, ".")
+	family += ".*"
+	for p, of := range c {
+		if strings.EqualFold(p, code) {
+			return p, of, true
+		}
+		if strings.EqualFold(p, family) {
+			pattern, class, known = p, of, true
+		}
+	}
+	return pattern, class, known
+}
+
+// label is a pattern as a metric's label: a family stands there by its name.
+func label(pattern string) string { return strings.TrimSuffix(pattern, ".*") }

@@ -65,7 +65,9 @@ func (c *Caller) observeRefresh(source string, expires time.Time, err error) {
 func KnownCodes(own Codes) Codes {
 	all := maps.Clone(families)
 	maps.Copy(all, classes)
-	maps.Copy(all, own)
+	for pattern, class := range own {
+		all[label(pattern)] = class
+	}
 	return all
 }
 
@@ -74,7 +76,10 @@ func knownCode(code string, own Codes) string {
 	if code == "" {
 		return ""
 	}
-	for _, known := range []Codes{own, classes, families} {
+	if pattern, _, ok := own.match(code); ok {
+		return label(pattern)
+	}
+	for _, known := range []Codes{classes, families} {
 		if _, ok := known[code]; ok {
 			return code
 		}

@@ -44,9 +44,23 @@ func TestEveryAttemptToRenewCredentialsIsObserved(t *testing.T) {
 
 func TestKnownCodesAreCountedAsTheyAre(t *testing.T) {
 	t.Parallel()
-	for code, class := range KnownCodes(Codes{"ThingRepeat": NameTaken}) {
-		if got := knownCode(code, Codes{"ThingRepeat": NameTaken}); got != code {
+	own := Codes{"ThingRepeat": NameTaken, "IncorrectStatus.*": Busy, "ResourceNotFound.*": NotFound, "ResourceNotFound.Certificate": NotFound}
+	for code, class := range KnownCodes(own) {
+		if got := knownCode(code, own); got != code {
 			t.Errorf("the known code %s of class %s is counted as %s", code, class, got)
+		}
+	}
+	for code, want := range map[string]string{
+		"IncorrectStatus.Listener":     "IncorrectStatus",
+		"incorrectstatus.listener":     "IncorrectStatus",
+		"ResourceNotFound.certificate": "ResourceNotFound.Certificate",
+		"ResourceNotFound.Listener":    "ResourceNotFound",
+		"Throttling.User":              "Throttling",
+		"MadeUp.Code":                  OtherCode,
+		"":                             "",
+	} {
+		if got := knownCode(code, own); got != want {
+			t.Errorf("%q is counted as %q, want %q", code, got, want)
 		}
 	}
 }

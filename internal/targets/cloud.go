@@ -206,7 +206,7 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
 	defer cancel()
 	answer, failed := paced[T](ctx, s, begun, alibaba.Call{
-		Action: action, Version: s.product.version, Endpoint: url, Region: region, Params: params,
+		Service: string(s.product.name), Action: action, Version: s.product.version, Endpoint: url, Region: region, Params: params,
 		Permission: s.product.permission + ":" + string(action), Codes: s.product.codes,
 	})
 	if failed != nil {

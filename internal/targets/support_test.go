@@ -92,7 +92,7 @@ func newWorld(t *testing.T, o products.Options) *world {
 	sts := httptest.NewServer(w.server.Handler(emulator.RegionChina))
 	t.Cleanup(sts.Close)
 	t.Cleanup(w.server.Close)
-	caller, err := alibaba.New(alibaba.Config{STSEndpoint: sts.URL, Clock: w.clock})
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: sts.URL, Clock: w.clock, Observe: w.checkService})
 	w.check(err)
 	t.Cleanup(caller.CloseIdleConnections)
 	w.own, err = New(caller, Config{Endpoints: endpoints})
@@ -106,6 +106,13 @@ func newWorld(t *testing.T, o products.Options) *world {
 		}
 	})
 	return w
+}
+
+// checkService checks that a call can be told from those of other products in metrics and logs.
+func (w *world) checkService(call alibaba.CallInfo) {
+	if _, ok := table[Product(call.Service)]; !ok && call.Service != alibaba.ServiceSTS {
+		w.t.Errorf("%s is counted for the product %q", call.Action, call.Service)
+	}
 }
 
 func (w *world) check(err error) {
