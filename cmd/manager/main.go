@@ -34,6 +34,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/calls"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 	"github.com/cloudcert-io/cloudcert/internal/version"
 )
@@ -208,7 +209,7 @@ func newCaller(s *settings, getenv func(string) string) (*alibaba.Caller, error)
 		RootCAs:        s.rootCAs,
 		UserAgent:      "cloudcert/" + version.Version(),
 		Node:           getenv("NODE_NAME"),
-		Observe:        certificate.ObserveCall,
+		Observe:        calls.Observe,
 		ObserveRefresh: certificate.ObserveRefresh,
 		ObserveAccount: certificate.ObserveAccount,
 	})

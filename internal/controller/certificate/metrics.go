@@ -6,14 +6,13 @@ package certificate
 import (
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/calls"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -57,17 +56,6 @@ var (
 		Help: "Certificates that no object looks after any more, by the reason of the event: LeftBehind where account, region or identity of an object changed, " +
 			"Released where a deleted object was let go with what it had; one where it is unknown how many.",
 	}, []string{"reason"})
-
-	requests = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "cloudcert_cas_requests_total",
-		Help: "Calls to the cloud, by outcome (success, or the class of the error) and the cloud's error code, as far as it is known.",
-	}, []string{"service", "account", "region", "action", "outcome", "code"})
-
-	requestDuration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name:    "cloudcert_cas_request_duration_seconds",
-		Help:    "Duration of calls to the cloud, without the wait for the rate limit.",
-		Buckets: []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5},
-	}, []string{"service", "account", "region", "action", "outcome"})
 
 	limitWait = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "cloudcert_cas_rate_limit_wait_seconds",
@@ -121,7 +109,7 @@ const (
 )
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
-	metrics.Registry.MustRegister(buildInfo, info, syncDuration, uploads, pruned, pruneFailures, leftCertificates, requests, requestDuration, limitWait,
+	metrics.Registry.MustRegister(buildInfo, info, syncDuration, uploads, pruned, pruneFailures, leftCertificates, limitWait,
 		sweeps, driftInterval, lastSuccess, missing, credentialsExpiration, refreshFailures)
 	initialise()
 }
@@ -153,16 +141,8 @@ func initialisePlace(p protocol.Place) {
 	}
 	pruned.WithLabelValues(p.Account, p.Region)
 	for _, action := range cas.Actions() {
-		count := func(outcome, code string) {
-			requests.WithLabelValues(cas.Service, p.Account, p.Region, string(action), outcome, code)
-		}
-		count(alibaba.OutcomeSuccess, "")
-		count(alibaba.Transient.String(), "") // no answer came
-		count(alibaba.Transient.String(), alibaba.OtherCode)
-		count(alibaba.Denied.String(), alibaba.OtherCode)
-		for code, class := range cas.Codes() {
-			count(class.String(), code)
-		}
+		series := calls.Series{Service: cas.Service, Account: p.Account, Region: p.Region, Action: action}
+		series.Initialise(cas.Codes())
 	}
 }
 
@@ -170,14 +150,6 @@ func initialisePlace(p protocol.Place) {
 func SetInfo(version, commit, clusterID string) {
 	buildInfo.WithLabelValues(version, commit).Set(1)
 	info.WithLabelValues(clusterID).Set(1)
-}
-
-// ObserveCall counts a call to the cloud, and logs one that failed; it is meant for
-// alibaba.Config.Observe.
-func ObserveCall(call alibaba.CallInfo) {
-	logCall(ctrl.Log.WithName("cloud"), call)
-	requests.WithLabelValues(call.Service, call.Account, call.Region, string(call.Action), call.Outcome, call.KnownCode).Inc()
-	requestDuration.WithLabelValues(call.Service, call.Account, call.Region, string(call.Action), call.Outcome).Observe(call.Duration.Seconds())
 }
 
 // ObserveRefresh publishes what an attempt to renew credentials came to; it is meant for
@@ -193,19 +165,4 @@ func ObserveRefresh(refresh alibaba.RefreshInfo) {
 // ObserveWait measures a wait for the rate limit; it is meant for cas.Config.ObserveWait.
 func ObserveWait(pace cas.Pace, wait time.Duration) {
 	limitWait.WithLabelValues(pace.Account, pace.Region, string(pace.Action)).Observe(wait.Seconds())
-}
-
-// logCall writes a line for a call that failed, with what the cloud's support asks for.
-// Names that are taken and throttled calls are everyday business, and a failure to learn
-// the account is the same each minute: these are for whoever asks for more.
-func logCall(log logr.Logger, call alibaba.CallInfo) {
-	if call.Outcome == alibaba.OutcomeSuccess {
-		return
-	}
-	everyday := call.Outcome == alibaba.NameTaken.String() || call.Outcome == alibaba.Throttled.String()
-	if everyday || call.Repeated {
-		log = log.V(1)
-	}
-	log.Info("Call to the cloud failed", "action", call.Action, "region", call.Region, "outcome", call.Outcome, "problem", call.Problem,
-		"code", call.Code, "status", call.HTTPStatus, "requestId", call.RequestID, "duration", call.Duration.String(), "error", call.Summary)
 }
