@@ -92,7 +92,7 @@ func (id *Identity) Account(ctx context.Context) (string, error) {
 	if account := id.KnownAccount(); account != "" {
 		return account, nil
 	}
-	flight, err := id.startLearning()
+	flight, err := id.startLearning(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -109,7 +109,7 @@ func (id *Identity) Account(ctx context.Context) (string, error) {
 	return "", id.err
 }
 
-func (id *Identity) startLearning() (chan struct{}, error) {
+func (id *Identity) startLearning(ctx context.Context) (chan struct{}, error) {
 	id.mu.Lock()
 	defer id.mu.Unlock()
 	if id.flight != nil {
@@ -126,9 +126,9 @@ func (id *Identity) startLearning() (chan struct{}, error) {
 	}
 	done := make(chan struct{})
 	id.flight = done
-	// On a context of its own: a caller that gives up must not fail the others.
+	// A caller that gives up must not fail the others. In the log the attempt is that of the first.
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), accountTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), accountTimeout)
 		defer cancel()
 		account, err := id.callerIdentity(ctx, before)
 		if err == nil {

@@ -95,7 +95,9 @@ func TestAFailureToLearnTheAccountIsToldOnce(t *testing.T) {
 			return answer, nil
 		})
 		var told []string
-		client.caller.onCall = func(call CallInfo) { told = append(told, fmt.Sprint(call.Action, " ", call.Code, " ", call.Repeated)) }
+		client.caller.onCall = func(_ context.Context, call CallInfo) {
+			told = append(told, fmt.Sprint(call.Action, " ", call.Code, " ", call.Repeated))
+		}
 		for _, code = range []string{"NoPermission", "NoPermission", "NoPermission", "InternalError"} {
 			if _, err := client.identity.Account(t.Context()); err == nil {
 				t.Error("no error")

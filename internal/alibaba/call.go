@@ -118,7 +118,7 @@ func Send[T any](ctx context.Context, id *Identity, credentials Credentials, cal
 // Config.Observe. The context has a deadline of at most CallTimeout.
 func send[T any](ctx context.Context, c *Caller, x exchange) (answer *T, failure *Error) {
 	begin := c.clock.Now()
-	defer func() { c.observe(x, failure, c.clock.Now().Sub(begin)) }()
+	defer func() { c.observe(ctx, x, failure, c.clock.Now().Sub(begin)) }()
 
 	answer = new(T)
 	x.node = c.node
@@ -279,7 +279,7 @@ type CallInfo struct {
 	Duration time.Duration
 }
 
-func (c *Caller) observe(x exchange, failure *Error, took time.Duration) {
+func (c *Caller) observe(ctx context.Context, x exchange, failure *Error, took time.Duration) {
 	if c.onCall == nil {
 		return
 	}
@@ -292,5 +292,5 @@ func (c *Caller) observe(x exchange, failure *Error, took time.Duration) {
 		info.KnownCode = knownCode(failure.Code, x.Codes)
 		info.Repeated = info.Summary == x.before
 	}
-	c.onCall(info)
+	c.onCall(ctx, info)
 }

@@ -296,7 +296,7 @@ func TestObserveSeesEveryCallSent(t *testing.T) {
 	})
 	client := newTestClient(t, server.URL)
 	var got []CallInfo
-	client.caller.onCall = func(info CallInfo) { got = append(got, info) }
+	client.caller.onCall = func(_ context.Context, info CallInfo) { got = append(got, info) }
 	for range codes {
 		_, _ = client.call(t.Context())
 	}

@@ -4,6 +4,7 @@
 package alibaba
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -39,8 +40,9 @@ type Config struct {
 	Node string
 	// Clock is for tests; default the real one.
 	Clock Clock
-	// Observe, if set, is told of every call that was sent. It must not block.
-	Observe func(CallInfo)
+	// Observe, if set, is told of every call that was sent, with the context of whoever asked for
+	// it. It must not block.
+	Observe func(context.Context, CallInfo)
 	// ObserveRefresh, if set, is told of every attempt to renew temporary credentials. It
 	// must not block.
 	ObserveRefresh func(RefreshInfo)
@@ -59,7 +61,7 @@ type Caller struct {
 	userAgent   string
 	node        string
 	clock       Clock
-	onCall      func(CallInfo)
+	onCall      func(context.Context, CallInfo)
 	onRefresh   func(RefreshInfo)
 	onAccount   func(AccountInfo)
 	http        *http.Client

@@ -4,6 +4,7 @@
 package cas
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -37,7 +38,7 @@ func inventoryClient(t *testing.T, o emulator.Options) (client *Client, server *
 	server, lists = newEmulator(t, o), &atomic.Int64{}
 	cloud := newTestCloud(t, alibaba.Config{
 		STSEndpoint: "http://127.0.0.1:1", Transport: server.Transport(RegionChina),
-		Observe: func(call alibaba.CallInfo) {
+		Observe: func(_ context.Context, call alibaba.CallInfo) {
 			if call.Action == ActionList {
 				lists.Add(1)
 			}

@@ -109,7 +109,7 @@ func newWorld(t *testing.T, o products.Options) *world {
 }
 
 // checkService checks that a call can be told from those of other products in metrics and logs.
-func (w *world) checkService(call alibaba.CallInfo) {
+func (w *world) checkService(_ context.Context, call alibaba.CallInfo) {
 	if _, ok := table[Product(call.Service)]; !ok && call.Service != alibaba.ServiceSTS {
 		w.t.Errorf("%s is counted for the product %q", call.Action, call.Service)
 	}

@@ -6,9 +6,11 @@
 package calls
 
 import (
+	"context"
+
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
-	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
@@ -54,10 +56,10 @@ func (s Series) Initialise(codes alibaba.Codes) {
 	}
 }
 
-// Observe counts a call to the cloud, and logs one that failed; it is meant for
-// alibaba.Config.Observe.
-func Observe(call alibaba.CallInfo) {
-	logCall(ctrl.Log.WithName("cloud"), call)
+// Observe counts a call to the cloud, and logs one that failed for the object that the context is
+// of; it is meant for alibaba.Config.Observe.
+func Observe(ctx context.Context, call alibaba.CallInfo) {
+	logCall(log.FromContext(ctx).WithName("cloud"), call)
 	requests.WithLabelValues(call.Service, call.Account, call.Region, string(call.Action), call.Outcome, call.KnownCode).Inc()
 	requestDuration.WithLabelValues(call.Service, call.Account, call.Region, string(call.Action), call.Outcome).Observe(call.Duration.Seconds())
 }
@@ -65,14 +67,14 @@ func Observe(call alibaba.CallInfo) {
 // logCall writes a line for a call that failed, with what the cloud's support asks for.
 // Names that are taken and throttled calls are everyday business, and a failure to learn
 // the account is the same each minute: these are for whoever asks for more.
-func logCall(log logr.Logger, call alibaba.CallInfo) {
+func logCall(logger logr.Logger, call alibaba.CallInfo) {
 	if call.Outcome == alibaba.OutcomeSuccess {
 		return
 	}
 	everyday := call.Outcome == alibaba.NameTaken.String() || call.Outcome == alibaba.Throttled.String()
 	if everyday || call.Repeated {
-		log = log.V(1)
+		logger = logger.V(1)
 	}
-	log.Info("Call to the cloud failed", "action", call.Action, "region", call.Region, "outcome", call.Outcome, "problem", call.Problem,
+	logger.Info("Call to the cloud failed", "action", call.Action, "region", call.Region, "outcome", call.Outcome, "problem", call.Problem,
 		"code", call.Code, "status", call.HTTPStatus, "requestId", call.RequestID, "duration", call.Duration.String(), "error", call.Summary)
 }

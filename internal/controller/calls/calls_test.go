@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr/funcr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -54,5 +55,17 @@ func TestEveryFailedCallIsLogged(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestAFailedCallNamesItsObject: the line is found by whoever searches the log for the object.
+func TestAFailedCallNamesItsObject(t *testing.T) {
+	t.Parallel()
+	var lines []string
+	logger := funcr.New(func(name, line string) { lines = append(lines, name+" "+line) }, funcr.Options{}).WithValues("namespace", "shop", "name", "web")
+	Observe(log.IntoContext(t.Context(), logger), alibaba.CallInfo{Action: cas.ActionUpload, Outcome: "denied", RequestID: "BDB8"})
+	want := `cloud "level"=0 "msg"="Call to the cloud failed" "namespace"="shop" "name"="web" "action"="UploadUserCertificate"`
+	if len(lines) != 1 || !strings.HasPrefix(lines[0], want) {
+		t.Errorf("logged %q, want one line that begins with %s", lines, want)
 	}
 }
