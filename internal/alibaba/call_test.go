@@ -281,6 +281,29 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// TestAStrangeAnswerNamesWhoGaveIt: whoever runs a proxy, or has set an endpoint, has to know.
+func TestAStrangeAnswerNamesWhoGaveIt(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]http.HandlerFunc{
+		"a page":                       reply(200, "<html>log in first</html>"),
+		"a page of an error":           reply(502, "<html>bad gateway</html>"),
+		"a page that forbids":          reply(403, "<html>blocked</html>"),
+		"an error without a code":      reply(404, `{"message":"no Route matched"}`),
+		"JSON of something else":       reply(200, `{"hello":"world"}`),
+		"an answer that does not stop": reply(200, strings.Repeat(" ", 2*maxAnswer)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := newCloudServer(t, answer)
+			_, err := newTestClient(t, server.URL).call(t.Context())
+			failure, ok := errors.AsType[*Error](err)
+			if host := strings.TrimPrefix(server.URL, "http://"); !ok || !strings.Contains(failure.Summary(), "it came from "+host+": check") {
+				t.Errorf("%v does not name %s", err, host)
+			}
+		})
+	}
+}
+
 func TestObserveSeesEveryCallSent(t *testing.T) {
 	t.Parallel()
 	codes := []string{"", "ThingRepeat", "Some.New.Code", "Throttling.User"}
@@ -494,8 +517,11 @@ func TestErrorTexts(t *testing.T) {
 			"MakeThing: the cloud did not answer: unexpected EOF", "the cloud did not answer",
 		},
 		"an unreadable answer": {
-			newAnswerError(testCall(), 502, "", "", ""),
-			"MakeThing: unreadable answer with HTTP status 502", "unreadable answer with HTTP status 502",
+			newAnswerError(Call{Action: "MakeThing", Endpoint: "https://things.example.com"}, 502, "", "", ""),
+			"MakeThing: unreadable answer with HTTP status 502; it came from things.example.com: " +
+				"check that this is the cloud's endpoint, and that no proxy or firewall answers in its place",
+			"unreadable answer with HTTP status 502; it came from things.example.com: " +
+				"check that this is the cloud's endpoint, and that no proxy or firewall answers in its place",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

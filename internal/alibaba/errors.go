@@ -4,6 +4,7 @@
 package alibaba
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -303,11 +304,8 @@ func newAnswerError(call Call, status int, code, message, requestID string) *Err
 		Class:           class,
 		MayHaveHappened: mayHaveHappened(status, code, call.Codes),
 	}
-	if code == "" && message == "" {
-		e.Message = fmt.Sprintf("unreadable answer with HTTP status %d", status)
-	}
-	if code == "" && status == http.StatusForbidden {
-		e.Message += "; the cloud's own answers carry a code: look for a proxy or a firewall that forbids the call"
+	if code == "" { // the cloud's own answers carry one
+		e.Message = call.strange(cmp.Or(message, fmt.Sprintf("unreadable answer with HTTP status %d", status)))
 	}
 	if class == Denied && code != "" {
 		e.Permission = call.Permission
