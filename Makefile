@@ -12,7 +12,7 @@ CHARTTEST := -C test/chart -count=1 ./...
 # One goroutine acts in a schedule, where the race detector finds nothing and takes five times
 # as long: the simulation runs without it.
 SIMULATED := ^TestSimulation|^TestBrokenProtocolsAreCaught|^TestNothingThatIsRememberedIsNeeded
-SIMULATION := -timeout=40m ./internal/controller/certificate -run=$(SIMULATED) -schedules=10000
+SIMULATION := -timeout=40m ./internal/simulation -run=$(SIMULATED) -schedules=10000
 # The race detector needs a C compiler; without one the tests run, and say so.
 RACE := $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v "$$(go env CC)" >/dev/null && echo -race)
 

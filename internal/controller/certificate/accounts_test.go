@@ -19,6 +19,9 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
@@ -192,5 +195,27 @@ func TestTheLastCredentialsOfAHeldObjectStay(t *testing.T) {
 	accounts.forget(client.ObjectKeyFromObject(object))
 	if got := last(object); got != "" {
 		t.Errorf("after its end %q is kept", got)
+	}
+}
+
+// Credentials do not stay in memory when their Secret is gone, also when nobody refers
+// to it any more.
+func TestCredentialsGoWithTheirSecret(t *testing.T) {
+	t.Parallel()
+	cloud, _ := newCloudOfNobody(t)
+	api := &oneSecret{key: types.NamespacedName{Namespace: "shop", Name: "ak"}}
+	r := testReconciler()
+	r.Accounts = &Accounts{Cloud: cloud, Metadata: api, Live: api}
+	r.Client = fake.NewClientBuilder().WithScheme(testScheme).WithIndex(&v1alpha1.CloudCertificate{}, bySecret, secretBuckets).Build()
+	if _, err := r.Accounts.Provider(t.Context(), api.key.Namespace, api.key.Name); err != nil {
+		t.Fatal(err)
+	}
+	if _, known := r.Accounts.known(api.key); !known {
+		t.Fatal("the credentials are not in use")
+	}
+	gone := &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: api.key.Namespace, Name: api.key.Name}}
+	secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}.Delete(t.Context(), event.DeleteEvent{Object: gone}, nil)
+	if _, known := r.Accounts.known(api.key); known {
+		t.Error("the credentials are still in memory")
 	}
 }

@@ -394,3 +394,75 @@ func TestCacheKeepsIdentityAndVersionOfSecretsOnly(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+// One event may show our own write and somebody else's on top of it.
+func TestAForeignStatusOnTopOfOurOwnWakes(t *testing.T) {
+	t.Parallel()
+	before, _ := synced()
+	before.ResourceVersion = "10"
+	version := func(version string, certID int64) *v1alpha1.CloudCertificate {
+		after := before.DeepCopy()
+		after.ResourceVersion, after.Status.CertID = version, certID
+		return after
+	}
+	for name, tc := range map[string]struct {
+		after *v1alpha1.CloudCertificate
+		want  bool
+	}{
+		"our own write alone":            {version("11", 8), false},
+		"two of our own":                 {version("12", 9), false},
+		"wiped after our own":            {version("13", 0), true},
+		"set back to what it was before": {version("13", before.Status.CertID), true},
+		"set back to what we wrote once": {version("13", 8), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := testReconciler()
+			for _, write := range []*v1alpha1.CloudCertificate{version("11", 8), version("12", 9)} {
+				from := map[string]string{"11": "10", "12": "11"}[write.ResourceVersion]
+				r.memory.writes.Begin(write, from, &write.Status)
+				r.memory.writes.End(write, from, &write.Status)
+			}
+			if got := r.relevant().Update(event.UpdateEvent{ObjectOld: before, ObjectNew: tc.after}); got != tc.want {
+				t.Errorf("let through is %t, want %t", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestTheRegionOfTheStatusOutweighsTheOperators(t *testing.T) {
+	t.Parallel()
+	own, _ := synced()
+	for name, tc := range map[string]struct {
+		change func(*v1alpha1.CloudCertificate)
+		want   string
+	}{
+		"no status":           {func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} }, cas.RegionChina},
+		"a status elsewhere":  {func(o *v1alpha1.CloudCertificate) { o.Status.Region = cas.RegionInternational }, cas.RegionInternational},
+		"an unknown region":   {func(o *v1alpha1.CloudCertificate) { o.Status.Region = "cn-nowhere" }, cas.RegionChina},
+		"of another identity": {func(o *v1alpha1.CloudCertificate) { o.Status.Region, o.Status.Name = cas.RegionInternational, "x" }, cas.RegionChina},
+		"the spec has one too": {func(o *v1alpha1.CloudCertificate) {
+			o.Spec.Region, o.Status.Region = cas.RegionChina, cas.RegionInternational
+		}, cas.RegionChina},
+	} {
+		object := own.DeepCopy()
+		tc.change(object)
+		if got := testReconciler().region(object); got != tc.want {
+			t.Errorf("%s: %s, want %s", name, got, tc.want)
+		}
+	}
+}
+
+func TestAKeywordHoldsNoWildcard(t *testing.T) {
+	t.Parallel()
+	for want, facts := range map[string]bundle.Facts{
+		"www.example.com": {CommonName: "www.example.com", DNSNames: []string{"a.example.com"}},
+		"example.com":     {CommonName: "*.example.com"},
+		"a.example.com":   {DNSNames: []string{"*.a.example.com", "b"}},
+		"":                {},
+	} {
+		if got := keyword(&bundle.Bundle{Facts: facts}); got != want {
+			t.Errorf("keyword %q, want %q", got, want)
+		}
+	}
+}

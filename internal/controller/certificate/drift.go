@@ -38,32 +38,32 @@ const (
 	planInterval = time.Minute
 )
 
-// driftPlace is a place whose list is swept for all objects there. Objects whose
+// DriftPlace is a place whose list is swept for all objects there. Objects whose
 // account could not be learned share one if they share their credentials.
-type driftPlace struct {
+type DriftPlace struct {
 	protocol.Place
 	credentials types.NamespacedName
 }
 
 // driftPlaceOf is where an object's status says that it has something.
-func driftPlaceOf(o *v1alpha1.CloudCertificate) driftPlace {
-	p := driftPlace{Place: placeOf(o)}
+func driftPlaceOf(o *v1alpha1.CloudCertificate) DriftPlace {
+	p := DriftPlace{Place: placeOf(o)}
 	if p.Account == "" && o.Spec.CredentialsSecretRef.Name != "" {
 		p.credentials = credentialsKey(o)
 	}
 	return p
 }
 
-// drift compares what statuses name with what the cloud lists, place by place: it
+// Drift compares what statuses name with what the cloud lists, place by place: it
 // costs one sweep of the list for all objects of an account and region. It repairs
 // nothing itself: it has an object looked at whose certificate is not listed, or
 // which has other superseded versions in the cloud than its status says.
-type drift struct {
+type Drift struct {
 	*Reconciler
 	// enqueue has an object reconciled, after those that came by a change.
 	enqueue func(context.Context, client.ObjectKey)
 
-	lost sync.Map // the places where the last check missed something: driftPlace to *cas.Client
+	lost sync.Map // the places where the last check missed something: DriftPlace to *cas.Client
 }
 
 // finding is what was found out about an object that its status does not show.
@@ -83,28 +83,25 @@ func (r *Reconciler) outdate(object *v1alpha1.CloudCertificate) {
 }
 
 // NeedLeaderElection says that only the leader checks.
-func (d *drift) NeedLeaderElection() bool { return true }
+func (d *Drift) NeedLeaderElection() bool { return true }
 
 // Start checks each place at wall-clock multiples of the interval, plus a phase of
 // its own, so that operators that share an account do not check at the same time.
-func (d *drift) Start(ctx context.Context) error {
+func (d *Drift) Start(ctx context.Context) error {
 	driftInterval.Set(d.Options.DriftInterval.Seconds())
 	if d.Options.DriftInterval > 0 {
-		keepChecking(ctx, d.Options.DriftInterval, func(ctx context.Context) []driftPlace {
-			d.recount(ctx)
-			return d.places(ctx)
-		}, d.round)
+		keepChecking(ctx, d.Options.DriftInterval, d.Places, d.Check)
 	}
 	return nil
 }
 
 // keepChecking has every place checked once in an interval, until ctx ends. One that
 // takes long holds up itself alone.
-func keepChecking(ctx context.Context, interval time.Duration, places func(context.Context) []driftPlace, check func(context.Context, driftPlace)) {
+func keepChecking(ctx context.Context, interval time.Duration, places func(context.Context) []DriftPlace, check func(context.Context, DriftPlace)) {
 	var rounds sync.WaitGroup
 	defer rounds.Wait()
 	var busy sync.Map
-	var before []driftPlace
+	var before []DriftPlace
 	planned := time.Now()
 	for sleep(ctx, min(planInterval, interval/4)) {
 		now := time.Now()
@@ -127,9 +124,9 @@ func keepChecking(ctx context.Context, interval time.Duration, places func(conte
 
 // measurePlaces begins to measure places that are new, and takes back what was measured of
 // those that are no more.
-func measurePlaces(before, present []driftPlace, now time.Time) {
-	isAmong := func(places []driftPlace, p driftPlace) bool {
-		return slices.ContainsFunc(places, func(other driftPlace) bool { return other.Place == p.Place })
+func measurePlaces(before, present []DriftPlace, now time.Time) {
+	isAmong := func(places []DriftPlace, p DriftPlace) bool {
+		return slices.ContainsFunc(places, func(other DriftPlace) bool { return other.Place == p.Place })
 	}
 	for _, p := range present {
 		if !isAmong(before, p) {
@@ -146,7 +143,7 @@ func measurePlaces(before, present []driftPlace, now time.Time) {
 }
 
 // dueSince is the first time after a moment at which a place is looked at.
-func dueSince(p driftPlace, after time.Time, interval time.Duration) time.Time {
+func dueSince(p DriftPlace, after time.Time, interval time.Duration) time.Time {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(p.Account + "/" + p.Region + "/" + p.credentials.String()))
 	phase := time.Duration(hash.Sum64() % uint64(interval)) //nolint:gosec // an interval is positive
@@ -168,12 +165,12 @@ func sleep(ctx context.Context, d time.Duration) bool {
 }
 
 // claims are the objects of a place whose status names a certificate there.
-func (d *drift) claims(ctx context.Context, p driftPlace) []*v1alpha1.CloudCertificate {
+func (d *Drift) claims(ctx context.Context, p DriftPlace) []*v1alpha1.CloudCertificate {
 	return slices.DeleteFunc(d.objects(ctx), func(o *v1alpha1.CloudCertificate) bool { return driftPlaceOf(o) != p })
 }
 
 // objects are those that drift is about: synced, alive and not suspended.
-func (d *drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
+func (d *Drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
 	list := &v1alpha1.CloudCertificateList{}
 	if err := d.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
 		return nil // only a cache that was never started fails, and the manager ends with it
@@ -189,26 +186,28 @@ func (d *drift) objects(ctx context.Context) []*v1alpha1.CloudCertificate {
 	return objects
 }
 
-// places are where the statuses of all objects say that there is something.
-func (d *drift) places(ctx context.Context) []driftPlace {
-	known := map[driftPlace]bool{}
-	var places []driftPlace
+// Places are where the statuses of all objects say that there is something. What was missing is
+// measured again.
+func (d *Drift) Places(ctx context.Context) []DriftPlace {
+	d.recount(ctx)
+	known := map[DriftPlace]bool{}
+	var places []DriftPlace
 	for _, o := range d.objects(ctx) {
 		if p := driftPlaceOf(o); !known[p] {
 			known[p] = true
 			places = append(places, p)
 		}
 	}
-	slices.SortFunc(places, func(a, b driftPlace) int {
+	slices.SortFunc(places, func(a, b DriftPlace) int {
 		return cmp.Or(cmp.Compare(a.Account, b.Account), cmp.Compare(a.Region, b.Region), cmp.Compare(a.credentials.String(), b.credentials.String()))
 	})
 	return places
 }
 
-// round checks one place, and has what it finds there reconciled.
-func (d *drift) round(ctx context.Context, p driftPlace) {
+// Check checks one place, and has what it finds there reconciled.
+func (d *Drift) Check(ctx context.Context, p DriftPlace) {
 	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "region", p.Region)
-	cloud, gone := d.check(ctx, p)
+	cloud, gone := d.look(ctx, p)
 	if cloud == nil {
 		return
 	}
@@ -221,7 +220,7 @@ func (d *drift) round(ctx context.Context, p driftPlace) {
 			return
 		}
 		first := gone
-		if cloud, gone = d.check(ctx, p); cloud == nil {
+		if cloud, gone = d.look(ctx, p); cloud == nil {
 			return
 		}
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
@@ -256,10 +255,10 @@ func sameClaim(o *v1alpha1.CloudCertificate) func(*v1alpha1.CloudCertificate) bo
 	}
 }
 
-// check sweeps a place, and returns the objects whose certificate is not listed. The
+// look sweeps a place, and returns the objects whose certificate is not listed. The
 // client is nil where that is not possible: a credential that may not list, or is not
 // taken, leaves it to the next one of the place.
-func (d *drift) check(ctx context.Context, p driftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
+func (d *Drift) look(ctx context.Context, p DriftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
 	var failure error
 	tried := 0
 	for cloud := range d.clients(ctx, p) {
@@ -281,7 +280,7 @@ func (d *drift) check(ctx context.Context, p driftPlace) (*cas.Client, []*v1alph
 
 // count returns the objects of a place whose certificate was not there when the list was
 // last read, nor seen since, and measures how many there are.
-func (d *drift) count(ctx context.Context, p driftPlace, cloud *cas.Client) []*v1alpha1.CloudCertificate {
+func (d *Drift) count(ctx context.Context, p DriftPlace, cloud *cas.Client) []*v1alpha1.CloudCertificate {
 	v := cloud.Inventory()
 	gone := slices.DeleteFunc(d.claims(ctx, p), func(o *v1alpha1.CloudCertificate) bool {
 		return !o.Status.LastUploadTime.Time.Before(v.Swept()) ||
@@ -296,16 +295,16 @@ func (d *drift) count(ctx context.Context, p driftPlace, cloud *cas.Client) []*v
 
 // recount measures again where something was missing: it may have been repaired. It
 // calls nobody.
-func (d *drift) recount(ctx context.Context) {
+func (d *Drift) recount(ctx context.Context) {
 	d.lost.Range(func(p, cloud any) bool {
-		d.count(ctx, p.(driftPlace), cloud.(*cas.Client))
+		d.count(ctx, p.(DriftPlace), cloud.(*cas.Client))
 		return true
 	})
 }
 
 // clients yields a client for each credential of the objects in a place, the operator's own
 // first. An object whose credentials turn out to be of another account is reconciled.
-func (d *drift) clients(ctx context.Context, p driftPlace) iter.Seq[*cas.Client] {
+func (d *Drift) clients(ctx context.Context, p DriftPlace) iter.Seq[*cas.Client] {
 	claims := d.claims(ctx, p)
 	slices.SortStableFunc(claims, func(a, b *v1alpha1.CloudCertificate) int {
 		return cmp.Compare(a.Spec.CredentialsSecretRef.Name, b.Spec.CredentialsSecretRef.Name) // the operator's have no name
@@ -331,7 +330,7 @@ func (d *drift) clients(ctx context.Context, p driftPlace) iter.Seq[*cas.Client]
 
 // isOutdated says that the cloud lists superseded versions that the status does not
 // know, or does not list some that it does, or that the account is known by now.
-func (d *drift) isOutdated(o *v1alpha1.CloudCertificate, cloud *cas.Client) bool {
+func (d *Drift) isOutdated(o *v1alpha1.CloudCertificate, cloud *cas.Client) bool {
 	next := o.DeepCopy()
 	deriveHistory(next, cloud.Inventory(), d.identity(next), d.Clock.Now())
 	return o.Status.AccountID == "" && cloud.KnownAccount() != "" || next.Status.HistoryTotal != o.Status.HistoryTotal ||

@@ -77,7 +77,7 @@ func claimOf(namespace, credentials string) *v1alpha1.CloudCertificate {
 
 // newDrift makes a check for drift between a fake API server and an emulator in which the
 // access keys own, first and second are of one account.
-func newDrift(t *testing.T, g *gate, objects ...client.Object) *drift {
+func newDrift(t *testing.T, g *gate, objects ...client.Object) *Drift {
 	t.Helper()
 	var accounts []emulator.Account
 	for _, key := range []string{"own", "first", "second"} {
@@ -99,7 +99,7 @@ func newDrift(t *testing.T, g *gate, objects ...client.Object) *drift {
 		t.Fatal(err)
 	}
 	kube := fake.NewClientBuilder().WithScheme(testScheme).WithObjects(objects...).Build()
-	return &drift{
+	return &Drift{
 		Reconciler: &Reconciler{
 			Client: kube, Live: kube, Recorder: events.NewFakeRecorder(10), Clock: clock.RealClock{},
 			Accounts: &Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: kube},
@@ -162,11 +162,11 @@ func TestTheLookForDriftTriesEachCredential(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				g := &gate{codes: tc.codes}
 				d := newDrift(t, g, tc.objects...)
-				places := d.places(t.Context())
+				places := d.Places(t.Context())
 				if len(places) != 1 {
 					t.Fatalf("%d places", len(places))
 				}
-				cloud, gone := d.check(t.Context(), places[0])
+				cloud, gone := d.look(t.Context(), places[0])
 				if (cloud != nil) != (tc.gone > 0) || len(gone) != tc.gone {
 					t.Errorf("%d certificates are gone, want %d", len(gone), tc.gone)
 				}

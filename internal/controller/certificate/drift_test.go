@@ -10,6 +10,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	dto "github.com/prometheus/client_model/go"
+
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -19,14 +21,14 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		const interval = time.Hour
-		quick := driftPlace{Place: protocol.Place{Account: "1", Region: "cn-hangzhou"}}
-		slow := driftPlace{Place: protocol.Place{Account: "2", Region: "cn-hangzhou"}}
+		quick := DriftPlace{Place: protocol.Place{Account: "1", Region: "cn-hangzhou"}}
+		slow := DriftPlace{Place: protocol.Place{Account: "2", Region: "cn-hangzhou"}}
 		var mu sync.Mutex
-		checks := map[driftPlace][]time.Time{}
+		checks := map[DriftPlace][]time.Time{}
 		ctx, cancel := context.WithCancel(t.Context())
 		go keepChecking(ctx, interval,
-			func(context.Context) []driftPlace { return []driftPlace{quick, slow} },
-			func(ctx context.Context, p driftPlace) {
+			func(context.Context) []DriftPlace { return []DriftPlace{quick, slow} },
+			func(ctx context.Context, p DriftPlace) {
 				mu.Lock()
 				checks[p] = append(checks[p], time.Now())
 				mu.Unlock()
@@ -56,20 +58,21 @@ func TestAPlaceThatTakesLongHoldsUpItselfAlone(t *testing.T) {
 
 func TestFiguresOfAPlaceThatIsNoMoreAreDropped(t *testing.T) {
 	t.Parallel()
-	gone := driftPlace{Place: protocol.Place{Account: "gone", Region: "cn-hangzhou"}}
-	stays := driftPlace{Place: protocol.Place{Account: "stays", Region: "cn-hangzhou"}}
+	gone := DriftPlace{Place: protocol.Place{Account: "gone", Region: "cn-hangzhou"}}
+	stays := DriftPlace{Place: protocol.Place{Account: "stays", Region: "cn-hangzhou"}}
 	begin := time.Unix(1800000000, 0)
-	measurePlaces(nil, []driftPlace{gone, stays}, begin)
+	measurePlaces(nil, []DriftPlace{gone, stays}, begin)
 	lastSuccess.WithLabelValues(stays.Account, stays.Region).Set(1800000060)
-	measurePlaces([]driftPlace{gone, stays}, []driftPlace{stays}, begin.Add(2*time.Minute))
+	measurePlaces([]DriftPlace{gone, stays}, []DriftPlace{stays}, begin.Add(2*time.Minute))
 	if missing.DeleteLabelValues(gone.Account, gone.Region) || lastSuccess.DeleteLabelValues(gone.Account, gone.Region) {
 		t.Error("a figure was left")
 	}
 	if !missing.DeleteLabelValues(stays.Account, stays.Region) {
 		t.Error("the figure of a place that stays was dropped")
 	}
-	if got := counted(t, "cloudcert_drift_last_success_timestamp_seconds", stays.Account); got != 1800000060 {
-		t.Errorf("the last success of a place that stays is %v", got)
+	var kept dto.Metric
+	if err := lastSuccess.WithLabelValues(stays.Account, stays.Region).Write(&kept); err != nil || kept.GetGauge().GetValue() != 1800000060 {
+		t.Errorf("the last success of a place that stays is %v (%v)", kept.GetGauge().GetValue(), err)
 	}
 	lastSuccess.DeleteLabelValues(stays.Account, stays.Region)
 }

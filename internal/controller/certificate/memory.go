@@ -54,6 +54,20 @@ func (m *memory) forget(key types.NamespacedName) {
 	m.retries.Forget(key)
 }
 
+// Forget drops what is remembered of an object and need not be, for the proof that nothing hangs on
+// it. What has to have a beginning to have an end stays: what the check for drift has found and
+// handed to the next reconcile, since when a key does not match, and since when a list is awaited,
+// which would never be young enough. Counts of failures, of moves and of what vanished stay too:
+// without them nothing waits.
+func (r *Reconciler) Forget(object client.Object) {
+	r.memory.writes.Forget(client.ObjectKeyFromObject(object))
+	r.memory.pruning.Keep(object, func(p *pruning) bool { *p = pruning{proving: p.proving}; return true })
+	r.memory.waits.Keep(object, func(w *wait) bool {
+		*w = wait{mismatch: w.mismatch, mismatchSince: w.mismatchSince, asked: w.asked, lasting: w.lasting}
+		return true
+	})
+}
+
 // rest drops everything about an object that is at rest, but for what lasts.
 func (m *memory) rest(object client.Object, now time.Time) {
 	key := client.ObjectKeyFromObject(object)

@@ -6,7 +6,6 @@ package certificate
 import (
 	"context"
 	"fmt"
-	"strings"
 	"testing"
 	"time"
 
@@ -17,24 +16,9 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
-	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
-
-func TestARenewalNamesWhatItReplaces(t *testing.T) {
-	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		ids := w.versions(func(*v1alpha1.CloudCertificate) {}, 0, 1)
-		first, second := fmt.Sprintf("certificate %d-%s", ids[0], testRegion), fmt.Sprintf("certificate %d-%s, which replaces %d-%s", ids[1], testRegion, ids[0], testRegion)
-		if w.said("event Synced: Secret \"two-tls\" is in the cloud as "+first) != 1 || w.said("is in the cloud as "+second) == 0 {
-			t.Errorf("the events do not name %s, and then %s", first, second)
-		}
-		if _, _, message := w.ready(t); !strings.Contains(message, second) {
-			t.Errorf("Ready does not name %s: %s", second, message)
-		}
-	})
-}
 
 func TestWhatAVersionReplacesIsSaidOnlyIfItIsKnown(t *testing.T) {
 	t.Parallel()

@@ -55,23 +55,9 @@ const reconcileTimeout = 25 * time.Second
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager registers the controller, its index and its watches.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
-	return r.setup(ctx, mgr, reconcile.Func(r.reconcileRequest), r.controllerOptions())
-}
-
-// controllerOptions say how many objects are reconciled at a time, and how soon one that
-// failed is tried again.
-func (r *Reconciler) controllerOptions() controller.Options {
-	return controller.Options{
-		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-		EnableWarmup:            new(true),
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-	}
-}
-
-// setup is SetupWithManager with a reconciler and options that tests put theirs around.
-func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler reconcile.Reconciler, options controller.Options) error {
+// SetupWithManager registers the controller, its index and its watches. Changes are made to the
+// options of the controller: who plays time brings a queue that waits for it.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, changes ...func(*controller.Options)) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretBuckets); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
@@ -80,7 +66,7 @@ func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler 
 		return fmt.Errorf("failed to note when this replica leads: %w", err)
 	}
 	found := make(chan event.TypedGenericEvent[client.ObjectKey])
-	if err := mgr.Add(&drift{Reconciler: r, enqueue: func(ctx context.Context, key client.ObjectKey) {
+	if err := mgr.Add(&Drift{Reconciler: r, enqueue: func(ctx context.Context, key client.ObjectKey) {
 		select {
 		case found <- event.TypedGenericEvent[client.ObjectKey]{Object: key}:
 		case <-ctx.Done():
@@ -97,8 +83,22 @@ func (r *Reconciler) setup(ctx context.Context, mgr manager.Manager, reconciler 
 		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
 		WatchesMetadata(&corev1.Secret{}, secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}).
 		WatchesRawSource(source.TypedChannel(found, lowPriority())).
-		WithOptions(options).
-		Complete(reconciler)
+		WithOptions(r.controllerOptions(changes)).
+		Complete(reconcile.Func(r.reconcileRequest))
+}
+
+// controllerOptions say how many objects are reconciled at a time, and how soon one that
+// failed is tried again.
+func (r *Reconciler) controllerOptions(changes []func(*controller.Options)) controller.Options {
+	options := controller.Options{
+		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
+		EnableWarmup:            new(true),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+	}
+	for _, change := range changes {
+		change(&options)
+	}
+	return options
 }
 
 // lowPriority enqueues what drift found after everything that came by a change.

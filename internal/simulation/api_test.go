@@ -1,10 +1,9 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package certificate
+package simulation
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -65,11 +64,10 @@ func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
 
 // cached is what the operator's cache keeps of an object.
 func cached(object client.Object) client.Object {
-	whole, ok := object.(*v1alpha1.CloudCertificate)
-	if !ok {
+	if _, ok := object.(*v1alpha1.CloudCertificate); !ok {
 		return object
 	}
-	stripped, err := stripCloudCertificate(whole.DeepCopy())
+	stripped, err := transformOf(object)(object.DeepCopyObject())
 	if err != nil {
 		panic(err)
 	}
@@ -280,147 +278,6 @@ func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, st
 		a.update(key, old, result)
 	}
 	result.DeepCopyInto(object)
-	return nil
-}
-
-// simClient is what one operator sees: reads from a cache that may be behind, writes
-// to the API server.
-type simClient struct {
-	client.Client
-	op *simOperator
-}
-
-func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
-	switch into := into.(type) {
-	case *v1alpha1.CloudCertificate:
-		if object := c.op.object(key); object != nil {
-			object.DeepCopyInto(into)
-			return nil
-		}
-	case *metav1.PartialObjectMetadata:
-		if secret := c.op.secrets.seen[key]; secret != nil {
-			secret.(*metav1.PartialObjectMetadata).DeepCopyInto(into)
-			return nil
-		}
-	default:
-		return fmt.Errorf("%T is not cached", into)
-	}
-	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
-}
-
-func (c simClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
-	o := &client.ListOptions{}
-	o.ApplyOptions(options)
-	if bindings, ok := into.(*v1alpha1.CloudCertificateBindingList); ok {
-		for _, key := range sortedKeys(c.op.bindings.seen) {
-			if key.Namespace == o.Namespace {
-				bindings.Items = append(bindings.Items, *c.op.bindings.seen[key].(*v1alpha1.CloudCertificateBinding))
-			}
-		}
-		return nil
-	}
-	list := into.(*v1alpha1.CloudCertificateList)
-	for _, key := range sortedKeys(c.op.objects.seen) {
-		object := c.op.object(key)
-		if o.Namespace != "" && o.Namespace != key.Namespace {
-			continue
-		}
-		if o.FieldSelector != nil {
-			name, _ := o.FieldSelector.RequiresExactMatch(bySecret)
-			if !slices.Contains(c.op.indexes[bySecret](object), name) {
-				continue
-			}
-		}
-		list.Items = append(list.Items, *object)
-	}
-	return nil
-}
-
-func (c simClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
-	return c.write("kube finalizer", object, patch, false, true)
-}
-
-func (c simClient) Status() client.SubResourceWriter { return simStatus{c: c} }
-
-// write is one write to the API server: it may fail, or the operator may be killed
-// before or after it.
-func (c simClient) write(what string, object client.Object, patch client.Patch, status, strict bool) error {
-	before, after := c.op.step(what)
-	if before != nil {
-		return before
-	}
-	if c.op.world.unlocked {
-		patch = withoutLock{patch}
-	}
-	if err := c.op.world.api.patch(object.(*v1alpha1.CloudCertificate), patch, status, strict); err != nil {
-		return err
-	}
-	return after
-}
-
-// withoutLock is a patch that overwrites what others wrote.
-type withoutLock struct{ client.Patch }
-
-func (p withoutLock) Data(object client.Object) ([]byte, error) {
-	data, err := p.Patch.Data(object)
-	if err != nil {
-		return nil, err
-	}
-	return jsonpatch.MergePatch(data, []byte(`{"metadata":{"resourceVersion":null}}`))
-}
-
-type simStatus struct {
-	client.SubResourceWriter
-	c simClient
-}
-
-// Patch implements client.SubResourceWriter. As the manager's client, it is strict where
-// nothing else is asked for.
-func (s simStatus) Patch(_ context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
-	o := &client.SubResourcePatchOptions{}
-	o.FieldValidation = metav1.FieldValidationStrict
-	o.ApplyOptions(options)
-	return s.c.write("kube status", object, patch, true, o.FieldValidation == metav1.FieldValidationStrict)
-}
-
-// simLive reads from the API server.
-type simLive struct {
-	client.Reader
-	op *simOperator
-}
-
-func (l simLive) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
-	if err := l.op.read(); err != nil {
-		return err
-	}
-	switch into := into.(type) {
-	case *v1alpha1.CloudCertificate:
-		if object := l.op.world.api.objects[key]; object != nil {
-			object.DeepCopyInto(into)
-			return nil
-		}
-	case *corev1.Secret:
-		if secret := l.op.world.api.secrets[key]; secret != nil {
-			secret.DeepCopyInto(into)
-			return nil
-		}
-	}
-	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
-}
-
-// List implements client.Reader, for bindings of one namespace.
-func (l simLive) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
-	if err := l.op.read(); err != nil {
-		return err
-	}
-	o := &client.ListOptions{}
-	o.ApplyOptions(options)
-	list := into.(*v1alpha1.CloudCertificateBindingList)
-	for _, key := range sortedKeys(l.op.world.api.bindings) {
-		if key.Namespace == o.Namespace {
-			list.Items = append(list.Items, *l.op.world.api.bindings[key])
-		}
-	}
 	return nil
 }
 

@@ -1,11 +1,10 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package certificate
+package simulation
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,7 +194,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
 				creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
 				use := func(id, secret string) {
-					w.api.putSecret(creds, map[string][]byte{keyAccessKeyID: []byte(id), keyAccessKeySecret: []byte(secret)})
+					w.api.putSecret(creds, map[string][]byte{"accessKeyId": []byte(id), "accessKeySecret": []byte(secret)})
 				}
 				use("LTAIother", "other-secret")
 				w.versions(func(o *v1alpha1.CloudCertificate) {
@@ -845,29 +844,20 @@ func TestPruningOfManySharesTheList(t *testing.T) {
 	})
 }
 
+// It does not run in parallel: the figure is the process's.
 func TestTheFigureOfMissingCertificatesFallsWithTheRepair(t *testing.T) {
-	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		w.cloud.ClearFaults()
 		w.versions(func(*v1alpha1.CloudCertificate) {}, 0)
 		w.work(11 * time.Minute)
 		w.vanish()
 		w.checkDrift()
-		op := w.operator()
-		place := driftPlaceOf(w.api.objects[simKey])
-		gone := func() int {
-			for cloud := range op.drift.clients(context.Background(), place) {
-				return len(op.drift.count(context.Background(), place, cloud))
-			}
-			return -1
-		}
-		if _, lost := op.drift.lost.Load(place); gone() != 1 || !lost {
-			t.Fatal("nothing is missing")
+		if got := counted(t, "cloudcert_drift_missing_certificates", simOwn, cas.RegionChina); got != 1 {
+			t.Fatalf("%v certificates are missing, want 1", got)
 		}
 		w.work(time.Minute)
-		op.drift.recount(context.Background())
-		if _, lost := op.drift.lost.Load(place); lost || gone() != 0 {
-			t.Error("still missing after the repair")
+		w.operator().drift.Places(t.Context()) // it is planned anew every minute
+		if got := counted(t, "cloudcert_drift_missing_certificates", simOwn, cas.RegionChina); got != 0 {
+			t.Errorf("%v are still missing after the repair", got)
 		}
 	})
 }

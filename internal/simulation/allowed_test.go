@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package certificate
+package simulation
 
 import (
 	"strings"

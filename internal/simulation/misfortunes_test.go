@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package certificate
+package simulation
 
 import (
 	"fmt"
@@ -56,7 +56,7 @@ func (w *simWorld) changeAccount() {
 	key := simKeys[w.pick(len(simKeys))]
 	creds := types.NamespacedName{Namespace: key.Namespace, Name: "creds"}
 	id, secret := "LTAIother", "other-secret"
-	if known := w.api.secrets[creds]; known != nil && string(known.Data[keyAccessKeyID]) == id {
+	if known := w.api.secrets[creds]; known != nil && string(known.Data["accessKeyId"]) == id {
 		id, secret = "LTAIown", "own-secret"
 	}
 	w.notef("admin: credentials of %s become %s", key.Namespace, id)

@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package certificate
+package simulation
 
 import (
 	"fmt"
@@ -16,7 +16,6 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
-	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 // The bindings of the simulation do what the operator's other controller promises, and nothing
@@ -164,31 +163,6 @@ func (w *simWorld) follow() {
 	for _, binding := range sortedKeys(w.api.bindings) {
 		w.carry(binding)
 	}
-}
-
-// checkUnused says whether a certificate that is deleted is used by a binding.
-func (w *simWorld) checkUnused(key types.NamespacedName, id simID) {
-	for _, binding := range sortedKeys(w.api.bindings) {
-		b := w.api.bindings[binding]
-		if slices.Contains(w.served[binding], id) {
-			w.violatef("certificate %d was deleted while binding %s uses it", id.certID, binding)
-		}
-		refers := binding.Namespace == key.Namespace && b.Spec.CertificateRef.Name == key.Name
-		if refers && (b.Status.FirstReadTime.IsZero() || b.Status.BoundCertID == id.certID || slices.Contains(b.Status.LeftoverCertIDs, id.certID)) {
-			w.violatef("certificate %d was deleted although binding %s keeps it: %s", id.certID, binding, encode(b.Status))
-		}
-	}
-}
-
-// isHeldBack reports whether a binding keeps a version for ever.
-func (w *simWorld) isHeldBack(key types.NamespacedName, certID int64) bool {
-	var holders []protocol.Holder
-	for binding, b := range w.api.bindings {
-		if binding.Namespace == key.Namespace {
-			holders = append(holders, holderOf(b, w.api.objects[key]))
-		}
-	}
-	return protocol.HeldBy(holders, certID) != nil
 }
 
 // withBinding is a world with an object that keeps no superseded versions, and a binding that

@@ -1,0 +1,106 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// disturbance is what happens at a step: the operator is killed, or lives on without
+// what it asked for.
+type disturbance struct {
+	name  string
+	after bool          // the step has its effect
+	lives bool          // the operator lives on
+	only  string        // which steps, by the beginning of their name
+	lag   time.Duration // how late the list is
+	// meanwhile is what somebody else does right before the step, which then goes on.
+	meanwhile func(w *simWorld)
+}
+
+// The list lags less than a deletion settles; more only where the operator knows what
+// it uploaded.
+var disturbances = []disturbance{
+	{name: "killed before", lag: 20 * time.Second},
+	{name: "killed after", lag: 20 * time.Second, after: true},
+	{name: "failed before", lag: 20 * time.Second, lives: true},
+	{name: "failed after", lag: 20 * time.Second, lives: true, after: true},
+	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
+	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
+	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*simWorld).putBack},
+}
+
+// putBack gives the object the first status with which it was synced, as a backup does.
+func (w *simWorld) putBack() {
+	for _, e := range w.api.objectLog.events {
+		if old, ok := e.object.(*v1alpha1.CloudCertificate); ok && e.key == simKey && old.Status.CertID != 0 {
+			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = old.Status })
+			return
+		}
+	}
+}
+
+// crash plays a lifecycle that is disturbed at a step; step 0 is none. It returns the
+// world at rest, and what was violated.
+func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant func(*simWorld)) (w *simWorld, violations []string) {
+	w = newSimWorld(t, 1, emulator.Options{ListLag: d.lag}, func(v string) { violations = append(violations, v) })
+	defer w.close()
+	if mutant != nil {
+		mutant(w)
+	}
+	w.disturbAt, w.disturbance = step, d
+	play(w)
+	w.played = w.steps
+	w.quiesce()
+	w.checkRest()
+	return w, violations
+}
+
+// crashPoints disturbs a lifecycle at each of its steps in each way, as long as report
+// wants to go on, and returns how many points there were.
+func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), report func(what string, w *simWorld, violations []string) (goOn bool)) int {
+	points := 0
+	for _, d := range disturbances {
+		undisturbed, _ := crash(t, play, 0, d, mutant)
+		last := undisturbed.played
+		for step := 0; step <= last; step++ {
+			w, violations := crash(t, play, step, d, mutant)
+			points++
+			if !report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w, violations) {
+				return points
+			}
+		}
+	}
+	return points
+}
+
+// testCrashPoints disturbs every lifecycle at every external step.
+func testCrashPoints(t *testing.T, points, total *atomic.Int64) {
+	for name, play := range lifecycles {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := crashPoints(t, play, nil, func(what string, w *simWorld, violations []string) bool {
+					if len(violations) > 0 {
+						total.Add(int64(len(violations)))
+						t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
+					}
+					return len(violations) == 0
+				})
+				points.Add(int64(n))
+				if n < 8 && !t.Failed() {
+					t.Errorf("only %d points: the lifecycle did not happen", n)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,127 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
+)
+
+// simInformer is one watch and what it has shown, in the form that the real cache keeps.
+// Nothing comes by itself: the simulation says when it is delivered.
+type simInformer struct {
+	cache.Informer
+	source    *simLogbook
+	transform toolscache.TransformFunc
+	handler   toolscache.ResourceEventHandler
+	seen      map[types.NamespacedName]client.Object
+	cursor    int
+	resync    time.Time
+	stuck     bool // it shows nothing more
+}
+
+func newSimInformer(source *simLogbook, kind client.Object) *simInformer {
+	return &simInformer{source: source, seen: map[types.NamespacedName]client.Object{}, transform: transformOf(kind)}
+}
+
+// transformOf is what the operator's cache does to objects of a kind.
+func transformOf(kind client.Object) toolscache.TransformFunc {
+	for object, options := range certificate.CacheOptions(nil).ByObject {
+		if fmt.Sprintf("%T", object) == fmt.Sprintf("%T", kind) {
+			return options.Transform
+		}
+	}
+	return nil
+}
+
+// AddEventHandlerWithOptions implements cache.Informer.
+func (i *simInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	i.handler = handler
+	return simRegistration{}, nil
+}
+
+type simRegistration struct {
+	toolscache.ResourceEventHandlerRegistration
+}
+
+func (simRegistration) HasSynced() bool { return true }
+
+// list takes over the state of the API server: when a process starts, and when a watch
+// was interrupted. As in client-go, what is there comes first, also where it did not
+// change, and what has vanished meanwhile comes as it was last seen.
+func (i *simInformer) list(initial bool) {
+	if initial {
+		i.resync = time.Now().Add(*certificate.CacheOptions(nil).SyncPeriod)
+	}
+	i.cursor = len(i.source.events)
+	for _, key := range sortedKeys(i.source.present) {
+		i.show(key, i.source.present[key], initial)
+	}
+	for _, key := range sortedKeys(i.seen) {
+		if _, there := i.source.present[key]; !there {
+			last := i.seen[key]
+			delete(i.seen, key)
+			i.handler.OnDelete(toolscache.DeletedFinalStateUnknown{Key: key.String(), Obj: last})
+		}
+	}
+}
+
+// next shows the next event, if there is one.
+func (i *simInformer) next() bool {
+	if i.stuck {
+		return false
+	}
+	if i.cursor < i.source.restored { // older than what the API server still knows
+		i.list(false)
+		return true
+	}
+	if i.cursor == len(i.source.events) {
+		return false
+	}
+	e := i.source.events[i.cursor]
+	i.cursor++
+	if e.object != nil {
+		i.show(e.key, e.object, false)
+		return true
+	}
+	if last := i.seen[e.key]; last != nil {
+		delete(i.seen, e.key)
+		i.handler.OnDelete(last)
+	}
+	return true
+}
+
+// show adds or updates an object.
+func (i *simInformer) show(key types.NamespacedName, object client.Object, initial bool) {
+	transformed, err := i.transform(object.DeepCopyObject())
+	if err != nil {
+		panic(err)
+	}
+	now := transformed.(client.Object)
+	before := i.seen[key]
+	i.seen[key] = now
+	if before == nil {
+		i.handler.OnAdd(now, initial)
+		return
+	}
+	i.handler.OnUpdate(before, now)
+}
+
+// resyncDue shows everything once more when its time has come.
+func (i *simInformer) resyncDue() {
+	if time.Now().Before(i.resync) {
+		return
+	}
+	i.resync = time.Now().Add(*certificate.CacheOptions(nil).SyncPeriod)
+	for _, key := range sortedKeys(i.seen) {
+		i.handler.OnUpdate(i.seen[key], i.seen[key])
+	}
+}

@@ -1,0 +1,93 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
+)
+
+// simManager is what SetupWithManager needs of a manager. The controller, its watches
+// with their predicates and handlers, and its rate limiter are the real ones; the
+// informers and the queue wait for the simulation.
+type simManager struct {
+	manager.Manager
+	op         *simOperator
+	controller manager.Runnable
+}
+
+// simScheme has every kind that the operator reads or writes.
+var simScheme = func() *runtime.Scheme {
+	scheme := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
+	utilruntime.Must(v1alpha1.AddToScheme(scheme))
+	return scheme
+}()
+
+// Add implements manager.Manager.
+func (m *simManager) Add(runnable manager.Runnable) error {
+	switch runnable := runnable.(type) {
+	case *certificate.Drift: // the simulation says when it checks
+		m.op.drift = runnable
+	case manager.RunnableFunc:
+		return runnable(context.Background())
+	default:
+		if m.controller != nil {
+			return fmt.Errorf("the simulation does not know what to do with a %T", runnable)
+		}
+		m.controller = runnable
+	}
+	return nil
+}
+
+func (m *simManager) GetScheme() *runtime.Scheme { return simScheme }
+
+func (m *simManager) GetLogger() logr.Logger { return logr.New(simLog{op: m.op}) }
+
+func (m *simManager) GetCache() cache.Cache { return simCache{op: m.op} }
+
+// GetControllerOptions implements manager.Manager. A panic is one of the simulation.
+func (m *simManager) GetControllerOptions() config.Controller {
+	return config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)}
+}
+
+func (m *simManager) GetFieldIndexer() client.FieldIndexer { return m }
+
+// IndexField implements client.FieldIndexer.
+func (m *simManager) IndexField(_ context.Context, _ client.Object, field string, index client.IndexerFunc) error {
+	m.op.indexes[field] = index
+	return nil
+}
+
+// simCache has the informers of an operator.
+type simCache struct {
+	cache.Cache
+	op *simOperator
+}
+
+// GetInformer implements cache.Informers.
+func (c simCache) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+	switch object.(type) {
+	case *v1alpha1.CloudCertificate:
+		return c.op.objects, nil
+	case *v1alpha1.CloudCertificateBinding:
+		return c.op.bindings, nil
+	}
+	return c.op.secrets, nil
+}
+
+// WaitForCacheSync implements cache.Informers.
+func (simCache) WaitForCacheSync(context.Context) bool { return true }

@@ -1,0 +1,181 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+)
+
+// forgetEverything drops what an operator remembers of an object and need not.
+func forgetEverything(op *simOperator, key types.NamespacedName) (done bool) {
+	if object := op.object(key); object != nil {
+		op.r.Forget(object)
+	}
+	return false
+}
+
+// mutants break the protocol, each in one way.
+var mutants = map[string]func(*simWorld){
+	"names from the status instead of the content": func(w *simWorld) {
+		w.rename = func(op *simOperator, name string) string {
+			status := int64(0)
+			if object := op.object(w.identities[name[len(name)-30:len(name)-14]]); object != nil {
+				status = object.Status.CertID
+			}
+			return fmt.Sprintf("%s%013d", name[:len(name)-13], status)
+		}
+	},
+	"a lost answer is a failure, and the next try has a new name": func(w *simWorld) {
+		lost := 0
+		w.lostAnswer = func(*simOperator) { lost++ }
+		w.rename = func(_ *simOperator, name string) string {
+			if lost == 0 {
+				return name
+			}
+			return fmt.Sprintf("%s%02d", name[:len(name)-2], lost%100)
+		}
+	},
+	"a sweep overwrites newer writes": func(w *simWorld) { w.ownWriteAge = time.Nanosecond },
+	"absence is believed and deleted from the status": func(w *simWorld) {
+		w.onMissing = func(_ *simOperator, key types.NamespacedName) {
+			w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status.CertID, o.Status.Name = 0, "" })
+		}
+	},
+	"deletes without proof": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil || object.DeletionTimestamp.IsZero() || len(object.Finalizers) == 0 || object.Status.CertID == 0 {
+				return false
+			}
+			if cloud := op.clientOf(object); cloud != nil {
+				_ = cloud.Delete(context.Background(), object.Status.CertID)
+			}
+			return false
+		}
+	},
+	"prunes though the current one is not listed": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil || object.Spec.Suspend || !object.DeletionTimestamp.IsZero() {
+				return false
+			}
+			if cloud := op.clientOf(object); cloud != nil && time.Since(w.published[key].at) >= simPruneDelay {
+				for _, v := range surplus(object) {
+					_ = cloud.Delete(context.Background(), v.CertID)
+				}
+			}
+			return false
+		}
+	},
+	"one undeletable certificate holds up the others": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil {
+				return false
+			}
+			return len(surplus(object)) > 0 && slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
+				c, _ := w.named(&object.Status, h.CertID)
+				return c.InUse != ""
+			})
+		}
+	},
+	"memory vetoes the API server": func(w *simWorld) {
+		latest := map[types.NamespacedName]int{}
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil {
+				return false
+			}
+			version, _ := strconv.Atoi(object.ResourceVersion)
+			latest[key] = max(latest[key], version)
+			return version < latest[key]
+		}
+	},
+	"believes a foreign status": func(w *simWorld) {
+		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+			object := op.object(key)
+			if object == nil || object.Status.CertID == 0 {
+				return false
+			}
+			identity, _, _ := bundle.ParseName(object.Status.Name)
+			return identity != bundle.Identity(simCluster, key.Namespace, key.Name)
+		}
+	},
+	"deletes what bindings use":                  func(w *simWorld) { w.unasked = true },
+	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
+	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
+	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },
+	"superseded versions are pruned immediately": func(w *simWorld) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
+}
+
+// surplus are the versions of an object beyond its limit.
+func surplus(object *v1alpha1.CloudCertificate) []v1alpha1.CertificateVersion {
+	limit := object.Spec.RevisionHistoryLimit
+	if limit == nil || len(object.Status.History) <= int(*limit) {
+		return nil
+	}
+	return object.Status.History[*limit:]
+}
+
+// TestBrokenProtocolsAreCaught shows that the checks can fail.
+func TestBrokenProtocolsAreCaught(t *testing.T) {
+	t.Parallel()
+	const most = 3000
+	for name, mutant := range mutants {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			caught := catch(t, mutant, most)
+			if caught == "" {
+				t.Errorf("not caught at any point, nor in %d schedules", most)
+				return
+			}
+			t.Log(caught)
+		})
+	}
+}
+
+// catch returns the first violation of a mutant: without a disturbance, at a crash point,
+// or in a schedule.
+func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
+	note := func(what string, violations []string) (goOn bool) {
+		if len(violations) > 0 && caught == "" {
+			caught = what + ": " + violations[0]
+		}
+		return caught == ""
+	}
+	names := slices.Sorted(maps.Keys(lifecycles))
+	for _, name := range names {
+		synctest.Test(t, func(t *testing.T) {
+			_, violations := crash(t, lifecycles[name], -1, disturbances[0], mutant)
+			note(name, violations)
+		})
+	}
+	for seed := uint64(1); seed <= most && caught == ""; seed++ {
+		synctest.Test(t, func(t *testing.T) {
+			_, violations := simulate(t, seed, mutant)
+			note(fmt.Sprintf("schedule %d", seed), violations)
+		})
+		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) && caught == "" {
+			name := names[i/10]
+			synctest.Test(t, func(t *testing.T) {
+				crashPoints(t, lifecycles[name], mutant, func(what string, _ *simWorld, violations []string) bool {
+					return note(name+", "+what, violations)
+				})
+			})
+		}
+	}
+	return caught
+}

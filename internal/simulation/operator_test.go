@@ -1,0 +1,342 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	toolscache "k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
+)
+
+// simOperator is one process of the operator, with its own view of the API server.
+type simOperator struct {
+	world   *simWorld
+	name    string
+	r       *certificate.Reconciler
+	drift   *certificate.Drift
+	cloud   *cas.Cloud
+	objects *simInformer
+	secrets *simInformer
+
+	bindings *simInformer
+
+	indexes map[string]client.IndexerFunc
+	queue   *simQueue
+	cancel  context.CancelFunc
+	dead    bool
+
+	checking bool // the check for drift is under way
+}
+
+// start starts an operator, as a new process does: with a fresh list of everything.
+func (w *simWorld) start() *simOperator {
+	w.started++
+	op := &simOperator{
+		world: w, name: fmt.Sprintf("op%d", w.started), indexes: map[string]client.IndexerFunc{},
+		objects: newSimInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
+		secrets: newSimInformer(&w.api.secretLog, &corev1.Secret{}),
+
+		bindings: newSimInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
+	}
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: simTransport{op}})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	cloud, err := cas.New(caller, cas.Config{
+		Endpoints:  map[string]string{cas.RegionChina: "http://127.0.0.1:1", cas.RegionInternational: "http://127.0.0.1:2"},
+		ParseName:  bundle.ParseName,
+		Background: func(f func()) { f() }, OwnWriteAge: w.ownWriteAge,
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	own, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAIown", AccessKeySecret: "own-secret"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	op.cloud = cloud
+	kube, live := simClient{op: op}, simLive{op: op}
+	pruneDelay := simPruneDelay
+	if w.pruneDelayed != nil {
+		pruneDelay = w.pruneDelayed(pruneDelay)
+	}
+	op.r = &certificate.Reconciler{
+		Client: kube, Live: live, Recorder: simRecorder{op}, Clock: w.clock,
+		Accounts: &certificate.Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: live},
+		Options: certificate.Options{
+			ClusterID: simCluster, Region: cas.RegionChina, MaxVersionsPerHour: 30,
+			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
+			MaxConcurrentReconciles: simWorkers, AllowedAccounts: w.allowed, Bindings: !w.unasked,
+		},
+		Jitter: func(d time.Duration) time.Duration { return d },
+	}
+	op.begin()
+	w.operators = append(w.operators, op)
+	return op
+}
+
+// simWorkers are enough for what happens while a reconcile is under way.
+const simWorkers = 5
+
+// begin starts the real controller, which then waits for the simulation.
+func (op *simOperator) begin() {
+	w := op.world
+	ctx, cancel := context.WithCancel(w.ctx)
+	op.cancel = cancel
+	mgr := &simManager{op: op}
+	if err := op.r.SetupWithManager(ctx, mgr, op.takeQueue); err != nil {
+		w.t.Fatal(err)
+	}
+	go func() { _ = mgr.controller.Start(ctx) }()
+	synctest.Wait()
+	if w.deaf {
+		op.secrets.handler = toolscache.ResourceEventHandlerFuncs{}
+	}
+	for _, i := range op.watches() {
+		i.list(true)
+	}
+}
+
+// stop ends an operator, dead or alive.
+func (w *simWorld) stop(op *simOperator) {
+	op.dead = true
+	op.cancel()
+	w.operators = slices.DeleteFunc(w.operators, func(o *simOperator) bool { return o == op })
+}
+
+// object is an object as the operator sees it, or nil.
+func (op *simOperator) object(key types.NamespacedName) *v1alpha1.CloudCertificate {
+	object, _ := op.objects.seen[key].(*v1alpha1.CloudCertificate)
+	return object
+}
+
+// watches are all that an operator has.
+func (op *simOperator) watches() []*simInformer {
+	if op.bindings.handler == nil {
+		return []*simInformer{op.objects, op.secrets} // it serves none
+	}
+	return []*simInformer{op.objects, op.secrets, op.bindings}
+}
+
+// relist interrupts all watches.
+func (op *simOperator) relist() {
+	for _, i := range op.watches() {
+		i.list(false)
+	}
+}
+
+// deliver lets the watches show everything.
+func (op *simOperator) deliver() {
+	for _, i := range op.watches() {
+		for i.next() {
+		}
+		i.resyncDue()
+	}
+}
+
+// takeQueue has a controller take its work from a queue of the simulation.
+func (op *simOperator) takeQueue(options *controller.Options) {
+	options.NewQueue = func(_ string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+		op.queue = newSimQueue(limiter)
+		return op.queue
+	}
+}
+
+// run lets the controller do one reconcile of an object, or what a mutant does in its place.
+func (op *simOperator) run(key types.NamespacedName) {
+	if op.dead {
+		return
+	}
+	w := op.world
+	op.queue.hand(reconcile.Request{NamespacedName: key}, func() (done bool) {
+		w.notef("%s reconcile %s", op.name, key.Name)
+		return w.onReconcile != nil && w.onReconcile(op, key)
+	})
+}
+
+// checkDrift has the check for drift look at every place. What it finds is in the queue then.
+func (op *simOperator) checkDrift() {
+	op.checking = true
+	for _, p := range op.drift.Places(context.Background()) {
+		op.drift.Check(context.Background(), p)
+		synctest.Wait()
+	}
+	op.checking = false
+	if op.world.onMissing == nil {
+		return
+	}
+	for _, key := range op.queue.due() {
+		object := op.object(key)
+		if object == nil || object.Status.CertID == 0 {
+			continue
+		}
+		if _, there := op.world.named(&object.Status, object.Status.CertID); !there {
+			op.world.onMissing(op, key)
+		}
+	}
+}
+
+// step is one external step of an operator that has an effect. The first error keeps
+// it from happening, the second follows it.
+func (op *simOperator) step(what string) (before, after error) {
+	w := op.world
+	if op.dead {
+		return errDead, nil
+	}
+	if op.checking {
+		synctest.Wait() // what it has found so far gets into the queue
+	}
+	w.steps++
+	w.notef("%s step %d: %s", op.name, w.steps, what)
+	if w.steps == w.disturbAt && strings.HasPrefix(what, w.disturbance.only) {
+		return op.disturb()
+	}
+	if !w.chaos {
+		return nil, nil
+	}
+	switch dice := w.random.IntN(1000); {
+	case dice < 8:
+		w.events++
+		return op.kill(dice%2 == 0)
+	case dice < 20 && strings.HasPrefix(what, "kube"):
+		w.events++
+		return errors.New("the API server is away"), nil
+	case dice < 32 && strings.HasPrefix(what, "kube"):
+		w.events++
+		return nil, errors.New("the API server's answer was lost")
+	case dice < 150 && w.depth < 3 && !strings.Contains(what, string(cas.ActionDelete)):
+		w.depth++
+		w.act()
+		w.depth--
+		if op.dead {
+			return errDead, nil
+		}
+	}
+	return nil, nil
+}
+
+// disturb is what happens at the step that is disturbed.
+func (op *simOperator) disturb() (before, after error) {
+	d := op.world.disturbance
+	if d.meanwhile != nil {
+		d.meanwhile(op.world)
+		return nil, nil
+	}
+	if !d.lives {
+		return op.kill(d.after)
+	}
+	op.world.notef("%s's call fails; it had its effect: %t", op.name, d.after)
+	if d.after {
+		return nil, errLost
+	}
+	return errLost, nil
+}
+
+func (op *simOperator) kill(after bool) (error, error) {
+	op.dead = true
+	op.world.notef("%s killed", op.name)
+	if after {
+		return nil, errDead
+	}
+	return errDead, nil
+}
+
+// read is a live read, which may fail.
+func (op *simOperator) read() error {
+	if op.dead {
+		return errDead
+	}
+	if op.world.chaos && op.world.random.IntN(200) == 0 {
+		return errors.New("the API server is away")
+	}
+	return nil
+}
+
+// account is the account of an access key as far as the operator could learn it. Where it
+// could not, deletions rest on the list alone.
+func (op *simOperator) account(accessKeyID string) string {
+	return op.client(cas.RegionChina, accessKeyID).KnownAccount()
+}
+
+// client calls the cloud with an access key, as the operator does.
+func (op *simOperator) client(region, accessKeyID string) *cas.Client {
+	credentials, err := alibaba.Static(alibaba.Credentials{AccessKeyID: accessKeyID, AccessKeySecret: simKeySecrets[accessKeyID]})
+	if err != nil {
+		op.world.t.Fatal(err)
+	}
+	cloud, err := op.cloud.Client(region, credentials)
+	if err != nil {
+		op.world.t.Fatal(err)
+	}
+	return cloud
+}
+
+// clientOf calls the cloud on behalf of an object.
+func (op *simOperator) clientOf(object *v1alpha1.CloudCertificate) *cas.Client {
+	key := "LTAIown"
+	if ref := object.Spec.CredentialsSecretRef.Name; ref != "" {
+		secret := op.world.api.secrets[types.NamespacedName{Namespace: object.Namespace, Name: ref}]
+		if secret == nil {
+			return nil
+		}
+		key = string(secret.Data["accessKeyId"])
+	}
+	return op.client(cmp.Or(object.Spec.Region, object.Status.Region, cas.RegionChina), key)
+}
+
+// simRecorder keeps what events announce.
+type simRecorder struct{ op *simOperator }
+
+func (r simRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
+	w := r.op.world
+	text := fmt.Sprintf(note, args...)
+	w.notef("%s event %s: %s", r.op.name, reason, text)
+	w.checkText("an event", text)
+	if reason != v1alpha1.ReasonReleased {
+		return
+	}
+	object := regarding.(*v1alpha1.CloudCertificate)
+	w.announced[string(object.UID)] += text
+}
+
+// simLog is a log that is searched for secrets and forgotten.
+type simLog struct{ op *simOperator }
+
+func (simLog) Init(logr.RuntimeInfo) {}
+
+func (simLog) Enabled(int) bool { return true }
+
+func (l simLog) WithValues(...any) logr.LogSink { return l }
+
+func (l simLog) WithName(string) logr.LogSink { return l }
+
+func (l simLog) Info(_ int, text string, kv ...any) {
+	l.op.world.checkText("the log", fmt.Sprint(append([]any{text}, kv...)...))
+}
+
+func (l simLog) Error(err error, text string, kv ...any) {
+	l.op.world.notef("%s error: %s: %v", l.op.name, text, err)
+	l.op.world.checkText("the log", fmt.Sprint(append([]any{err, text}, kv...)...))
+}

@@ -1,0 +1,239 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// act lets one thing happen that may happen at any time.
+func (w *simWorld) act() {
+	switch dice := w.random.IntN(100); {
+	case dice < 45:
+		w.runSomething()
+	case dice < 75:
+		op := w.someOperator()
+		if w.random.IntN(20) == 0 {
+			op.relist()
+			return
+		}
+		watches := op.watches()
+		watch := watches[w.random.IntN(len(watches))]
+		for range 1 + w.random.IntN(3) {
+			watch.next()
+		}
+		watch.resyncDue()
+	case dice < 78:
+		op := w.someOperator()
+		if keys := sortedKeys(op.objects.seen); len(keys) > 0 {
+			op.queue.Add(reconcile.Request{NamespacedName: keys[w.random.IntN(len(keys))]}) // an event comes twice
+		}
+	case dice < 81:
+		w.events++
+		w.misfortune()
+	case dice < 84:
+		w.events++
+		w.bind()
+	default:
+		w.events++
+		w.user()
+	}
+}
+
+func (w *simWorld) someOperator() *simOperator {
+	return w.operators[w.random.IntN(len(w.operators))]
+}
+
+func (w *simWorld) runSomething() {
+	op := w.someOperator()
+	if due := op.queue.due(); len(due) > 0 {
+		op.run(due[w.random.IntN(len(due))])
+	}
+}
+
+// top lets one thing happen that happens between reconciles only: time, kills, drift.
+func (w *simWorld) top() {
+	for i, op := range slices.Backward(slices.Clone(w.operators)) {
+		if op.dead {
+			w.stop(op)
+			w.notef("%s is gone (%d)", op.name, i)
+		}
+	}
+	if len(w.operators) == 0 {
+		w.start()
+	}
+	switch dice := w.random.IntN(100); {
+	case dice < 25:
+		w.wait()
+	case dice < 28:
+		w.events++
+		w.inject()
+	case dice < 31:
+		w.events++
+		w.cloud.ClearFaults()
+	case dice < 33:
+		w.events++
+		w.someOperator().dead = true
+	case dice < 35 && len(w.operators) < 2:
+		w.events++
+		w.start()
+	case dice < 38:
+		w.someOperator().checkDrift()
+	default:
+		w.act()
+	}
+}
+
+// wait lets time go by: mostly little, sometimes a day.
+func (w *simWorld) wait() {
+	durations := []time.Duration{
+		10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second, 5 * time.Second, 31 * time.Second,
+		time.Minute, 5 * time.Minute, 11 * time.Minute, time.Hour, 25 * time.Hour,
+	}
+	time.Sleep(durations[w.random.IntN(len(durations))])
+}
+
+// inject adds a fault of the cloud that ends after some calls.
+func (w *simWorld) inject() {
+	// A list that hides a certificate and counts to match cannot be told from the
+	// truth; what the check for drift does about it has a test of its own.
+	kinds := slices.DeleteFunc(emulator.FaultKinds(), func(k emulator.FaultKind) bool { return k == emulator.FaultHide })
+	f := emulator.Fault{
+		Kind: kinds[w.random.IntN(len(kinds))], Count: 1 + w.random.IntN(6), AfterCommit: w.random.IntN(2) == 0,
+		Skip: w.random.IntN(3), Delay: time.Duration(1+w.random.IntN(20)) * time.Second,
+	}
+	if f.Kind == emulator.FaultListLag && !w.fixed {
+		return
+	}
+	if f.Kind == emulator.FaultDenied && !w.fixed {
+		f.Action = string(cas.ActionUpload) // see prefix
+	}
+	if f.Kind == emulator.FaultNameTaken || f.Kind == emulator.FaultHang {
+		f.Count = 1
+	}
+	w.notef("fault %s, %d times", f.Kind, f.Count)
+	w.cloud.Inject(f)
+}
+
+func (w *simWorld) pick(n int) int { return w.random.IntN(n) }
+
+// simulate plays one random schedule, and returns what was violated.
+func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, violations []string) {
+	pick := rand.New(rand.NewPCG(seed, 1)).IntN
+	options := emulator.Options{SameCertIDs: pick(2) == 0, Unknowns: emulator.Unknowns{
+		NoDigests: pick(4) == 0, NamesCaseSensitive: pick(4) == 0, KeywordWithoutWildcards: pick(2) == 0,
+		RevokedUploads: []emulator.RevokedAnswer{emulator.RevokedEmpty, emulator.RevokedIgnored, emulator.RevokedRefused}[pick(3)],
+	}}
+	fixed := pick(4) > 0
+	if fixed && pick(2) == 0 {
+		options.ListLag = time.Duration(pick(20)) * time.Second
+	}
+	switch pick(6) {
+	case 0:
+		options.NameHeldAfterDelete = time.Duration(pick(300)) * time.Second
+	case 1:
+		options.NameHeldAfterDelete = -1
+	case 2:
+		options.NamesSharedAcrossRegions = true
+	}
+	w = newSimWorld(t, seed, options, func(v string) { violations = append(violations, v) })
+	defer w.close()
+	if mutant != nil {
+		mutant(w)
+	}
+	w.chaos, w.fixed = true, fixed
+	w.start()
+	for _, key := range simKeys[:2] {
+		w.create(key)
+	}
+	for range 100 {
+		w.top()
+	}
+	w.quiesce()
+	w.checkRest()
+	return w, violations
+}
+
+var (
+	schedules = flag.Int("schedules", 200, "how many random schedules the simulation plays")
+	seed      = flag.Uint64("seed", 0, "the one schedule that the simulation plays, with everything that happens")
+)
+
+// TestSimulation plays the lifecycles with a disturbance at each step, and random
+// schedules, and prints how many of them there were.
+func TestSimulation(t *testing.T) {
+	if *seed != 0 {
+		replay(t, *seed)
+		return
+	}
+	began := time.Now()
+	points, violations := &atomic.Int64{}, &atomic.Int64{}
+	t.Run("crash points", func(t *testing.T) { testCrashPoints(t, points, violations) })
+	t.Run("schedules", func(t *testing.T) { testSchedules(t, violations) })
+	fmt.Printf("simulation: %d crash points, %d schedules, %d violations, %.0f s\n",
+		points.Load(), *schedules, violations.Load(), time.Since(began).Seconds())
+}
+
+// TestNothingThatIsRememberedIsNeeded plays schedules in which every operator forgets, before each
+// reconcile, all that it remembers of objects from the ones before.
+func TestNothingThatIsRememberedIsNeeded(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(*schedules) {
+		synctest.Test(t, func(t *testing.T) {
+			_, violations := simulate(t, seed+1, func(w *simWorld) { w.onReconcile = forgetEverything })
+			for _, v := range violations {
+				t.Errorf("schedule %d: %s", seed+1, v)
+			}
+		})
+	}
+}
+
+// replay plays one schedule and tells everything.
+func replay(t *testing.T, seed uint64) {
+	synctest.Test(t, func(t *testing.T) {
+		w, violations := simulate(t, seed, nil)
+		for _, line := range w.trace {
+			t.Log(line)
+		}
+		for _, v := range violations {
+			t.Error(v)
+		}
+	})
+}
+
+// testSchedules plays random schedules, one on each processor at a time.
+func testSchedules(t *testing.T, total *atomic.Int64) {
+	var next, failed atomic.Int64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for seed := next.Add(1); seed <= int64(*schedules) && failed.Load() < 5; seed = next.Add(1) {
+				synctest.Test(t, func(t *testing.T) {
+					if _, violations := simulate(t, uint64(seed), nil); len(violations) > 0 {
+						failed.Add(1)
+						total.Add(int64(len(violations)))
+						t.Errorf("schedule %d (replay it with go test ./internal/simulation -run TestSimulation -seed=%d -v): %s",
+							seed, seed, strings.Join(violations, "\n"))
+					}
+				})
+			}
+		})
+	}
+	workers.Wait()
+}

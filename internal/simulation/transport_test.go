@@ -1,0 +1,95 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"crypto/hmac"
+	"crypto/sha1"
+	"encoding/base64"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// simTransport carries the calls of an operator to the cloud.
+type simTransport struct{ op *simOperator }
+
+func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	body, err := io.ReadAll(request.Body)
+	if err != nil {
+		return nil, err
+	}
+	form, err := url.ParseQuery(string(body))
+	if err != nil {
+		return nil, err
+	}
+	w, action := t.op.world, form.Get("Action")
+	var after error
+	if action != "GetCallerIdentity" { // asked for by a goroutine of its own, and without effect
+		var before error
+		if before, after = t.op.step("cloud " + action + " " + form.Get("Name") + form.Get("CertId")); before != nil {
+			return nil, before
+		}
+		if action == string(cas.ActionUpload) && w.rename != nil {
+			form.Set("Name", w.rename(t.op, form.Get("Name")))
+			resign(form)
+		}
+	}
+	region := cas.RegionChina
+	if request.URL.Port() == "2" {
+		region = cas.RegionInternational
+	}
+	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
+	response, err := w.transports[region].RoundTrip(request)
+	if action != "GetCallerIdentity" {
+		w.afterCall(t.op, form)
+		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
+			w.lostAnswer(t.op)
+		}
+	}
+	if after != nil {
+		return nil, after
+	}
+	if err != nil && w.unnoticed {
+		return &http.Response{StatusCode: http.StatusGatewayTimeout, Header: http.Header{}, Body: http.NoBody}, nil
+	}
+	return response, err
+}
+
+// afterCall compares the cloud with the journal: what was made, and what was deleted.
+func (w *simWorld) afterCall(op *simOperator, form url.Values) {
+	journal := w.cloud.Journal()
+	if len(journal) == 0 {
+		return
+	}
+	call := journal[len(journal)-1]
+	if call.Committed && call.Action == string(cas.ActionDelete) {
+		w.checkDeleted(op.account(form.Get("AccessKeyId")), call)
+	}
+	if call.Committed && call.Action == string(cas.ActionUpload) {
+		w.uploaded[calledFor(call)] = form.Get("Cert") + form.Get("SignCert") + form.Get("EncryptCert")
+		w.checkAlive()
+	}
+}
+
+// resign signs the parameters of a request again, as the specification says.
+func resign(form url.Values) {
+	secret := simKeySecrets[form.Get("AccessKeyId")]
+	form.Del("Signature")
+	escape := func(s string) string {
+		return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))
+	}
+	var canonical []string
+	for name := range form {
+		canonical = append(canonical, escape(name)+"="+escape(form.Get(name)))
+	}
+	slices.Sort(canonical)
+	mac := hmac.New(sha1.New, []byte(secret+"&"))
+	mac.Write([]byte("POST&%2F&" + escape(strings.Join(canonical, "&"))))
+	form.Set("Signature", base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+}
