@@ -17,16 +17,16 @@ import (
 
 // checkNotAllowed expects an object that waits for another account, and says which one it
 // may not use.
-func (w *simWorld) checkNotAllowed(t *testing.T, says string) {
+func (w *world) checkNotAllowed(t *testing.T, says string) {
 	t.Helper()
 	status, reason, message := w.ready(t)
-	stalled := meta.IsStatusConditionTrue(w.api.objects[simKey].Status.Conditions, v1alpha1.ConditionStalled)
+	stalled := meta.IsStatusConditionTrue(w.api.objects[theKey].Status.Conditions, v1alpha1.ConditionStalled)
 	if status != "False" || reason != v1alpha1.ReasonAccountNotAllowed || !stalled || !strings.Contains(message, says) {
 		t.Errorf("Ready is %s, stalled %t, %s: %s", status, stalled, reason, message)
 	}
 }
 
-func (w *simWorld) checkCertificates(t *testing.T, account string, want int) {
+func (w *world) checkCertificates(t *testing.T, account string, want int) {
 	t.Helper()
 	if got := len(w.cloud.Certificates(account, cas.RegionChina)); got != want {
 		t.Errorf("account %s has %d certificates, want %d", account, got, want)
@@ -35,46 +35,46 @@ func (w *simWorld) checkCertificates(t *testing.T, account string, want int) {
 
 func TestNothingIsUploadedToAnAccountThatIsNotAllowed(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		w.allowed = []string{simOwn}
-		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		w.allowed = []string{ownAccount}
+		w.useCredentials(theKey.Namespace, "LTAIother", "other-secret")
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "creds" })
 		w.work(time.Minute)
-		w.checkNotAllowed(t, simOther)
-		w.checkCertificates(t, simOther, 0)
+		w.checkNotAllowed(t, otherAccount)
+		w.checkCertificates(t, otherAccount, 0)
 
-		w.useCredentials(simKey.Namespace, "LTAIown", "own-secret")
+		w.useCredentials(theKey.Namespace, "LTAIown", "own-secret")
 		w.work(time.Minute)
 		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
 			t.Errorf("credentials of an allowed account: %s: %s", reason, message)
 		}
 
-		before := w.api.objects[simKey].Status
-		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
-		w.putContent(simKey, 1)
+		before := w.api.objects[theKey].Status
+		w.useCredentials(theKey.Namespace, "LTAIother", "other-secret")
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
-		w.checkNotAllowed(t, simOther)
-		w.checkCertificates(t, simOther, 0)
-		if now := w.api.objects[simKey].Status; now.CertID != before.CertID || now.AccountID != simOwn || w.said("event LeftBehind") != 0 {
-			t.Errorf("the status names certificate %d in account %s, want %d in %s", now.CertID, now.AccountID, before.CertID, simOwn)
+		w.checkNotAllowed(t, otherAccount)
+		w.checkCertificates(t, otherAccount, 0)
+		if now := w.api.objects[theKey].Status; now.CertID != before.CertID || now.AccountID != ownAccount || w.said("event LeftBehind") != 0 {
+			t.Errorf("the status names certificate %d in account %s, want %d in %s", now.CertID, now.AccountID, before.CertID, ownAccount)
 		}
 
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "" })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = "" })
 		w.work(time.Minute)
 		w.checkRest()
-		w.checkCertificates(t, simOwn, 2)
+		w.checkCertificates(t, ownAccount, 2)
 	})
 }
 
 func TestNothingIsUploadedToAnAccountThatIsNotKnownYet(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		w.allowed = []string{simOwn}
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		w.allowed = []string{ownAccount}
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(20 * time.Minute)
 		w.checkNotAllowed(t, "GetCallerIdentity")
-		w.checkCertificates(t, simOwn, 0)
+		w.checkCertificates(t, ownAccount, 0)
 		if all, _ := w.calls("GetCallerIdentity"); all < 2 || all > 10 {
 			t.Errorf("asked %d times in 20 minutes", all)
 		}
@@ -82,7 +82,7 @@ func TestNothingIsUploadedToAnAccountThatIsNotKnownYet(t *testing.T) {
 		w.cloud.ClearFaults()
 		w.work(time.Hour) // nothing tells when STS answers again
 		w.checkRest()
-		w.checkCertificates(t, simOwn, 1)
+		w.checkCertificates(t, ownAccount, 1)
 	})
 }
 
@@ -91,35 +91,35 @@ func TestNothingIsUploadedToAnAccountThatIsNotKnownYet(t *testing.T) {
 // may want.
 func TestAnAccountTakenOffTheList(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		w.useCredentials(simKey.Namespace, "LTAIother", "other-secret")
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		w.useCredentials(theKey.Namespace, "LTAIother", "other-secret")
 		w.given(func(o *v1alpha1.CloudCertificate) {
 			o.Spec.CredentialsSecretRef.Name, o.Spec.DeletionPolicy = "creds", v1alpha1.DeletionPolicyDelete
 		})
 		w.work(time.Minute)
-		w.allowed = []string{simOwn}
+		w.allowed = []string{ownAccount}
 		w.operators[0].dead = true
 		w.work(time.Minute)
-		w.checkNotAllowed(t, simOther)
+		w.checkNotAllowed(t, otherAccount)
 
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(7 * time.Hour) // a check for drift is among them
-		w.checkCertificates(t, simOther, 1)
+		w.checkCertificates(t, otherAccount, 1)
 
 		w.allowed = nil
 		w.operators[len(w.operators)-1].dead = true
 		w.work(time.Minute)
 		w.checkRest()
-		w.checkCertificates(t, simOther, 2)
+		w.checkCertificates(t, otherAccount, 2)
 
-		w.allowed = []string{simOwn}
+		w.allowed = []string{ownAccount}
 		w.operators[len(w.operators)-1].dead = true
 		w.work(time.Minute)
-		w.checkNotAllowed(t, simOther)
-		w.api.remove(simKey)
+		w.checkNotAllowed(t, otherAccount)
+		w.api.remove(theKey)
 		w.work(10 * time.Minute)
-		w.checkCertificates(t, simOther, 0)
-		if w.api.objects[simKey] != nil {
+		w.checkCertificates(t, otherAccount, 0)
+		if w.api.objects[theKey] != nil {
 			t.Error("the object is held")
 		}
 	})
@@ -127,8 +127,8 @@ func TestAnAccountTakenOffTheList(t *testing.T) {
 
 func TestARestartWithAllowedAccountsMakesNoCall(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		w.allowed = []string{simOwn}
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		w.allowed = []string{ownAccount}
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		w.operators[0].dead = true

@@ -25,20 +25,20 @@ const maxRequest = 64
 func TestALongResyncRequestIsAnsweredOnceAndBriefly(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("x", 200<<10)
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		handled := map[string]string{}
 		for _, value := range []string{"brief", strings.Repeat("y", maxRequest), long, long + "x"} {
 			calls := len(w.cloud.Journal())
-			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+			w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 				o.Annotations = map[string]string{v1alpha1.AnnotationResync: value}
 			})
 			w.work(time.Minute)
 			if len(w.cloud.Journal()) == calls {
 				t.Errorf("a request of %d bytes was not answered", len(value))
 			}
-			answer := w.api.objects[simKey].Status.LastHandledResync
+			answer := w.api.objects[theKey].Status.LastHandledResync
 			if other, known := handled[answer]; known {
 				t.Errorf("requests of %d and %d bytes have the same answer", len(other), len(value))
 			}
@@ -73,7 +73,7 @@ func foreign(o *v1alpha1.CloudCertificate, filler string) {
 // What the cache does not show stays as it is, whatever the operator writes.
 func TestForeignMetadataOutlivesOurWrites(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(o *v1alpha1.CloudCertificate) {
 			foreign(o, "filler")
 			o.Finalizers = []string{"example.com/one", "example.com/two"}
@@ -82,7 +82,7 @@ func TestForeignMetadataOutlivesOurWrites(t *testing.T) {
 		w.work(time.Minute)
 		check := func(want ...string) {
 			t.Helper()
-			o := w.api.objects[simKey]
+			o := w.api.objects[theKey]
 			slices.Sort(o.Finalizers)
 			if !slices.Equal(o.Finalizers, want) || o.Labels["app"] != "filler" || o.Annotations["example.com/note"] != "filler" || len(o.Annotations) != 5 || len(o.OwnerReferences) != 1 {
 				t.Errorf("the object has %+v", o.ObjectMeta)
@@ -92,21 +92,21 @@ func TestForeignMetadataOutlivesOurWrites(t *testing.T) {
 			t.Fatalf("%s: %s", reason, message)
 		}
 		check(v1alpha1.FinalizerCleanup, "example.com/one", "example.com/two")
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		check(v1alpha1.FinalizerCleanup, "example.com/one", "example.com/two")
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyRetain })
 		w.work(time.Minute)
 		check("example.com/one", "example.com/two")
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.DeletionPolicy = v1alpha1.DeletionPolicyDelete })
 		w.work(time.Minute)
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Minute)
 		check("example.com/one", "example.com/two")
-		if n := len(w.cloud.Certificates(simOwn, cas.RegionChina)); n != 0 {
+		if n := len(w.cloud.Certificates(ownAccount, cas.RegionChina)); n != 0 {
 			t.Errorf("%d certificates are left", n)
 		}
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Finalizers = nil })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Finalizers = nil })
 		w.work(time.Minute)
 	})
 }

@@ -21,40 +21,40 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
 
-// simAPI is an API server for one goroutine: resource versions, generations,
+// apiServer is an API server for one goroutine: resource versions, generations,
 // optimistic locks, a status apart, finalizers, and a log of what happened to each
 // kind. What it hands out is never changed afterwards.
-type simAPI struct {
+type apiServer struct {
 	version   int64
 	uids      int64
 	objects   map[types.NamespacedName]*v1alpha1.CloudCertificate
 	secrets   map[types.NamespacedName]*corev1.Secret
 	bindings  map[types.NamespacedName]*v1alpha1.CloudCertificateBinding
-	objectLog simLogbook
-	secretLog simLogbook
+	objectLog logbook
+	secretLog logbook
 
-	bindingLog simLogbook
+	bindingLog logbook
 	lacks      string // a field of the status that the installed CRD does not know
 	stored     func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
 
-// simLogbook is what watches of a kind show: what is there, and what happened.
-type simLogbook struct {
+// logbook is what watches of a kind show: what is there, and what happened.
+type logbook struct {
 	present  map[types.NamespacedName]client.Object
-	events   []simEvent
+	events   []watchEvent
 	restored int // watches that have not come so far have to list again
 }
 
-// simEvent is a change of one object; nil is its deletion.
-type simEvent struct {
+// watchEvent is a change of one object; nil is its deletion.
+type watchEvent struct {
 	key    types.NamespacedName
 	object client.Object
 }
 
 // enter notes what became of an object.
-func (l *simLogbook) enter(key types.NamespacedName, object client.Object) {
+func (l *logbook) enter(key types.NamespacedName, object client.Object) {
 	object = cached(object)
-	l.events = append(l.events, simEvent{key: key, object: object})
+	l.events = append(l.events, watchEvent{key: key, object: object})
 	if object == nil {
 		delete(l.present, key)
 		return
@@ -75,41 +75,41 @@ func cached(object client.Object) client.Object {
 }
 
 // restart takes over what is there, of which no watch knows the way.
-func restart[T client.Object](l *simLogbook, present map[types.NamespacedName]T) {
+func restart[T client.Object](l *logbook, present map[types.NamespacedName]T) {
 	clear(l.present)
 	for key, object := range present {
 		l.present[key] = cached(object)
 	}
-	l.events = append(l.events, simEvent{}) // which nobody is shown
+	l.events = append(l.events, watchEvent{}) // which nobody is shown
 	l.restored = len(l.events)
 }
 
-func newSimAPI() *simAPI {
-	return &simAPI{
+func newAPIServer() *apiServer {
+	return &apiServer{
 		version: 100,
 		objects: map[types.NamespacedName]*v1alpha1.CloudCertificate{},
 		secrets: map[types.NamespacedName]*corev1.Secret{},
 
 		bindings: map[types.NamespacedName]*v1alpha1.CloudCertificateBinding{},
 
-		objectLog:  simLogbook{present: map[types.NamespacedName]client.Object{}},
-		secretLog:  simLogbook{present: map[types.NamespacedName]client.Object{}},
-		bindingLog: simLogbook{present: map[types.NamespacedName]client.Object{}},
+		objectLog:  logbook{present: map[types.NamespacedName]client.Object{}},
+		secretLog:  logbook{present: map[types.NamespacedName]client.Object{}},
+		bindingLog: logbook{present: map[types.NamespacedName]client.Object{}},
 	}
 }
 
-func (a *simAPI) nextVersion() string {
+func (a *apiServer) nextVersion() string {
 	a.version++
 	return strconv.FormatInt(a.version, 10)
 }
 
-func (a *simAPI) newUID() types.UID {
+func (a *apiServer) newUID() types.UID {
 	a.uids++
 	return types.UID(fmt.Sprintf("uid-%d", a.uids))
 }
 
 // store enters a new version of an object; nil removes it.
-func (a *simAPI) store(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
+func (a *apiServer) store(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
 	old := a.objects[key]
 	if object == nil {
 		delete(a.objects, key)
@@ -127,7 +127,7 @@ func (a *simAPI) store(key types.NamespacedName, object *v1alpha1.CloudCertifica
 
 // create makes an object; what status it carries is written after it, as a restore
 // does.
-func (a *simAPI) create(object *v1alpha1.CloudCertificate) {
+func (a *apiServer) create(object *v1alpha1.CloudCertificate) {
 	key := client.ObjectKeyFromObject(object)
 	status := object.Status
 	object.UID, object.Generation, object.CreationTimestamp = a.newUID(), 1, metav1.Now()
@@ -139,7 +139,7 @@ func (a *simAPI) create(object *v1alpha1.CloudCertificate) {
 }
 
 // change is what a user does to an object.
-func (a *simAPI) change(key types.NamespacedName, do func(*v1alpha1.CloudCertificate)) {
+func (a *apiServer) change(key types.NamespacedName, do func(*v1alpha1.CloudCertificate)) {
 	old := a.objects[key]
 	if old == nil {
 		return
@@ -150,7 +150,7 @@ func (a *simAPI) change(key types.NamespacedName, do func(*v1alpha1.CloudCertifi
 }
 
 // update stores a changed object as an API server does.
-func (a *simAPI) update(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
+func (a *apiServer) update(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
 	if string(encode(old.Spec)) != string(encode(object.Spec)) {
 		object.Generation++
 	}
@@ -161,7 +161,7 @@ func (a *simAPI) update(key types.NamespacedName, old, object *v1alpha1.CloudCer
 }
 
 // remove is a user's delete.
-func (a *simAPI) remove(key types.NamespacedName) {
+func (a *apiServer) remove(key types.NamespacedName) {
 	old := a.objects[key]
 	switch {
 	case old == nil || !old.DeletionTimestamp.IsZero():
@@ -176,7 +176,7 @@ func (a *simAPI) remove(key types.NamespacedName) {
 }
 
 // putSecret makes or changes a Secret; nil data removes it.
-func (a *simAPI) putSecret(key types.NamespacedName, data map[string][]byte) {
+func (a *apiServer) putSecret(key types.NamespacedName, data map[string][]byte) {
 	old := a.secrets[key]
 	if data == nil {
 		if old != nil {
@@ -204,7 +204,7 @@ func encode(value any) []byte {
 
 // drop takes out what the CRD does not know, as an API server does where it is not asked
 // to be strict.
-func (a *simAPI) drop(object *v1alpha1.CloudCertificate) {
+func (a *apiServer) drop(object *v1alpha1.CloudCertificate) {
 	if a.lacks == "" {
 		return
 	}
@@ -221,7 +221,7 @@ func (a *simAPI) drop(object *v1alpha1.CloudCertificate) {
 
 // refuses says that a patch has a field that the CRD does not know, as strict field
 // validation does.
-func (a *simAPI) refuses(patch []byte) error {
+func (a *apiServer) refuses(patch []byte) error {
 	var fields struct{ Status map[string]any }
 	if err := json.Unmarshal(patch, &fields); err != nil {
 		return err
@@ -233,7 +233,7 @@ func (a *simAPI) refuses(patch []byte) error {
 }
 
 // patch applies a JSON merge patch to an object or to its status.
-func (a *simAPI) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status, strict bool) error {
+func (a *apiServer) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status, strict bool) error {
 	key := client.ObjectKeyFromObject(object)
 	old := a.objects[key]
 	if old == nil {

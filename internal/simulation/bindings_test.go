@@ -22,11 +22,11 @@ import (
 // more: the intent is in the status before anything is placed, and the object is read live after
 // that. In between they may stop for any time, or for ever.
 
-// simBindings is how many bindings each object may have.
-const simBindings = 2
+// bindingsOfEach is how many bindings each object may have.
+const bindingsOfEach = 2
 
 // putBinding makes or changes a binding; nil removes it.
-func (a *simAPI) putBinding(key types.NamespacedName, binding *v1alpha1.CloudCertificateBinding) {
+func (a *apiServer) putBinding(key types.NamespacedName, binding *v1alpha1.CloudCertificateBinding) {
 	if binding == nil {
 		delete(a.bindings, key)
 		a.bindingLog.enter(key, nil)
@@ -41,7 +41,7 @@ func (a *simAPI) putBinding(key types.NamespacedName, binding *v1alpha1.CloudCer
 }
 
 // changeBinding is one write to a binding.
-func (w *simWorld) changeBinding(key types.NamespacedName, do func(*v1alpha1.CloudCertificateBinding)) {
+func (w *world) changeBinding(key types.NamespacedName, do func(*v1alpha1.CloudCertificateBinding)) {
 	binding := w.api.bindings[key].DeepCopy()
 	do(binding)
 	w.notef("binding %s: %s", key, encode(binding.Status))
@@ -49,7 +49,7 @@ func (w *simWorld) changeBinding(key types.NamespacedName, do func(*v1alpha1.Clo
 }
 
 // newBinding makes a binding of an object.
-func (w *simWorld) newBinding(object types.NamespacedName, n int) types.NamespacedName {
+func (w *world) newBinding(object types.NamespacedName, n int) types.NamespacedName {
 	key := types.NamespacedName{Namespace: object.Namespace, Name: fmt.Sprintf("%s-%d", object.Name, n)}
 	if w.api.bindings[key] == nil {
 		w.notef("user: binding %s created", key)
@@ -61,15 +61,15 @@ func (w *simWorld) newBinding(object types.NamespacedName, n int) types.Namespac
 }
 
 // endBinding deletes a binding. What it placed stays where it is, and nobody knows of it.
-func (w *simWorld) endBinding(key types.NamespacedName) {
+func (w *world) endBinding(key types.NamespacedName) {
 	w.notef("user: binding %s deleted", key)
 	delete(w.served, key)
 	w.api.putBinding(key, nil)
 }
 
 // bind lets something happen to a binding.
-func (w *simWorld) bind() {
-	key := w.newBinding(simKeys[w.pick(len(simKeys))], w.pick(simBindings))
+func (w *world) bind() {
+	key := w.newBinding(keys[w.pick(len(keys))], w.pick(bindingsOfEach))
 	switch dice := w.pick(10); {
 	case dice == 0:
 		w.endBinding(key)
@@ -83,7 +83,7 @@ func (w *simWorld) bind() {
 }
 
 // certificateOf is the object of a binding, as a cache shows it that may be behind.
-func (w *simWorld) certificateOf(binding types.NamespacedName) (types.NamespacedName, *v1alpha1.CloudCertificate) {
+func (w *world) certificateOf(binding types.NamespacedName) (types.NamespacedName, *v1alpha1.CloudCertificate) {
 	key := types.NamespacedName{Namespace: binding.Namespace, Name: w.api.bindings[binding].Spec.CertificateRef.Name}
 	if len(w.operators) == 0 {
 		return key, w.api.objects[key]
@@ -92,7 +92,7 @@ func (w *simWorld) certificateOf(binding types.NamespacedName) (types.Namespaced
 }
 
 // intend reads the target and writes that the current version is to be placed.
-func (w *simWorld) intend(binding types.NamespacedName) {
+func (w *world) intend(binding types.NamespacedName) {
 	_, object := w.certificateOf(binding)
 	if object == nil || object.Status.CertID == 0 {
 		return
@@ -112,28 +112,28 @@ func (w *simWorld) intend(binding types.NamespacedName) {
 }
 
 // placePending places what a binding has written, if the object still names it.
-func (w *simWorld) placePending(binding types.NamespacedName) {
+func (w *world) placePending(binding types.NamespacedName) {
 	key, _ := w.certificateOf(binding)
 	live, pending := w.api.objects[key], w.api.bindings[binding].Status.PendingCertID
 	if live == nil || pending == 0 || live.Status.CertID != pending || !live.DeletionTimestamp.IsZero() {
 		return
 	}
 	w.notef("binding %s: certificate %d is placed", binding, pending)
-	id := simID{placeOf(live), pending}
+	id := certificateID{placeOf(live), pending}
 	if !slices.Contains(w.served[binding], id) {
 		w.served[binding] = append(w.served[binding], id)
 	}
 }
 
 // readBack reads the target, takes out what was replaced, and writes what is there.
-func (w *simWorld) readBack(binding types.NamespacedName) {
+func (w *world) readBack(binding types.NamespacedName) {
 	served := w.served[binding]
 	if len(served) == 0 {
 		return
 	}
 	current := served[len(served)-1]
 	if bound := w.api.bindings[binding].Status.BoundCertID; bound == current.certID {
-		w.served[binding] = []simID{current} // a reconcile after the one that has seen it
+		w.served[binding] = []certificateID{current} // a reconcile after the one that has seen it
 		served = w.served[binding]
 	}
 	w.changeBinding(binding, func(b *v1alpha1.CloudCertificateBinding) {
@@ -151,7 +151,7 @@ func (w *simWorld) readBack(binding types.NamespacedName) {
 }
 
 // carry lets a binding do all that it can.
-func (w *simWorld) carry(binding types.NamespacedName) {
+func (w *world) carry(binding types.NamespacedName) {
 	w.intend(binding)
 	w.placePending(binding)
 	w.readBack(binding)
@@ -159,7 +159,7 @@ func (w *simWorld) carry(binding types.NamespacedName) {
 }
 
 // follow lets every binding do all that it can.
-func (w *simWorld) follow() {
+func (w *world) follow() {
 	for _, binding := range sortedKeys(w.api.bindings) {
 		w.carry(binding)
 	}
@@ -167,22 +167,22 @@ func (w *simWorld) follow() {
 
 // withBinding is a world with an object that keeps no superseded versions, and a binding that
 // follows it.
-func withBinding(t *testing.T, play func(w *simWorld, binding types.NamespacedName)) {
+func withBinding(t *testing.T, play func(w *world, binding types.NamespacedName)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newSimWorld(t, 1, emulator.Options{}, func(v string) { t.Error(v) })
+		w := newWorld(t, 1, emulator.Options{}, func(v string) { t.Error(v) })
 		defer w.close()
 		w.start()
 		w.given(keepNone)
 		w.work(time.Minute)
-		binding := w.newBinding(simKey, 0)
+		binding := w.newBinding(theKey, 0)
 		w.carry(binding)
 		play(w, binding)
 	})
 }
 
-func (w *simWorld) history() (ids []int64) {
-	for _, h := range w.api.objects[simKey].Status.History {
+func (w *world) history() (ids []int64) {
+	for _, h := range w.api.objects[theKey].Status.History {
 		ids = append(ids, h.CertID)
 	}
 	return ids
@@ -190,10 +190,10 @@ func (w *simWorld) history() (ids []int64) {
 
 func TestVersionsGoWhenBindingsHaveFollowed(t *testing.T) {
 	t.Parallel()
-	withBinding(t, func(w *simWorld, binding types.NamespacedName) {
-		old := w.api.objects[simKey].Status.CertID
-		w.putContent(simKey, 1)
-		w.work(simPruneDelay + 2*time.Hour)
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		old := w.api.objects[theKey].Status.CertID
+		w.putContent(theKey, 1)
+		w.work(pruneDelay + 2*time.Hour)
 		if !w.isThere(old) {
 			t.Fatalf("certificate %d was deleted while a binding is behind", old)
 		}
@@ -203,13 +203,13 @@ func TestVersionsGoWhenBindingsHaveFollowed(t *testing.T) {
 		if said < 0 {
 			t.Errorf("no event PruneHeld names binding %s", binding.Name)
 		}
-		if ready := w.api.objects[simKey].Status.Conditions[0]; ready.Status != metav1.ConditionTrue || !strings.Contains(ready.Message, binding.Name) {
+		if ready := w.api.objects[theKey].Status.Conditions[0]; ready.Status != metav1.ConditionTrue || !strings.Contains(ready.Message, binding.Name) {
 			t.Errorf("Ready is %s: %s; want True with the name of the binding", ready.Status, ready.Message)
 		}
 		w.carry(binding)
-		w.work(simPruneDelay - time.Minute)
+		w.work(pruneDelay - time.Minute)
 		if !w.isThere(old) {
-			t.Errorf("certificate %d was deleted before %s had passed since the binding followed", old, simPruneDelay)
+			t.Errorf("certificate %d was deleted before %s had passed since the binding followed", old, pruneDelay)
 		}
 		w.work(2 * time.Hour)
 		if w.isThere(old) || len(w.history()) > 0 {
@@ -220,13 +220,13 @@ func TestVersionsGoWhenBindingsHaveFollowed(t *testing.T) {
 
 func TestBindingThatWasNotReadHoldsEveryVersion(t *testing.T) {
 	t.Parallel()
-	withBinding(t, func(w *simWorld, binding types.NamespacedName) {
-		old := w.api.objects[simKey].Status.CertID
-		unread := w.newBinding(simKey, 1)
-		w.putContent(simKey, 1)
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		old := w.api.objects[theKey].Status.CertID
+		unread := w.newBinding(theKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		w.carry(binding)
-		w.work(simPruneDelay + 2*time.Hour)
+		w.work(pruneDelay + 2*time.Hour)
 		if !w.isThere(old) {
 			t.Fatalf("certificate %d was deleted while a binding was not read", old)
 		}
@@ -240,13 +240,13 @@ func TestBindingThatWasNotReadHoldsEveryVersion(t *testing.T) {
 
 func TestDeletionWaitsForBindings(t *testing.T) {
 	t.Parallel()
-	withBinding(t, func(w *simWorld, binding types.NamespacedName) {
-		w.api.change(simKey, deleting)
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		w.api.change(theKey, deleting)
 		w.work(time.Minute)
-		current := w.api.objects[simKey].Status.CertID
-		w.api.remove(simKey)
+		current := w.api.objects[theKey].Status.CertID
+		w.api.remove(theKey)
 		w.work(time.Hour)
-		object := w.api.objects[simKey]
+		object := w.api.objects[theKey]
 		if object == nil || !w.isThere(current) {
 			t.Fatalf("certificate %d was deleted while a binding uses it", current)
 		}
@@ -256,8 +256,8 @@ func TestDeletionWaitsForBindings(t *testing.T) {
 		}
 		w.endBinding(binding)
 		w.work(time.Minute)
-		if w.api.objects[simKey] != nil || w.isThere(current) {
-			t.Errorf("the end of the binding did not wake the deletion: %s", encode(w.api.objects[simKey]))
+		if w.api.objects[theKey] != nil || w.isThere(current) {
+			t.Errorf("the end of the binding did not wake the deletion: %s", encode(w.api.objects[theKey]))
 		}
 	})
 }
@@ -265,14 +265,14 @@ func TestDeletionWaitsForBindings(t *testing.T) {
 // TestBindingIsSeenThoughTheCacheIsBehind: what cannot be undone is not decided from a cache.
 func TestBindingIsSeenThoughTheCacheIsBehind(t *testing.T) {
 	t.Parallel()
-	withBinding(t, func(w *simWorld, binding types.NamespacedName) {
-		old := w.api.objects[simKey].Status.CertID
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		old := w.api.objects[theKey].Status.CertID
 		w.endBinding(binding)
-		w.putContent(simKey, 1)
-		w.work(simPruneDelay - time.Minute)
+		w.putContent(theKey, 1)
+		w.work(pruneDelay - time.Minute)
 		op := w.operator()
 		op.bindings.stuck = true // its watch shows nothing from here on
-		w.changeBinding(w.newBinding(simKey, 0), func(b *v1alpha1.CloudCertificateBinding) {
+		w.changeBinding(w.newBinding(theKey, 0), func(b *v1alpha1.CloudCertificateBinding) {
 			b.Status.FirstReadTime, b.Status.BoundCertID = metav1.Now(), old
 		})
 		w.work(2 * time.Hour)

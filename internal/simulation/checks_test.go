@@ -22,8 +22,8 @@ import (
 )
 
 // checkAlive looks for two certificates of one identity and content.
-func (w *simWorld) checkAlive() {
-	for _, account := range []string{simOwn, simOther} {
+func (w *world) checkAlive() {
+	for _, account := range []string{ownAccount, otherAccount} {
 		for _, region := range cas.Regions() {
 			alive := map[string][]emulator.Certificate{}
 			for _, c := range w.cloud.Certificates(account, region) {
@@ -44,7 +44,7 @@ func (w *simWorld) checkAlive() {
 
 // sameContent reports whether two certificates are the same by what they are, not by what
 // their names say: by all that was uploaded, else by the leaf.
-func (w *simWorld) sameContent(a, b emulator.Certificate) bool {
+func (w *world) sameContent(a, b emulator.Certificate) bool {
 	if w.uploaded[idOf(a)] != "" && w.uploaded[idOf(b)] != "" {
 		return w.uploaded[idOf(a)] == w.uploaded[idOf(b)]
 	}
@@ -53,7 +53,7 @@ func (w *simWorld) sameContent(a, b emulator.Certificate) bool {
 
 // checkDeleted says whether a certificate might be deleted. The account is the one of the call, as
 // far as the operator knows it.
-func (w *simWorld) checkDeleted(account string, call emulator.Call) {
+func (w *world) checkDeleted(account string, call emulator.Call) {
 	identity, _, _ := bundle.ParseName(call.Name)
 	key, ours := w.identities[identity]
 	object := w.api.objects[key]
@@ -75,9 +75,9 @@ func (w *simWorld) checkDeleted(account string, call emulator.Call) {
 		w.violatef("certificate %d (%s) was pruned although its object keeps it", call.CertID, call.Name)
 	case w.lacks(call, object.Status.CertID):
 		w.violatef("certificate %d (%s) was pruned although the current one, %d, is not there", call.CertID, call.Name, object.Status.CertID)
-	case time.Since(w.published[key].at) < simPruneDelay:
+	case time.Since(w.published[key].at) < pruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after its successor was published", call.CertID, call.Name, time.Since(w.published[key].at))
-	case time.Since(w.replaced[calledFor(call)]) < simPruneDelay:
+	case time.Since(w.replaced[calledFor(call)]) < pruneDelay:
 		w.violatef("certificate %d (%s) was pruned %s after it was the current one", call.CertID, call.Name, time.Since(w.replaced[calledFor(call)]))
 	}
 }
@@ -90,14 +90,14 @@ func keepsCertificates(object *v1alpha1.CloudCertificate) bool {
 
 // lacks reports whether a certificate is not where a call deleted another, and every list
 // that may still be believed says so.
-func (w *simWorld) lacks(call emulator.Call, certID int64) bool {
+func (w *world) lacks(call emulator.Call, certID int64) bool {
 	there := slices.ContainsFunc(w.cloud.Certificates(call.Account, call.Region), func(c emulator.Certificate) bool { return c.CertID == certID })
-	return !there && time.Since(w.vanished[simID{calledFor(call).Place, certID}]) > protocol.AtHand+time.Minute
+	return !there && time.Since(w.vanished[certificateID{calledFor(call).Place, certID}]) > protocol.AtHand+time.Minute
 }
 
 // observe follows what the API server stores.
-func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
-	w.identities[bundle.Identity(simCluster, key.Namespace, key.Name)] = key
+func (w *world) observe(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
+	w.identities[bundle.Identity(clusterID, key.Namespace, key.Name)] = key
 	delete(w.gone, key)
 	if object == nil {
 		if !old.DeletionTimestamp.IsZero() && !keepsCertificates(old) {
@@ -110,15 +110,15 @@ func (w *simWorld) observe(key types.NamespacedName, old, object *v1alpha1.Cloud
 		w.violatef("%s is Ready without a certificate", key.Name)
 	}
 	if old != nil && old.Status.CertID != object.Status.CertID {
-		w.replaced[simID{placeOf(old), old.Status.CertID}] = time.Now()
+		w.replaced[certificateID{placeOf(old), old.Status.CertID}] = time.Now()
 	}
 	if id := object.Status.CertID; id != 0 && w.published[key].certID != id {
-		w.published[key] = simPublication{certID: object.Status.CertID, at: time.Now()}
+		w.published[key] = publication{certID: object.Status.CertID, at: time.Now()}
 	}
 }
 
 // checkText looks for key material.
-func (w *simWorld) checkText(where, text string) {
+func (w *world) checkText(where, text string) {
 	if strings.Contains(text, "-----BEGIN") || strings.Contains(text, "own-secret") || strings.Contains(text, "other-secret") {
 		w.violatef("%s holds a secret: %.60s", where, text)
 		return
@@ -137,7 +137,7 @@ const callsPerEvent = 12
 
 // checkAwake lets an operator finish what it was woken for, without a resync that would
 // hide what it missed, and says whether each object has come to its Secret.
-func (w *simWorld) checkAwake(op *simOperator) {
+func (w *world) checkAwake(op *operator) {
 	for _, i := range op.watches() {
 		i.resync = time.Now().Add(*certificate.CacheOptions(nil).SyncPeriod)
 	}
@@ -150,7 +150,7 @@ func (w *simWorld) checkAwake(op *simOperator) {
 }
 
 // checkContent says whether an object names what its spec and Secret ask for.
-func (w *simWorld) checkContent(key types.NamespacedName, object *v1alpha1.CloudCertificate) (reason string) {
+func (w *world) checkContent(key types.NamespacedName, object *v1alpha1.CloudCertificate) (reason string) {
 	status := &object.Status
 	want, content := w.wanted(object)
 	ready := meta.FindStatusCondition(status.Conditions, v1alpha1.ConditionReady)
@@ -165,7 +165,7 @@ func (w *simWorld) checkContent(key types.NamespacedName, object *v1alpha1.Cloud
 }
 
 // checkRest compares the world at rest with what was promised.
-func (w *simWorld) checkRest() {
+func (w *world) checkRest() {
 	writes, refused := 0, 0
 	for _, call := range w.cloud.Journal() {
 		switch {
@@ -197,7 +197,7 @@ func (w *simWorld) checkRest() {
 }
 
 // checkObject says whether an object has reached what its spec and Secret ask for.
-func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
+func (w *world) checkObject(key types.NamespacedName, object *v1alpha1.CloudCertificate) {
 	w.checkText("the status", string(encode(object.Status)))
 	status := &object.Status
 	if !object.DeletionTimestamp.IsZero() {
@@ -218,7 +218,7 @@ func (w *simWorld) checkObject(key types.NamespacedName, object *v1alpha1.CloudC
 		w.violatef("%s: certIdentifier %s, want %s", key.Name, status.CertIdentifier, want)
 	}
 	for _, name := range append([]string{status.Name}, versionNames(status.History)...) {
-		if identity, _, _ := bundle.ParseName(name); identity != bundle.Identity(simCluster, key.Namespace, key.Name) {
+		if identity, _, _ := bundle.ParseName(name); identity != bundle.Identity(clusterID, key.Namespace, key.Name) {
 			w.violatef("%s names %s, which is not its own", key.Name, name)
 		}
 	}
@@ -252,14 +252,14 @@ func versionNames(versions []v1alpha1.CertificateVersion) (names []string) {
 
 // sharedAtRest says that a version is newer than the current one and not known to be
 // ours: a crash after an upload and a rollback look like another cluster.
-func (w *simWorld) sharedAtRest(object *v1alpha1.CloudCertificate) bool {
+func (w *world) sharedAtRest(object *v1alpha1.CloudCertificate) bool {
 	return slices.ContainsFunc(object.Status.History, func(h v1alpha1.CertificateVersion) bool {
 		return h.CertID > object.Status.CertID && h.UploadTime.IsZero()
 	})
 }
 
 // wanted is the reason that an object must have come to, and the content.
-func (w *simWorld) wanted(object *v1alpha1.CloudCertificate) (reason, content string) {
+func (w *world) wanted(object *v1alpha1.CloudCertificate) (reason, content string) {
 	secret := w.api.secrets[types.NamespacedName{Namespace: object.Namespace, Name: object.Spec.SecretRef.Name}]
 	switch {
 	case object.Spec.Suspend:
@@ -276,7 +276,7 @@ func (w *simWorld) wanted(object *v1alpha1.CloudCertificate) (reason, content st
 }
 
 // checkAccounted says whether a certificate of ours is known to somebody.
-func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certificate) {
+func (w *world) checkAccounted(key types.NamespacedName, c emulator.Certificate) {
 	object := w.api.objects[key]
 	at := protocol.Place{Account: c.AccountID, Region: c.Region}
 	if object != nil && placeOf(object) == at {
@@ -294,7 +294,7 @@ func (w *simWorld) checkAccounted(key types.NamespacedName, c emulator.Certifica
 
 // isExcused reports whether it was said that a certificate outlives its object. Where the
 // cloud refused to delete one of the object's, the others have to be gone.
-func (w *simWorld) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certificate) bool {
+func (w *world) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certificate) bool {
 	said := w.announced[string(last.UID)]
 	identity, _, _ := bundle.ParseName(c.Name)
 	refused := slices.ContainsFunc(w.ours(), func(other emulator.Certificate) bool {
@@ -311,7 +311,7 @@ func (w *simWorld) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certifi
 }
 
 // checkUnused says whether a certificate that is deleted is used by a binding.
-func (w *simWorld) checkUnused(key types.NamespacedName, id simID) {
+func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
 	for _, binding := range sortedKeys(w.api.bindings) {
 		b := w.api.bindings[binding]
 		if slices.Contains(w.served[binding], id) {
@@ -325,7 +325,7 @@ func (w *simWorld) checkUnused(key types.NamespacedName, id simID) {
 }
 
 // isHeldBack reports whether a binding keeps a version for ever.
-func (w *simWorld) isHeldBack(key types.NamespacedName, certID int64) bool {
+func (w *world) isHeldBack(key types.NamespacedName, certID int64) bool {
 	for binding, b := range w.api.bindings {
 		refers := binding.Namespace == key.Namespace && b.Spec.CertificateRef.Name == key.Name
 		held := append([]int64{b.Status.BoundCertID, b.Status.PendingCertID}, b.Status.LeftoverCertIDs...)

@@ -18,14 +18,14 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
 
-// simClient is what one operator sees: reads from a cache that may be behind, writes
+// cachedClient is what one operator sees: reads from a cache that may be behind, writes
 // to the API server.
-type simClient struct {
+type cachedClient struct {
 	client.Client
-	op *simOperator
+	op *operator
 }
 
-func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (c cachedClient) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	switch into := into.(type) {
 	case *v1alpha1.CloudCertificate:
 		if object := c.op.object(key); object != nil {
@@ -43,7 +43,7 @@ func (c simClient) Get(_ context.Context, key client.ObjectKey, into client.Obje
 	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 }
 
-func (c simClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
+func (c cachedClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
 	o := &client.ListOptions{}
 	o.ApplyOptions(options)
 	if bindings, ok := into.(*v1alpha1.CloudCertificateBindingList); ok {
@@ -71,15 +71,15 @@ func (c simClient) List(_ context.Context, into client.ObjectList, options ...cl
 	return nil
 }
 
-func (c simClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+func (c cachedClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
 	return c.write("kube finalizer", object, patch, false, true)
 }
 
-func (c simClient) Status() client.SubResourceWriter { return simStatus{c: c} }
+func (c cachedClient) Status() client.SubResourceWriter { return statusWriter{c: c} }
 
 // write is one write to the API server: it may fail, or the operator may be killed
 // before or after it.
-func (c simClient) write(what string, object client.Object, patch client.Patch, status, strict bool) error {
+func (c cachedClient) write(what string, object client.Object, patch client.Patch, status, strict bool) error {
 	before, after := c.op.step(what)
 	if before != nil {
 		return before
@@ -104,27 +104,27 @@ func (p withoutLock) Data(object client.Object) ([]byte, error) {
 	return jsonpatch.MergePatch(data, []byte(`{"metadata":{"resourceVersion":null}}`))
 }
 
-type simStatus struct {
+type statusWriter struct {
 	client.SubResourceWriter
-	c simClient
+	c cachedClient
 }
 
 // Patch implements client.SubResourceWriter. As the manager's client, it is strict where
 // nothing else is asked for.
-func (s simStatus) Patch(_ context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
+func (s statusWriter) Patch(_ context.Context, object client.Object, patch client.Patch, options ...client.SubResourcePatchOption) error {
 	o := &client.SubResourcePatchOptions{}
 	o.FieldValidation = metav1.FieldValidationStrict
 	o.ApplyOptions(options)
 	return s.c.write("kube status", object, patch, true, o.FieldValidation == metav1.FieldValidationStrict)
 }
 
-// simLive reads from the API server.
-type simLive struct {
+// liveReader reads from the API server.
+type liveReader struct {
 	client.Reader
-	op *simOperator
+	op *operator
 }
 
-func (l simLive) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
+func (l liveReader) Get(_ context.Context, key client.ObjectKey, into client.Object, _ ...client.GetOption) error {
 	if err := l.op.read(); err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (l simLive) Get(_ context.Context, key client.ObjectKey, into client.Object
 }
 
 // List implements client.Reader, for bindings of one namespace.
-func (l simLive) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
+func (l liveReader) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
 	if err := l.op.read(); err != nil {
 		return err
 	}

@@ -15,21 +15,21 @@ import (
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// simContent is one certificate that a Secret may hold.
-type simContent struct {
+// secretContent is one certificate that a Secret may hold.
+type secretContent struct {
 	data    map[string][]byte
 	content string // as in the name; empty for what cannot be uploaded
 }
 
-var simPool struct {
+var pool struct {
 	once sync.Once
-	all  []simContent
+	all  []secretContent
 }
 
-// simContents are certificates made once, in the first bubble: all bubbles begin at the
+// secretContents are certificates made once, in the first bubble: all bubbles begin at the
 // same time.
-func simContents(t testing.TB) []simContent {
-	simPool.once.Do(func() {
+func secretContents(t testing.TB) []secretContent {
+	pool.once.Do(func() {
 		ca, err := testbed.NewCA("Simulated CA")
 		if err != nil {
 			t.Fatal(err)
@@ -39,22 +39,22 @@ func simContents(t testing.TB) []simContent {
 			if err != nil {
 				t.Fatal(err)
 			}
-			simPool.all = append(simPool.all, newSimContent(t, pair.Certificate, pair.PrivateKey))
+			pool.all = append(pool.all, newSecretContent(t, pair.Certificate, pair.PrivateKey))
 		}
-		simPool.all = append(simPool.all, simContent{data: map[string][]byte{
-			"tls.crt": simPool.all[0].data["tls.crt"], "tls.key": simPool.all[1].data["tls.key"],
+		pool.all = append(pool.all, secretContent{data: map[string][]byte{
+			"tls.crt": pool.all[0].data["tls.crt"], "tls.key": pool.all[1].data["tls.key"],
 		}})
 	})
-	return simPool.all
+	return pool.all
 }
 
-func newSimContent(t testing.TB, certificate, key []byte) simContent {
-	api := newSimAPI()
+func newSecretContent(t testing.TB, certificate, key []byte) secretContent {
+	api := newAPIServer()
 	name := types.NamespacedName{Namespace: "a", Name: "b"}
 	api.putSecret(name, map[string][]byte{"tls.crt": certificate, "tls.key": key})
 	content, err := bundle.Load(api.secrets[name], bundle.Options{Now: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return simContent{data: api.secrets[name].Data, content: content.Hash.Content()}
+	return secretContent{data: api.secrets[name].Data, content: content.Hash.Content()}
 }

@@ -24,7 +24,7 @@ type disturbance struct {
 	only  string        // which steps, by the beginning of their name
 	lag   time.Duration // how late the list is
 	// meanwhile is what somebody else does right before the step, which then goes on.
-	meanwhile func(w *simWorld)
+	meanwhile func(w *world)
 }
 
 // The list lags less than a deletion settles; more only where the operator knows what
@@ -36,14 +36,14 @@ var disturbances = []disturbance{
 	{name: "failed after", lag: 20 * time.Second, lives: true, after: true},
 	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
 	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
-	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*simWorld).putBack},
+	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*world).putBack},
 }
 
 // putBack gives the object the first status with which it was synced, as a backup does.
-func (w *simWorld) putBack() {
+func (w *world) putBack() {
 	for _, e := range w.api.objectLog.events {
-		if old, ok := e.object.(*v1alpha1.CloudCertificate); ok && e.key == simKey && old.Status.CertID != 0 {
-			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = old.Status })
+		if old, ok := e.object.(*v1alpha1.CloudCertificate); ok && e.key == theKey && old.Status.CertID != 0 {
+			w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Status = old.Status })
 			return
 		}
 	}
@@ -51,8 +51,8 @@ func (w *simWorld) putBack() {
 
 // crash plays a lifecycle that is disturbed at a step; step 0 is none. It returns the
 // world at rest, and what was violated.
-func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant func(*simWorld)) (w *simWorld, violations []string) {
-	w = newSimWorld(t, 1, emulator.Options{ListLag: d.lag}, func(v string) { violations = append(violations, v) })
+func crash(t testing.TB, play func(*world), step int, d disturbance, mutant func(*world)) (w *world, violations []string) {
+	w = newWorld(t, 1, emulator.Options{ListLag: d.lag}, func(v string) { violations = append(violations, v) })
 	defer w.close()
 	if mutant != nil {
 		mutant(w)
@@ -67,7 +67,7 @@ func crash(t testing.TB, play func(*simWorld), step int, d disturbance, mutant f
 
 // crashPoints disturbs a lifecycle at each of its steps in each way, as long as report
 // wants to go on, and returns how many points there were.
-func crashPoints(t testing.TB, play func(*simWorld), mutant func(*simWorld), report func(what string, w *simWorld, violations []string) (goOn bool)) int {
+func crashPoints(t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool)) int {
 	points := 0
 	for _, d := range disturbances {
 		undisturbed, _ := crash(t, play, 0, d, mutant)
@@ -89,7 +89,7 @@ func testCrashPoints(t *testing.T, points, total *atomic.Int64) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				n := crashPoints(t, play, nil, func(what string, w *simWorld, violations []string) bool {
+				n := crashPoints(t, play, nil, func(what string, w *world, violations []string) bool {
 					if len(violations) > 0 {
 						total.Add(int64(len(violations)))
 						t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))

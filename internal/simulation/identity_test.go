@@ -29,12 +29,12 @@ import (
 // Some tools write key and certificate one after the other.
 func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		half := maps.Clone(w.pool[0].data)
 		half["tls.key"] = w.pool[1].data["tls.key"]
-		w.api.putSecret(secretOf(simKey), half)
+		w.api.putSecret(secretOf(theKey), half)
 		live := &countedReads{Reader: w.operator().r.Live}
 		w.operator().r.Live = live
 		w.work(3 * time.Second)
@@ -48,7 +48,7 @@ func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 		if live.secrets != 1 {
 			t.Errorf("the Secret was read %d times while nothing changed", live.secrets)
 		}
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Second)
 		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {
 			t.Errorf("after the other half: %s: %s", reason, message)
@@ -56,7 +56,7 @@ func TestAMismatchIsAVerdictOnlyIfItLasts(t *testing.T) {
 		if _, created := w.calls(cas.ActionUpload); created != 2 {
 			t.Errorf("%d certificates were made, want one for each pair", created)
 		}
-		w.api.putSecret(secretOf(simKey), half)
+		w.api.putSecret(secretOf(theKey), half)
 		w.work(9 * time.Second) // of ten, in which the other half may come
 		if isStalled(w) {
 			t.Error("Stalled before the time has passed")
@@ -79,12 +79,12 @@ func TestAnUnknownCodeIsRetriedFromSecondsToAnHour(t *testing.T) {
 	for _, status := range []int{400, 500, 503} {
 		t.Run(fmt.Sprintf("with status %d", status), func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.given(func(*v1alpha1.CloudCertificate) {})
 				w.work(time.Minute)
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(cas.ActionUpload), Code: "Odd.Code", Status: status})
 				before, _ := w.calls(cas.ActionUpload)
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(20 * time.Second)
 				if now, _ := w.calls(cas.ActionUpload); now-before < 3 || now-before > 6 {
 					t.Errorf("%d tries in the first 20 seconds", now-before)
@@ -101,11 +101,11 @@ func TestAnUnknownCodeIsRetriedFromSecondsToAnHour(t *testing.T) {
 // A page of a gateway with status 503 is an outage, and no rate limit that Ready waits out.
 func TestAGatewayThatIsAwayIsNoRateLimit(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHTML, Status: 503})
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		before, _ := w.calls(cas.ActionUpload)
 		w.work(time.Hour)
 		if status, reason, message := w.ready(t); status != "False" || reason != v1alpha1.ReasonUploadFailed || !strings.Contains(message, "503") {
@@ -122,12 +122,12 @@ func TestAGatewayThatIsAwayIsNoRateLimit(t *testing.T) {
 
 func TestAResyncBeginsSlowRetriesAnew(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionUpload)})
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(6*time.Hour + 30*time.Minute)
 		tries, _ := w.calls(cas.ActionUpload)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 			o.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
 		})
 		w.work(20 * time.Minute) // at once, after 5 and after 15 minutes
@@ -145,16 +145,16 @@ func TestAResyncBeginsSlowRetriesAnew(t *testing.T) {
 // write replaced is the present one again.
 func TestARestoreOfEtcdUnderTheOperator(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Hour)
 		snapshot := w.snapshot()
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		w.restoreEtcd(snapshot)
-		w.putContent(simKey, 2)
+		w.putContent(theKey, 2)
 		w.work(10 * time.Second)
-		got := w.api.objects[simKey].Status
+		got := w.api.objects[theKey].Status
 		if _, content, _ := bundle.ParseName(got.Name); content != w.pool[2].content || len(got.History) != 2 {
 			t.Errorf("ten seconds after the restore and a renewal: %s", encode(got))
 		}
@@ -165,15 +165,15 @@ func TestARestoreOfEtcdUnderTheOperator(t *testing.T) {
 // While the API server has a later version than the cache, memory is right.
 func TestACacheThatIsStuckIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
-		old := w.api.objects[simKey]
-		w.putContent(simKey, 1)
+		old := w.api.objects[theKey]
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		uploads, _ := w.calls(cas.ActionUpload)
-		w.operator().objects.seen[simKey] = old
-		w.operator().queue.Add(reconcile.Request{NamespacedName: simKey})
+		w.operator().objects.seen[theKey] = old
+		w.operator().queue.Add(reconcile.Request{NamespacedName: theKey})
 		w.work(time.Minute)
 		if now, _ := w.calls(cas.ActionUpload); now != uploads {
 			t.Errorf("%d uploads from what a stuck cache shows", now-uploads)
@@ -193,16 +193,16 @@ func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				production := w.start()
 				production.r.Options.ClusterID = "production"
 				w.given(spec)
 				w.work(time.Minute)
-				theirs := w.api.objects[simKey].Status
-				w.foreign[simID{placeOf(w.api.objects[simKey]), theirs.CertID}] = true
+				theirs := w.api.objects[theKey].Status
+				w.foreign[certificateID{placeOf(w.api.objects[theKey]), theirs.CertID}] = true
 				production.dead = true
 				w.work(time.Second)
-				got := w.api.objects[simKey].Status
+				got := w.api.objects[theKey].Status
 				if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.CertID == theirs.CertID || len(got.History) > 0 || got.HistoryTotal > 0 {
 					t.Errorf("%s, %s", reason, encode(got))
 				}
@@ -210,11 +210,11 @@ func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
 					t.Error("no event names what was left behind")
 				}
 				w.checkDrift()
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(50 * time.Hour)
 				w.checkDrift()
 				w.checkRest()
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(time.Hour)
 				if w.said("event PruneFailed") > 0 || w.said("event Released") > 0 || w.said("event Recreated") > 0 {
 					t.Error("an event speaks of what was never ours")
@@ -230,18 +230,18 @@ func TestAStatusOfAnotherIdentityIsNotBelieved(t *testing.T) {
 // It is not deleted either by an object that is being deleted when the status comes.
 func TestADeletionDoesNotBelieveAForeignStatus(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		production := w.start()
 		production.r.Options.ClusterID = "production"
 		w.given(deleting)
 		w.work(time.Minute)
-		theirs := w.api.objects[simKey].Status
-		w.foreign[simID{placeOf(w.api.objects[simKey]), theirs.CertID}] = true
+		theirs := w.api.objects[theKey].Status
+		w.foreign[certificateID{placeOf(w.api.objects[theKey]), theirs.CertID}] = true
 		production.dead = true
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
-		if w.api.objects[simKey] != nil || w.said("event LeftBehind") != 1 || w.said("event Released") > 0 || len(w.certificates()) != 1 {
-			t.Errorf("gone: %t, %d certificates", w.api.objects[simKey] == nil, len(w.certificates()))
+		if w.api.objects[theKey] != nil || w.said("event LeftBehind") != 1 || w.said("event Released") > 0 || len(w.certificates()) != 1 {
+			t.Errorf("gone: %t, %d certificates", w.api.objects[theKey] == nil, len(w.certificates()))
 		}
 	})
 }
@@ -265,7 +265,7 @@ func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.report = func(string) {} // two operators that disagree keep no promise together
 				w.start()
 				tc.differ(w.start().r)
@@ -280,7 +280,7 @@ func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
 					}
 					if !renewed && time.Since(began) > 10*time.Minute {
 						renewed = true
-						w.putContent(simKey, 1)
+						w.putContent(theKey, 1)
 					}
 					time.Sleep(100 * time.Millisecond)
 				}
@@ -302,13 +302,13 @@ func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
 	for _, field := range []string{"historyTotal", "secretUID", "certIdentifier", "contentHash", "lastUploadTime", "certificate"} {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.api.lacks = field
 				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
 				w.work(time.Minute)
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(time.Minute)
-				status := w.api.objects[simKey].Status
+				status := w.api.objects[theKey].Status
 				if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || !strings.HasSuffix(status.Name, w.pool[1].content) {
 					t.Errorf("%s: %s", reason, encode(status))
 				}
@@ -332,19 +332,19 @@ func TestAnOlderCRDKeepsNoRenewalBack(t *testing.T) {
 // so that Ready must not say that one is there.
 func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
 	t.Parallel()
-	for name, disturb := range map[string]func(w *simWorld){
-		"by one operator":             func(*simWorld) {},
-		"by one that is started anew": func(w *simWorld) { w.operators[0].dead = true },
-		"although the status is lost": func(w *simWorld) {
-			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+	for name, disturb := range map[string]func(w *world){
+		"by one operator":             func(*world) {},
+		"by one that is started anew": func(w *world) { w.operators[0].dead = true },
+		"although the status is lost": func(w *world) {
+			w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NameHeldAfterDelete: -1}}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NameHeldAfterDelete: -1}}, func(t *testing.T, w *world) {
 				w.given(func(*v1alpha1.CloudCertificate) {})
 				w.work(15 * time.Minute)
-				first := w.api.objects[simKey].Status
+				first := w.api.objects[theKey].Status
 				w.vanish()
 				w.checkDrift()
 				w.work(3 * time.Minute)
@@ -359,19 +359,19 @@ func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
 				}
 				w.work(15 * time.Minute)
 				status, reason, message = w.ready(t)
-				second := w.api.objects[simKey].Status
+				second := w.api.objects[theKey].Status
 				if reason != v1alpha1.ReasonSynced || second.Name != strings.Replace(first.Name, "a_two_", "a_two_2_", 1) || second.HistoryTotal != 0 {
 					t.Errorf("Ready is %s, %s: %s: %s", status, reason, message, encode(second))
 				}
 				w.operators[0].dead = true
 				w.work(time.Hour)
 				lists, _ := w.calls(cas.ActionList)
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(5 * time.Second)
 				if now, _ := w.calls(cas.ActionList); now != lists {
 					t.Error("a renewal waited for a list")
 				}
-				if third := w.api.objects[simKey].Status; !strings.HasPrefix(third.Name, "a_two_"+bundle.Identity(simCluster, simKey.Namespace, simKey.Name)) {
+				if third := w.api.objects[theKey].Status; !strings.HasPrefix(third.Name, "a_two_"+bundle.Identity(clusterID, theKey.Namespace, theKey.Name)) {
 					t.Errorf("the renewal is %s", third.Name)
 				}
 				w.events++ // the deletion
@@ -384,16 +384,16 @@ func TestANameThatIsHeldAfterADeletionIsGivenUp(t *testing.T) {
 // Where names are unique over both regions, what stays in the old one holds the name.
 func TestAMoveBetweenRegionsThatShareTheirNames(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossRegions: true}}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{Unknowns: emulator.Unknowns{NamesSharedAcrossRegions: true}}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
 		w.work(5 * time.Minute)
 		if status, reason, message := w.ready(t); status == "True" || reason != v1alpha1.ReasonProgressing {
 			t.Errorf("Ready is %s, %s: %s", status, reason, message)
 		}
 		w.work(10 * time.Minute)
-		got := w.api.objects[simKey].Status
+		got := w.api.objects[theKey].Status
 		if _, reason, _ := w.ready(t); reason != v1alpha1.ReasonSynced || got.Region != cas.RegionInternational || !strings.HasPrefix(got.Name, "a_two_2_") {
 			t.Errorf("%s: %s", reason, encode(got))
 		}
@@ -416,13 +416,13 @@ func TestAnEntryThatCannotBeReadKeepsTheName(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.given(func(*v1alpha1.CloudCertificate) {})
 				w.work(time.Minute)
 				tc.fault.Action = string(cas.ActionList)
 				w.cloud.Inject(tc.fault)
 				w.operators[0].dead = true
-				w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
+				w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{} })
 				w.work(3 * time.Hour)
 				if status, reason, message := w.ready(t); status == "True" || reason != tc.reason || !strings.Contains(message, tc.says) {
 					t.Errorf("Ready is %s, %s: %s", status, reason, message)
@@ -442,9 +442,9 @@ func TestAnEntryThatCannotBeReadKeepsTheName(t *testing.T) {
 // A keyword may find nothing of what is there: only a complete list is a miss.
 func TestContentUnderAnotherPrefixIsFoundWithoutAKeyword(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		identity := bundle.Identity(simCluster, simKey.Namespace, simKey.Name)
-		other, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		identity := bundle.Identity(clusterID, theKey.Namespace, theKey.Name)
+		other, err := w.cloud.AddForeign(ownAccount, cas.RegionChina, emulator.Foreign{
 			Name: bundle.Name("before", identity, w.pool[0].content), PEM: string(w.pool[1].data["tls.crt"]), // of other domains
 		})
 		if err != nil {
@@ -453,7 +453,7 @@ func TestContentUnderAnotherPrefixIsFoundWithoutAKeyword(t *testing.T) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultNoDigests})
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "shop" })
 		w.work(time.Minute)
-		if got := w.api.objects[simKey].Status; got.CertID != other.CertID || len(w.certificates()) != 1 {
+		if got := w.api.objects[theKey].Status; got.CertID != other.CertID || len(w.certificates()) != 1 {
 			t.Errorf("%d certificates: %s", len(w.certificates()), encode(got))
 		}
 		// One list serves all that come later.
@@ -472,9 +472,9 @@ func TestContentUnderAnotherPrefixIsFoundWithoutAKeyword(t *testing.T) {
 // However a list shows a name, it is uploaded as it always was.
 func TestNamesAreUploadedInLowerCase(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		lower := bundle.Name("Shop", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
-		if _, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: strings.ToUpper(lower), PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		lower := bundle.Name("Shop", bundle.Identity(clusterID, theKey.Namespace, theKey.Name), w.pool[0].content)
+		if _, err := w.cloud.AddForeign(ownAccount, cas.RegionChina, emulator.Foreign{Name: strings.ToUpper(lower), PEM: string(w.pool[0].data["tls.crt"])}); err != nil {
 			t.Fatal(err)
 		}
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "Shop" })
@@ -482,15 +482,15 @@ func TestNamesAreUploadedInLowerCase(t *testing.T) {
 		w.vanish()
 		w.checkDrift()
 		w.work(time.Minute)
-		if got, want := w.api.objects[simKey].Status.Name, strings.Replace(lower, "Shop", "SHOP", 1); got != want {
+		if got, want := w.api.objects[theKey].Status.Name, strings.Replace(lower, "Shop", "SHOP", 1); got != want {
 			t.Errorf("uploaded as %s, want %s", got, want)
 		}
 	})
 }
 
 // isStalled reports whether the object of the stories waits for a person.
-func isStalled(w *simWorld) bool {
-	return meta.IsStatusConditionTrue(w.api.objects[simKey].Status.Conditions, v1alpha1.ConditionStalled)
+func isStalled(w *world) bool {
+	return meta.IsStatusConditionTrue(w.api.objects[theKey].Status.Conditions, v1alpha1.ConditionStalled)
 }
 
 // countedReads counts the Secrets that are read live.
@@ -509,11 +509,11 @@ func (c *countedReads) Get(ctx context.Context, key client.ObjectKey, into clien
 // A check that was asked for is answered once, also where the status cannot keep that it was.
 func TestAResyncUnderAnOlderCRDHoldsUpNothing(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.api.lacks = "lastHandledResync"
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
 		w.work(time.Minute)
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		w.resync("1")
 		w.work(time.Minute)
@@ -535,15 +535,15 @@ func TestAResyncUnderAnOlderCRDHoldsUpNothing(t *testing.T) {
 // certificate is sent once more before the status says that it is there.
 func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		creds := types.NamespacedName{Namespace: theKey.Namespace, Name: "creds"}
 		w.api.putSecret(creds, map[string][]byte{"accessKeyId": []byte("LTAIown"), "accessKeySecret": []byte("own-secret")})
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
 		w.work(time.Minute)
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
-		w.putCredentials(simKey.Namespace)
+		w.putCredentials(theKey.Namespace)
 		w.work(time.Minute)
-		if got := len(w.cloud.Certificates(simOther, cas.RegionChina)); got != 1 {
+		if got := len(w.cloud.Certificates(otherAccount, cas.RegionChina)); got != 1 {
 			_, reason, message := w.ready(t)
 			t.Errorf("%d certificates in the account of the new credentials; the status says %s: %s", got, reason, message)
 		}
@@ -554,18 +554,18 @@ func TestNewCredentialsOfAnUnknownAccountAreSentTheCertificate(t *testing.T) {
 // of what is uploaded then is unknown, and the status does not go on naming the one before.
 func TestACertificateInAnUnknownAccountIsNotSaidToBeInTheOneBefore(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		creds := types.NamespacedName{Namespace: theKey.Namespace, Name: "creds"}
 		w.api.putSecret(creds, map[string][]byte{"accessKeyId": []byte("LTAIown"), "accessKeySecret": []byte("own-secret")})
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
 		w.work(time.Minute)
 		w.operators[0].dead = true
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
-		w.putCredentials(simKey.Namespace)
-		w.putContent(simKey, 1)
+		w.putCredentials(theKey.Namespace)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
-		status := w.api.objects[simKey].Status
-		if made := w.cloud.Certificates(simOther, cas.RegionChina); len(made) != 1 || status.CertID != made[0].CertID {
+		status := w.api.objects[theKey].Status
+		if made := w.cloud.Certificates(otherAccount, cas.RegionChina); len(made) != 1 || status.CertID != made[0].CertID {
 			t.Fatalf("the status names certificate %d, and the other account holds %v", status.CertID, made)
 		}
 		if status.AccountID != "" {
@@ -574,8 +574,8 @@ func TestACertificateInAnUnknownAccountIsNotSaidToBeInTheOneBefore(t *testing.T)
 		w.cloud.ClearFaults()
 		w.checkDrift()
 		w.work(time.Hour)
-		if got := w.api.objects[simKey].Status.AccountID; got != simOther {
-			t.Errorf("account %q once it can be learned, want %s", got, simOther)
+		if got := w.api.objects[theKey].Status.AccountID; got != otherAccount {
+			t.Errorf("account %q once it can be learned, want %s", got, otherAccount)
 		}
 	})
 }

@@ -15,11 +15,11 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
-// simInformer is one watch and what it has shown, in the form that the real cache keeps.
+// informer is one watch and what it has shown, in the form that the real cache keeps.
 // Nothing comes by itself: the simulation says when it is delivered.
-type simInformer struct {
+type informer struct {
 	cache.Informer
-	source    *simLogbook
+	source    *logbook
 	transform toolscache.TransformFunc
 	handler   toolscache.ResourceEventHandler
 	seen      map[types.NamespacedName]client.Object
@@ -28,8 +28,8 @@ type simInformer struct {
 	stuck     bool // it shows nothing more
 }
 
-func newSimInformer(source *simLogbook, kind client.Object) *simInformer {
-	return &simInformer{source: source, seen: map[types.NamespacedName]client.Object{}, transform: transformOf(kind)}
+func newInformer(source *logbook, kind client.Object) *informer {
+	return &informer{source: source, seen: map[types.NamespacedName]client.Object{}, transform: transformOf(kind)}
 }
 
 // transformOf is what the operator's cache does to objects of a kind.
@@ -43,21 +43,21 @@ func transformOf(kind client.Object) toolscache.TransformFunc {
 }
 
 // AddEventHandlerWithOptions implements cache.Informer.
-func (i *simInformer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+func (i *informer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
 	i.handler = handler
-	return simRegistration{}, nil
+	return registration{}, nil
 }
 
-type simRegistration struct {
+type registration struct {
 	toolscache.ResourceEventHandlerRegistration
 }
 
-func (simRegistration) HasSynced() bool { return true }
+func (registration) HasSynced() bool { return true }
 
 // list takes over the state of the API server: when a process starts, and when a watch
 // was interrupted. As in client-go, what is there comes first, also where it did not
 // change, and what has vanished meanwhile comes as it was last seen.
-func (i *simInformer) list(initial bool) {
+func (i *informer) list(initial bool) {
 	if initial {
 		i.resync = time.Now().Add(*certificate.CacheOptions(nil).SyncPeriod)
 	}
@@ -75,7 +75,7 @@ func (i *simInformer) list(initial bool) {
 }
 
 // next shows the next event, if there is one.
-func (i *simInformer) next() bool {
+func (i *informer) next() bool {
 	if i.stuck {
 		return false
 	}
@@ -100,7 +100,7 @@ func (i *simInformer) next() bool {
 }
 
 // show adds or updates an object.
-func (i *simInformer) show(key types.NamespacedName, object client.Object, initial bool) {
+func (i *informer) show(key types.NamespacedName, object client.Object, initial bool) {
 	transformed, err := i.transform(object.DeepCopyObject())
 	if err != nil {
 		panic(err)
@@ -116,7 +116,7 @@ func (i *simInformer) show(key types.NamespacedName, object client.Object, initi
 }
 
 // resyncDue shows everything once more when its time has come.
-func (i *simInformer) resyncDue() {
+func (i *informer) resyncDue() {
 	if time.Now().Before(i.resync) {
 		return
 	}

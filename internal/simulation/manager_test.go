@@ -20,17 +20,17 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
-// simManager is what SetupWithManager needs of a manager. The controller, its watches
+// playedManager is what SetupWithManager needs of a manager. The controller, its watches
 // with their predicates and handlers, and its rate limiter are the real ones; the
 // informers and the queue wait for the simulation.
-type simManager struct {
+type playedManager struct {
 	manager.Manager
-	op         *simOperator
+	op         *operator
 	controller manager.Runnable
 }
 
-// simScheme has every kind that the operator reads or writes.
-var simScheme = func() *runtime.Scheme {
+// scheme has every kind that the operator reads or writes.
+var scheme = func() *runtime.Scheme {
 	scheme := runtime.NewScheme()
 	utilruntime.Must(clientgoscheme.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
@@ -38,7 +38,7 @@ var simScheme = func() *runtime.Scheme {
 }()
 
 // Add implements manager.Manager.
-func (m *simManager) Add(runnable manager.Runnable) error {
+func (m *playedManager) Add(runnable manager.Runnable) error {
 	switch runnable := runnable.(type) {
 	case *certificate.Drift: // the simulation says when it checks
 		m.op.drift = runnable
@@ -53,33 +53,33 @@ func (m *simManager) Add(runnable manager.Runnable) error {
 	return nil
 }
 
-func (m *simManager) GetScheme() *runtime.Scheme { return simScheme }
+func (m *playedManager) GetScheme() *runtime.Scheme { return scheme }
 
-func (m *simManager) GetLogger() logr.Logger { return logr.New(simLog{op: m.op}) }
+func (m *playedManager) GetLogger() logr.Logger { return logr.New(logSink{op: m.op}) }
 
-func (m *simManager) GetCache() cache.Cache { return simCache{op: m.op} }
+func (m *playedManager) GetCache() cache.Cache { return informers{op: m.op} }
 
 // GetControllerOptions implements manager.Manager. A panic is one of the simulation.
-func (m *simManager) GetControllerOptions() config.Controller {
+func (m *playedManager) GetControllerOptions() config.Controller {
 	return config.Controller{SkipNameValidation: new(true), RecoverPanic: new(false)}
 }
 
-func (m *simManager) GetFieldIndexer() client.FieldIndexer { return m }
+func (m *playedManager) GetFieldIndexer() client.FieldIndexer { return m }
 
 // IndexField implements client.FieldIndexer.
-func (m *simManager) IndexField(_ context.Context, _ client.Object, field string, index client.IndexerFunc) error {
+func (m *playedManager) IndexField(_ context.Context, _ client.Object, field string, index client.IndexerFunc) error {
 	m.op.indexes[field] = index
 	return nil
 }
 
-// simCache has the informers of an operator.
-type simCache struct {
+// informers has the informers of an operator.
+type informers struct {
 	cache.Cache
-	op *simOperator
+	op *operator
 }
 
 // GetInformer implements cache.Informers.
-func (c simCache) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
+func (c informers) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
 	switch object.(type) {
 	case *v1alpha1.CloudCertificate:
 		return c.op.objects, nil
@@ -90,4 +90,4 @@ func (c simCache) GetInformer(_ context.Context, object client.Object, _ ...cach
 }
 
 // WaitForCacheSync implements cache.Informers.
-func (simCache) WaitForCacheSync(context.Context) bool { return true }
+func (informers) WaitForCacheSync(context.Context) bool { return true }

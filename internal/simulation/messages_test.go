@@ -15,7 +15,7 @@ import (
 
 func TestARenewalNamesWhatItReplaces(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		ids := w.versions(func(*v1alpha1.CloudCertificate) {}, 0, 1)
 		first, second := fmt.Sprintf("certificate %d-%s", ids[0], cas.RegionChina), fmt.Sprintf("certificate %d-%s, which replaces %d-%s", ids[1], cas.RegionChina, ids[0], cas.RegionChina)
 		if w.said("event Synced: Secret \"two-tls\" is in the cloud as "+first) != 1 || w.said("is in the cloud as "+second) == 0 {

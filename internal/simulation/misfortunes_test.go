@@ -20,27 +20,27 @@ import (
 
 // misfortunes are what befalls an operator by no doing of its objects' users. One of them
 // happens at any time of a schedule.
-var misfortunes = []func(*simWorld){
-	(*simWorld).loseCurrent,
-	(*simWorld).changeAccount,
-	(*simWorld).loseSTS,
-	(*simWorld).useOne,
-	(*simWorld).backUpOrRestore,
-	(*simWorld).copyStatus,
-	(*simWorld).changeCRD,
+var misfortunes = []func(*world){
+	(*world).loseCurrent,
+	(*world).changeAccount,
+	(*world).loseSTS,
+	(*world).useOne,
+	(*world).backUpOrRestore,
+	(*world).copyStatus,
+	(*world).changeCRD,
 }
 
-func (w *simWorld) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
+func (w *world) misfortune() { misfortunes[w.pick(len(misfortunes))](w) }
 
 // deleteInConsole deletes a certificate as a person in the console does.
-func (w *simWorld) deleteInConsole(c emulator.Certificate) {
+func (w *world) deleteInConsole(c emulator.Certificate) {
 	w.notef("console: certificate %d deleted", c.CertID)
 	w.cloud.DeleteOutOfBand(c.AccountID, c.Region, c.CertID)
 	w.vanished[idOf(c)] = time.Now()
 }
 
 // loseCurrent deletes the current version of an object that has others.
-func (w *simWorld) loseCurrent() {
+func (w *world) loseCurrent() {
 	for _, key := range sortedKeys(w.api.objects) {
 		status := &w.api.objects[key].Status
 		if c, there := w.named(status, status.CertID); there && len(status.History) > 0 {
@@ -52,8 +52,8 @@ func (w *simWorld) loseCurrent() {
 
 // changeAccount puts the access key of another account into a credentials Secret that
 // objects use.
-func (w *simWorld) changeAccount() {
-	key := simKeys[w.pick(len(simKeys))]
+func (w *world) changeAccount() {
+	key := keys[w.pick(len(keys))]
 	creds := types.NamespacedName{Namespace: key.Namespace, Name: "creds"}
 	id, secret := "LTAIother", "other-secret"
 	if known := w.api.secrets[creds]; known != nil && string(known.Data["accessKeyId"]) == id {
@@ -69,20 +69,20 @@ var useCodes = []string{"InvalidStatus.DeleteProtection", "Certificate.InUse", "
 
 // useOne makes one certificate undeletable for the operator, whatever it is to its object.
 // It stays so.
-func (w *simWorld) useOne() {
+func (w *world) useOne() {
 	if ours := w.ours(); len(ours) > 0 {
 		w.use(ours[w.pick(len(ours))], useCodes[w.pick(len(useCodes))])
 	}
 }
 
-func (w *simWorld) use(c emulator.Certificate, code string) {
+func (w *world) use(c emulator.Certificate, code string) {
 	w.notef("cloud: certificate %d (%s) cannot be deleted: %s", c.CertID, c.Name, code)
 	w.used++
 	w.cloud.SetInUse(c.AccountID, c.Region, c.CertID, code)
 }
 
 // loseSTS takes away the service that tells whose an access key is.
-func (w *simWorld) loseSTS() {
+func (w *world) loseSTS() {
 	f := emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity", Count: 1 + w.pick(20)}
 	w.notef("STS fails %d times", f.Count)
 	w.cloud.Inject(f)
@@ -90,9 +90,9 @@ func (w *simWorld) loseSTS() {
 
 // copyStatus gives an object the status of another one, or that of its namesake in another
 // cluster.
-func (w *simWorld) copyStatus() {
-	key := simKeys[w.pick(len(simKeys))]
-	from := w.api.objects[simKeys[w.pick(len(simKeys))]]
+func (w *world) copyStatus() {
+	key := keys[w.pick(len(keys))]
+	from := w.api.objects[keys[w.pick(len(keys))]]
 	if w.api.objects[key] == nil || from == nil || from.Status.CertID == 0 {
 		return
 	}
@@ -106,10 +106,10 @@ func (w *simWorld) copyStatus() {
 
 // cloneFrom makes the status of an object that of its namesake in another cluster, whose
 // certificate of the same content is in the cloud.
-func (w *simWorld) cloneFrom(cluster string, key types.NamespacedName) {
+func (w *world) cloneFrom(cluster string, key types.NamespacedName) {
 	status := w.api.objects[key].Status.DeepCopy()
 	_, content, _ := bundle.ParseName(status.Name)
-	i := slices.IndexFunc(w.pool, func(c simContent) bool { return c.content == content })
+	i := slices.IndexFunc(w.pool, func(c secretContent) bool { return c.content == content })
 	if i < 0 {
 		return
 	}
@@ -121,25 +121,25 @@ func (w *simWorld) cloneFrom(cluster string, key types.NamespacedName) {
 }
 
 // changeCRD installs a CRD that is older than the operator, or the right one.
-func (w *simWorld) changeCRD() {
+func (w *world) changeCRD() {
 	w.api.lacks = []string{"", "historyTotal", "certIdentifier", "lastHandledResync"}[w.pick(4)]
 	w.notef("admin: the CRD lacks %q", w.api.lacks)
 }
 
-// simSnapshot is what a snapshot of etcd holds.
-type simSnapshot struct {
+// etcdSnapshot is what a snapshot of etcd holds.
+type etcdSnapshot struct {
 	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
 	secrets map[types.NamespacedName]*corev1.Secret
 
-	published map[types.NamespacedName]simPublication
+	published map[types.NamespacedName]publication
 }
 
-func (w *simWorld) snapshot() simSnapshot {
-	return simSnapshot{objects: maps.Clone(w.api.objects), secrets: maps.Clone(w.api.secrets), published: maps.Clone(w.published)}
+func (w *world) snapshot() etcdSnapshot {
+	return etcdSnapshot{objects: maps.Clone(w.api.objects), secrets: maps.Clone(w.api.secrets), published: maps.Clone(w.published)}
 }
 
 // backUpOrRestore takes a snapshot of etcd, or goes back to one.
-func (w *simWorld) backUpOrRestore() {
+func (w *world) backUpOrRestore() {
 	if len(w.snapshots) == 0 || w.pick(2) == 0 {
 		w.notef("etcd: snapshot %d", len(w.snapshots))
 		w.snapshots = append(w.snapshots, w.snapshot())
@@ -153,7 +153,7 @@ func (w *simWorld) backUpOrRestore() {
 // restoreEtcd brings etcd back to a snapshot under running operators, with its revision
 // raised, as etcd's documentation asks: what is there has the resourceVersion that it
 // had, and every watch lists again.
-func (w *simWorld) restoreEtcd(s simSnapshot) {
+func (w *world) restoreEtcd(s etcdSnapshot) {
 	a := w.api
 	before := a.objects
 	a.version += 1000

@@ -20,7 +20,7 @@ import (
 )
 
 // forgetEverything drops what an operator remembers of an object and need not.
-func forgetEverything(op *simOperator, key types.NamespacedName) (done bool) {
+func forgetEverything(op *operator, key types.NamespacedName) (done bool) {
 	if object := op.object(key); object != nil {
 		op.r.Forget(object)
 	}
@@ -28,9 +28,9 @@ func forgetEverything(op *simOperator, key types.NamespacedName) (done bool) {
 }
 
 // mutants break the protocol, each in one way.
-var mutants = map[string]func(*simWorld){
-	"names from the status instead of the content": func(w *simWorld) {
-		w.rename = func(op *simOperator, name string) string {
+var mutants = map[string]func(*world){
+	"names from the status instead of the content": func(w *world) {
+		w.rename = func(op *operator, name string) string {
 			status := int64(0)
 			if object := op.object(w.identities[name[len(name)-30:len(name)-14]]); object != nil {
 				status = object.Status.CertID
@@ -38,24 +38,24 @@ var mutants = map[string]func(*simWorld){
 			return fmt.Sprintf("%s%013d", name[:len(name)-13], status)
 		}
 	},
-	"a lost answer is a failure, and the next try has a new name": func(w *simWorld) {
+	"a lost answer is a failure, and the next try has a new name": func(w *world) {
 		lost := 0
-		w.lostAnswer = func(*simOperator) { lost++ }
-		w.rename = func(_ *simOperator, name string) string {
+		w.lostAnswer = func(*operator) { lost++ }
+		w.rename = func(_ *operator, name string) string {
 			if lost == 0 {
 				return name
 			}
 			return fmt.Sprintf("%s%02d", name[:len(name)-2], lost%100)
 		}
 	},
-	"a sweep overwrites newer writes": func(w *simWorld) { w.ownWriteAge = time.Nanosecond },
-	"absence is believed and deleted from the status": func(w *simWorld) {
-		w.onMissing = func(_ *simOperator, key types.NamespacedName) {
+	"a sweep overwrites newer writes": func(w *world) { w.ownWriteAge = time.Nanosecond },
+	"absence is believed and deleted from the status": func(w *world) {
+		w.onMissing = func(_ *operator, key types.NamespacedName) {
 			w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status.CertID, o.Status.Name = 0, "" })
 		}
 	},
-	"deletes without proof": func(w *simWorld) {
-		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+	"deletes without proof": func(w *world) {
+		w.onReconcile = func(op *operator, key types.NamespacedName) bool {
 			object := op.object(key)
 			if object == nil || object.DeletionTimestamp.IsZero() || len(object.Finalizers) == 0 || object.Status.CertID == 0 {
 				return false
@@ -66,13 +66,13 @@ var mutants = map[string]func(*simWorld){
 			return false
 		}
 	},
-	"prunes though the current one is not listed": func(w *simWorld) {
-		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+	"prunes though the current one is not listed": func(w *world) {
+		w.onReconcile = func(op *operator, key types.NamespacedName) bool {
 			object := op.object(key)
 			if object == nil || object.Spec.Suspend || !object.DeletionTimestamp.IsZero() {
 				return false
 			}
-			if cloud := op.clientOf(object); cloud != nil && time.Since(w.published[key].at) >= simPruneDelay {
+			if cloud := op.clientOf(object); cloud != nil && time.Since(w.published[key].at) >= pruneDelay {
 				for _, v := range surplus(object) {
 					_ = cloud.Delete(context.Background(), v.CertID)
 				}
@@ -80,8 +80,8 @@ var mutants = map[string]func(*simWorld){
 			return false
 		}
 	},
-	"one undeletable certificate holds up the others": func(w *simWorld) {
-		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+	"one undeletable certificate holds up the others": func(w *world) {
+		w.onReconcile = func(op *operator, key types.NamespacedName) bool {
 			object := op.object(key)
 			if object == nil {
 				return false
@@ -92,9 +92,9 @@ var mutants = map[string]func(*simWorld){
 			})
 		}
 	},
-	"memory vetoes the API server": func(w *simWorld) {
+	"memory vetoes the API server": func(w *world) {
 		latest := map[types.NamespacedName]int{}
-		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+		w.onReconcile = func(op *operator, key types.NamespacedName) bool {
 			object := op.object(key)
 			if object == nil {
 				return false
@@ -104,21 +104,21 @@ var mutants = map[string]func(*simWorld){
 			return version < latest[key]
 		}
 	},
-	"believes a foreign status": func(w *simWorld) {
-		w.onReconcile = func(op *simOperator, key types.NamespacedName) bool {
+	"believes a foreign status": func(w *world) {
+		w.onReconcile = func(op *operator, key types.NamespacedName) bool {
 			object := op.object(key)
 			if object == nil || object.Status.CertID == 0 {
 				return false
 			}
 			identity, _, _ := bundle.ParseName(object.Status.Name)
-			return identity != bundle.Identity(simCluster, key.Namespace, key.Name)
+			return identity != bundle.Identity(clusterID, key.Namespace, key.Name)
 		}
 	},
-	"deletes what bindings use":                  func(w *simWorld) { w.unasked = true },
-	"writes without lock":                        func(w *simWorld) { w.unlocked = true },
-	"a Secret that changes wakes nobody":         func(w *simWorld) { w.deaf = true },
-	"the finalizer is removed without settling":  func(w *simWorld) { w.settleDelay = 0 },
-	"superseded versions are pruned immediately": func(w *simWorld) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
+	"deletes what bindings use":                  func(w *world) { w.unasked = true },
+	"writes without lock":                        func(w *world) { w.unlocked = true },
+	"a Secret that changes wakes nobody":         func(w *world) { w.deaf = true },
+	"the finalizer is removed without settling":  func(w *world) { w.settleDelay = 0 },
+	"superseded versions are pruned immediately": func(w *world) { w.pruneDelayed = func(time.Duration) time.Duration { return 0 } },
 }
 
 // surplus are the versions of an object beyond its limit.
@@ -149,7 +149,7 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 
 // catch returns the first violation of a mutant: without a disturbance, at a crash point,
 // or in a schedule.
-func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
+func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
 	note := func(what string, violations []string) (goOn bool) {
 		if len(violations) > 0 && caught == "" {
 			caught = what + ": " + violations[0]
@@ -171,7 +171,7 @@ func catch(t *testing.T, mutant func(*simWorld), most uint64) (caught string) {
 		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) && caught == "" {
 			name := names[i/10]
 			synctest.Test(t, func(t *testing.T) {
-				crashPoints(t, lifecycles[name], mutant, func(what string, _ *simWorld, violations []string) bool {
+				crashPoints(t, lifecycles[name], mutant, func(what string, _ *world, violations []string) bool {
 					return note(name+", "+what, violations)
 				})
 			})

@@ -30,20 +30,20 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
-// simOperator is one process of the operator, with its own view of the API server.
-type simOperator struct {
-	world   *simWorld
+// operator is one process of the operator, with its own view of the API server.
+type operator struct {
+	world   *world
 	name    string
 	r       *certificate.Reconciler
 	drift   *certificate.Drift
 	cloud   *cas.Cloud
-	objects *simInformer
-	secrets *simInformer
+	objects *informer
+	secrets *informer
 
-	bindings *simInformer
+	bindings *informer
 
 	indexes map[string]client.IndexerFunc
-	queue   *simQueue
+	queue   *queue
 	cancel  context.CancelFunc
 	dead    bool
 
@@ -51,16 +51,16 @@ type simOperator struct {
 }
 
 // start starts an operator, as a new process does: with a fresh list of everything.
-func (w *simWorld) start() *simOperator {
+func (w *world) start() *operator {
 	w.started++
-	op := &simOperator{
+	op := &operator{
 		world: w, name: fmt.Sprintf("op%d", w.started), indexes: map[string]client.IndexerFunc{},
-		objects: newSimInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
-		secrets: newSimInformer(&w.api.secretLog, &corev1.Secret{}),
+		objects: newInformer(&w.api.objectLog, &v1alpha1.CloudCertificate{}),
+		secrets: newInformer(&w.api.secretLog, &corev1.Secret{}),
 
-		bindings: newSimInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
+		bindings: newInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
 	}
-	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: simTransport{op}})
+	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: transport{op}})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -77,18 +77,18 @@ func (w *simWorld) start() *simOperator {
 		w.t.Fatal(err)
 	}
 	op.cloud = cloud
-	kube, live := simClient{op: op}, simLive{op: op}
-	pruneDelay := simPruneDelay
+	kube, live := cachedClient{op: op}, liveReader{op: op}
+	delay := pruneDelay
 	if w.pruneDelayed != nil {
-		pruneDelay = w.pruneDelayed(pruneDelay)
+		delay = w.pruneDelayed(delay)
 	}
 	op.r = &certificate.Reconciler{
-		Client: kube, Live: live, Recorder: simRecorder{op}, Clock: w.clock,
+		Client: kube, Live: live, Recorder: recorder{op}, Clock: w.clock,
 		Accounts: &certificate.Accounts{Cloud: cloud, Own: own, Metadata: kube, Live: live},
 		Options: certificate.Options{
-			ClusterID: simCluster, Region: cas.RegionChina, MaxVersionsPerHour: 30,
-			PruneDelay: pruneDelay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
-			MaxConcurrentReconciles: simWorkers, AllowedAccounts: w.allowed, Bindings: !w.unasked,
+			ClusterID: clusterID, Region: cas.RegionChina, MaxVersionsPerHour: 30,
+			PruneDelay: delay, SettleDelay: w.settleDelay, OrphanAfter: 24 * time.Hour, DriftInterval: 6 * time.Hour,
+			MaxConcurrentReconciles: workersOfEach, AllowedAccounts: w.allowed, Bindings: !w.unasked,
 		},
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
@@ -97,15 +97,15 @@ func (w *simWorld) start() *simOperator {
 	return op
 }
 
-// simWorkers are enough for what happens while a reconcile is under way.
-const simWorkers = 5
+// workersOfEach are enough for what happens while a reconcile is under way.
+const workersOfEach = 5
 
 // begin starts the real controller, which then waits for the simulation.
-func (op *simOperator) begin() {
+func (op *operator) begin() {
 	w := op.world
 	ctx, cancel := context.WithCancel(w.ctx)
 	op.cancel = cancel
-	mgr := &simManager{op: op}
+	mgr := &playedManager{op: op}
 	if err := op.r.SetupWithManager(ctx, mgr, op.takeQueue); err != nil {
 		w.t.Fatal(err)
 	}
@@ -120,35 +120,35 @@ func (op *simOperator) begin() {
 }
 
 // stop ends an operator, dead or alive.
-func (w *simWorld) stop(op *simOperator) {
+func (w *world) stop(op *operator) {
 	op.dead = true
 	op.cancel()
-	w.operators = slices.DeleteFunc(w.operators, func(o *simOperator) bool { return o == op })
+	w.operators = slices.DeleteFunc(w.operators, func(o *operator) bool { return o == op })
 }
 
 // object is an object as the operator sees it, or nil.
-func (op *simOperator) object(key types.NamespacedName) *v1alpha1.CloudCertificate {
+func (op *operator) object(key types.NamespacedName) *v1alpha1.CloudCertificate {
 	object, _ := op.objects.seen[key].(*v1alpha1.CloudCertificate)
 	return object
 }
 
 // watches are all that an operator has.
-func (op *simOperator) watches() []*simInformer {
+func (op *operator) watches() []*informer {
 	if op.bindings.handler == nil {
-		return []*simInformer{op.objects, op.secrets} // it serves none
+		return []*informer{op.objects, op.secrets} // it serves none
 	}
-	return []*simInformer{op.objects, op.secrets, op.bindings}
+	return []*informer{op.objects, op.secrets, op.bindings}
 }
 
 // relist interrupts all watches.
-func (op *simOperator) relist() {
+func (op *operator) relist() {
 	for _, i := range op.watches() {
 		i.list(false)
 	}
 }
 
 // deliver lets the watches show everything.
-func (op *simOperator) deliver() {
+func (op *operator) deliver() {
 	for _, i := range op.watches() {
 		for i.next() {
 		}
@@ -157,15 +157,15 @@ func (op *simOperator) deliver() {
 }
 
 // takeQueue has a controller take its work from a queue of the simulation.
-func (op *simOperator) takeQueue(options *controller.Options) {
+func (op *operator) takeQueue(options *controller.Options) {
 	options.NewQueue = func(_ string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		op.queue = newSimQueue(limiter)
+		op.queue = newQueue(limiter)
 		return op.queue
 	}
 }
 
 // run lets the controller do one reconcile of an object, or what a mutant does in its place.
-func (op *simOperator) run(key types.NamespacedName) {
+func (op *operator) run(key types.NamespacedName) {
 	if op.dead {
 		return
 	}
@@ -177,7 +177,7 @@ func (op *simOperator) run(key types.NamespacedName) {
 }
 
 // checkDrift has the check for drift look at every place. What it finds is in the queue then.
-func (op *simOperator) checkDrift() {
+func (op *operator) checkDrift() {
 	op.checking = true
 	for _, p := range op.drift.Places(context.Background()) {
 		op.drift.Check(context.Background(), p)
@@ -200,7 +200,7 @@ func (op *simOperator) checkDrift() {
 
 // step is one external step of an operator that has an effect. The first error keeps
 // it from happening, the second follows it.
-func (op *simOperator) step(what string) (before, after error) {
+func (op *operator) step(what string) (before, after error) {
 	w := op.world
 	if op.dead {
 		return errDead, nil
@@ -238,7 +238,7 @@ func (op *simOperator) step(what string) (before, after error) {
 }
 
 // disturb is what happens at the step that is disturbed.
-func (op *simOperator) disturb() (before, after error) {
+func (op *operator) disturb() (before, after error) {
 	d := op.world.disturbance
 	if d.meanwhile != nil {
 		d.meanwhile(op.world)
@@ -254,7 +254,7 @@ func (op *simOperator) disturb() (before, after error) {
 	return errLost, nil
 }
 
-func (op *simOperator) kill(after bool) (error, error) {
+func (op *operator) kill(after bool) (error, error) {
 	op.dead = true
 	op.world.notef("%s killed", op.name)
 	if after {
@@ -264,7 +264,7 @@ func (op *simOperator) kill(after bool) (error, error) {
 }
 
 // read is a live read, which may fail.
-func (op *simOperator) read() error {
+func (op *operator) read() error {
 	if op.dead {
 		return errDead
 	}
@@ -276,13 +276,13 @@ func (op *simOperator) read() error {
 
 // account is the account of an access key as far as the operator could learn it. Where it
 // could not, deletions rest on the list alone.
-func (op *simOperator) account(accessKeyID string) string {
+func (op *operator) account(accessKeyID string) string {
 	return op.client(cas.RegionChina, accessKeyID).KnownAccount()
 }
 
 // client calls the cloud with an access key, as the operator does.
-func (op *simOperator) client(region, accessKeyID string) *cas.Client {
-	credentials, err := alibaba.Static(alibaba.Credentials{AccessKeyID: accessKeyID, AccessKeySecret: simKeySecrets[accessKeyID]})
+func (op *operator) client(region, accessKeyID string) *cas.Client {
+	credentials, err := alibaba.Static(alibaba.Credentials{AccessKeyID: accessKeyID, AccessKeySecret: accessKeySecrets[accessKeyID]})
 	if err != nil {
 		op.world.t.Fatal(err)
 	}
@@ -294,7 +294,7 @@ func (op *simOperator) client(region, accessKeyID string) *cas.Client {
 }
 
 // clientOf calls the cloud on behalf of an object.
-func (op *simOperator) clientOf(object *v1alpha1.CloudCertificate) *cas.Client {
+func (op *operator) clientOf(object *v1alpha1.CloudCertificate) *cas.Client {
 	key := "LTAIown"
 	if ref := object.Spec.CredentialsSecretRef.Name; ref != "" {
 		secret := op.world.api.secrets[types.NamespacedName{Namespace: object.Namespace, Name: ref}]
@@ -306,10 +306,10 @@ func (op *simOperator) clientOf(object *v1alpha1.CloudCertificate) *cas.Client {
 	return op.client(cmp.Or(object.Spec.Region, object.Status.Region, cas.RegionChina), key)
 }
 
-// simRecorder keeps what events announce.
-type simRecorder struct{ op *simOperator }
+// recorder keeps what events announce.
+type recorder struct{ op *operator }
 
-func (r simRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
+func (r recorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string, args ...any) {
 	w := r.op.world
 	text := fmt.Sprintf(note, args...)
 	w.notef("%s event %s: %s", r.op.name, reason, text)
@@ -321,22 +321,22 @@ func (r simRecorder) Eventf(regarding, _ runtime.Object, _, reason, _, note stri
 	w.announced[string(object.UID)] += text
 }
 
-// simLog is a log that is searched for secrets and forgotten.
-type simLog struct{ op *simOperator }
+// logSink is a log that is searched for secrets and forgotten.
+type logSink struct{ op *operator }
 
-func (simLog) Init(logr.RuntimeInfo) {}
+func (logSink) Init(logr.RuntimeInfo) {}
 
-func (simLog) Enabled(int) bool { return true }
+func (logSink) Enabled(int) bool { return true }
 
-func (l simLog) WithValues(...any) logr.LogSink { return l }
+func (l logSink) WithValues(...any) logr.LogSink { return l }
 
-func (l simLog) WithName(string) logr.LogSink { return l }
+func (l logSink) WithName(string) logr.LogSink { return l }
 
-func (l simLog) Info(_ int, text string, kv ...any) {
+func (l logSink) Info(_ int, text string, kv ...any) {
 	l.op.world.checkText("the log", fmt.Sprint(append([]any{text}, kv...)...))
 }
 
-func (l simLog) Error(err error, text string, kv ...any) {
+func (l logSink) Error(err error, text string, kv ...any) {
 	l.op.world.notef("%s error: %s: %v", l.op.name, text, err)
 	l.op.world.checkText("the log", fmt.Sprint(append([]any{err, text}, kv...)...))
 }

@@ -28,10 +28,10 @@ import (
 
 // inWorld plays a story in a world of its own, in which each violation of a promise fails
 // the test.
-func inWorld(t *testing.T, o emulator.Options, play func(t *testing.T, w *simWorld)) {
+func inWorld(t *testing.T, o emulator.Options, play func(t *testing.T, w *world)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		w := newSimWorld(t, 1, o, func(violation string) { t.Error(violation) })
+		w := newWorld(t, 1, o, func(violation string) { t.Error(violation) })
 		defer w.close()
 		play(t, w)
 		if t.Failed() {
@@ -41,7 +41,7 @@ func inWorld(t *testing.T, o emulator.Options, play func(t *testing.T, w *simWor
 }
 
 // calls counts the calls of an action so far, and how many of them had an effect.
-func (w *simWorld) calls(action alibaba.Action) (all, committed int) {
+func (w *world) calls(action alibaba.Action) (all, committed int) {
 	for _, call := range w.cloud.Journal() {
 		if call.Action != string(action) {
 			continue
@@ -55,7 +55,7 @@ func (w *simWorld) calls(action alibaba.Action) (all, committed int) {
 }
 
 // said counts the lines of the trace that hold a text.
-func (w *simWorld) said(text string) (n int) {
+func (w *world) said(text string) (n int) {
 	for _, line := range w.trace {
 		if strings.Contains(line, text) {
 			n++
@@ -65,9 +65,9 @@ func (w *simWorld) said(text string) (n int) {
 }
 
 // ready is the Ready condition of the object of the stories.
-func (w *simWorld) ready(t *testing.T) (status, reason, message string) {
+func (w *world) ready(t *testing.T) (status, reason, message string) {
 	t.Helper()
-	object := w.api.objects[simKey]
+	object := w.api.objects[theKey]
 	if object == nil {
 		t.Fatal("the object is gone")
 	}
@@ -79,7 +79,7 @@ func (w *simWorld) ready(t *testing.T) (status, reason, message string) {
 }
 
 // givenMany makes n objects with their Secrets.
-func (w *simWorld) givenMany(n int) {
+func (w *world) givenMany(n int) {
 	for i := range n {
 		key := types.NamespacedName{Namespace: "many", Name: fmt.Sprintf("object-%03d", i)}
 		w.putContent(key, i%5)
@@ -94,7 +94,7 @@ func (w *simWorld) givenMany(n int) {
 func TestARestoredBackupAdoptsEverything(t *testing.T) {
 	t.Parallel()
 	const n = 400
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.givenMany(n)
 		w.work(time.Minute)
 		before := w.certificates()
@@ -148,7 +148,7 @@ func TestAnImplausibleListIsDoubted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				if report := w.report; tc.made > n {
 					w.report = func(violation string) {
 						if !strings.Contains(violation, "the same content") { // as the list has it, the first is gone
@@ -183,7 +183,7 @@ func TestAnImplausibleListIsDoubted(t *testing.T) {
 func TestThousandsThatAreGoneComeBackOneASecond(t *testing.T) {
 	t.Parallel()
 	const n = 30
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.givenMany(n)
 		w.work(15 * time.Minute)
 		w.vanish()
@@ -205,12 +205,12 @@ func TestThousandsThatAreGoneComeBackOneASecond(t *testing.T) {
 
 func TestWhatKeepsVanishingIsNotRecreatedForEver(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(11 * time.Minute)
 		for range 5 {
 			w.vanish()
-			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+			w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 				o.Annotations = map[string]string{v1alpha1.AnnotationResync: fmt.Sprint(w.steps)}
 			})
 			w.work(time.Minute)
@@ -239,10 +239,10 @@ func TestAPruneThatIsRefusedChangesOnlyTheMessage(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(0)) })
 				w.work(time.Minute)
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(time.Minute)
 				tc.fault.Action = string(cas.ActionDelete)
 				w.cloud.Inject(tc.fault)
@@ -289,20 +289,20 @@ func prunesFailed(t *testing.T) (n float64) {
 }
 
 // intrude puts a certificate of another content under the identity of the object.
-func (w *simWorld) intrude(content int) emulator.Certificate {
-	name := bundle.Name("intruder", bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[content].content)
+func (w *world) intrude(content int) emulator.Certificate {
+	name := bundle.Name("intruder", bundle.Identity(clusterID, theKey.Namespace, theKey.Name), w.pool[content].content)
 	return w.addForeign(name, content)
 }
 
 func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(o *v1alpha1.CloudCertificate) {
 			deleting(o)
 			o.Spec.RevisionHistoryLimit = new(int32(0))
 		})
 		w.work(time.Minute)
-		w.putContent(simKey, 1)
+		w.putContent(theKey, 1)
 		w.work(time.Minute)
 		w.checkDrift() // only what appears later is somebody's who is at work
 		w.intrude(2)
@@ -314,13 +314,13 @@ func TestWhoSharesAnIdentityIsLeftAlone(t *testing.T) {
 		if status, _, message := w.ready(t); status != "True" || !strings.Contains(message, "--cluster-id") {
 			t.Errorf("Ready is %s: %s", status, message)
 		}
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
 		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
 			t.Errorf("the deletion: %s: %s", reason, message)
 		}
 		w.work(25 * time.Hour)
-		if w.api.objects[simKey] != nil || w.said("event Released") != 1 || len(w.certificates()) != 3 {
+		if w.api.objects[theKey] != nil || w.said("event Released") != 1 || len(w.certificates()) != 3 {
 			t.Errorf("not released with all that it has: %d certificates", len(w.certificates()))
 		}
 	})
@@ -341,11 +341,11 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.given(deleting)
 				w.work(time.Minute)
 				w.cloud.Inject(tc.fault)
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(23 * time.Hour)
 				_, reason, message := w.ready(t)
 				if reason != tc.reason || !strings.Contains(message, tc.says) || !strings.Contains(message, v1alpha1.AnnotationOrphan) {
@@ -353,16 +353,16 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 				}
 				w.work(2 * time.Hour)
 				if tc.fault.Kind != emulator.FaultReset { // a day is enough for a key that does not come back, and for a refusal
-					if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
+					if w.api.objects[theKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
 						t.Error("the object was not released with its certificate")
 					}
 					return
 				}
-				w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+				w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 					o.Annotations = map[string]string{v1alpha1.AnnotationOrphan: "true"}
 				})
 				w.work(time.Minute)
-				if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
+				if w.api.objects[theKey] != nil || len(w.certificates()) != 1 || w.said("event Released") != 1 {
 					t.Error("the annotation did not let the object go, and its certificate stay")
 				}
 			})
@@ -373,20 +373,20 @@ func TestADeletionThatIsBlockedHasAWayOut(t *testing.T) {
 // What an object takes over without an upload goes with it, too.
 func TestWhatWasAdoptedIsDeleted(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		prefixed := func(o *v1alpha1.CloudCertificate) { o.Spec.NamePrefix = "shop" } // looked for before it is uploaded
 		w.given(prefixed)
 		w.work(time.Minute)
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Minute)
 		w.given(func(o *v1alpha1.CloudCertificate) { prefixed(o); deleting(o) })
 		w.work(time.Minute)
 		if tries, _ := w.calls(cas.ActionUpload); tries != 1 {
 			t.Fatalf("%d uploads: it was not adopted from the list", tries)
 		}
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
-		if left := w.certificates(); len(left) != 0 || w.api.objects[simKey] != nil {
+		if left := w.certificates(); len(left) != 0 || w.api.objects[theKey] != nil {
 			t.Errorf("%d certificates are left", len(left))
 		}
 	})
@@ -396,7 +396,7 @@ func TestWhatWasAdoptedIsDeleted(t *testing.T) {
 // could stand in for it, in turn; then it is waited.
 func TestNamesThatAreTakenInvisiblyAreGivenUp(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultNameTaken})
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(30 * time.Second)
@@ -435,7 +435,7 @@ func TestNamesThatAreTakenInvisiblyAreGivenUp(t *testing.T) {
 // word for the upload is enough.
 func TestAnUploadWhoseStatusWasNotWrittenIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{ListLag: 30 * time.Minute}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{ListLag: 30 * time.Minute}, func(t *testing.T, w *world) {
 		w.disturbance, w.disturbAt = disturbance{only: "kube status", lives: true}, 2
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
@@ -453,15 +453,15 @@ func TestAnUploadWhoseStatusWasNotWrittenIsNotRepeated(t *testing.T) {
 
 func TestADeletionThatIsSuspendedTouchesNothing(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(deleting)
 		w.work(time.Minute)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Suspend = true })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Suspend = true })
 		w.work(time.Minute)
 		before := len(w.cloud.Journal())
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
-		if w.api.objects[simKey] != nil || len(w.certificates()) != 1 || len(w.cloud.Journal()) != before {
+		if w.api.objects[theKey] != nil || len(w.certificates()) != 1 || len(w.cloud.Journal()) != before {
 			t.Error("a suspended object was not released, or not without a call")
 		}
 	})
@@ -469,12 +469,12 @@ func TestADeletionThatIsSuspendedTouchesNothing(t *testing.T) {
 
 func TestWhatNeverUploadedIsReleasedAtOnce(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(deleting)
-		w.api.putSecret(secretOf(simKey), nil)
+		w.api.putSecret(secretOf(theKey), nil)
 		w.work(time.Minute)
-		w.api.remove(simKey)
-		if w.api.objects[simKey] != nil {
+		w.api.remove(theKey)
+		if w.api.objects[theKey] != nil {
 			t.Error("an object that never uploaded is held")
 		}
 	})
@@ -484,15 +484,15 @@ func TestWhatNeverUploadedIsReleasedAtOnce(t *testing.T) {
 // is not.
 func TestAnotherChainIsAnotherVersion(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		h := bundletest.Clock(time.Now()).Hierarchy(t, bundletest.P256(t))
 		key := bundletest.SEC1PEM(t, h.Leaf.Key)
 		short := bundletest.TLSData(bundletest.CertPEM(h.Leaf), key)
 		long := bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), key)
 		put := func(data bundletest.Data) *v1alpha1.CloudCertificateStatus {
-			w.api.putSecret(secretOf(simKey), data)
+			w.api.putSecret(secretOf(theKey), data)
 			w.work(time.Minute)
-			return &w.api.objects[simKey].Status
+			return &w.api.objects[theKey].Status
 		}
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Second)
@@ -511,13 +511,13 @@ func TestAnotherChainIsAnotherVersion(t *testing.T) {
 func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 	t.Parallel()
 	const versions = 60
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-		identity := bundle.Identity(simCluster, simKey.Namespace, simKey.Name)
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		identity := bundle.Identity(clusterID, theKey.Namespace, theKey.Name)
 		clock, key := bundletest.Clock(time.Now()), bundletest.P256(t)
 		for i := range versions {
 			name := bundle.Name("old", identity, fmt.Sprintf("%013d", i))
 			old := string(bundletest.CertPEM(clock.Hierarchy(t, key).Leaf))
-			if _, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: name, PEM: old}); err != nil {
+			if _, err := w.cloud.AddForeign(ownAccount, cas.RegionChina, emulator.Foreign{Name: name, PEM: old}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -525,14 +525,14 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 		w.work(11 * time.Minute)
 		w.checkDrift()
 		w.work(time.Minute)
-		status := w.api.objects[simKey].Status
+		status := w.api.objects[theKey].Status
 		newest := slices.IsSortedFunc(status.History, func(a, b v1alpha1.CertificateVersion) int { return int(b.CertID - a.CertID) })
 		if len(status.History) != protocol.MaxHistory || status.HistoryTotal != versions || !newest {
 			t.Errorf("%d shown of %d, newest first: %t", len(status.History), status.HistoryTotal, newest)
 		}
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(1)) })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.RevisionHistoryLimit = new(int32(1)) })
 		w.work(30 * time.Hour)
-		status = w.api.objects[simKey].Status
+		status = w.api.objects[theKey].Status
 		if len(w.certificates()) != 2 || status.HistoryTotal != 1 || len(status.History) != 1 {
 			t.Errorf("%d certificates, %d in history; want 2 and 1", len(w.certificates()), status.HistoryTotal)
 		}
@@ -541,15 +541,15 @@ func TestALongHistoryIsKnownAndPruned(t *testing.T) {
 
 func TestAVerdictThatWaitsForATimeDoesNotRestOnAnOlderOne(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(time.Minute)
 		later := bundletest.Clock(time.Now()).Hierarchy(t, bundletest.P256(t), func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
 		data := maps.Clone(w.pool[0].data)
 		data["next.crt"], data["next.key"] = bundletest.CertPEM(later.Leaf, later.Inter), bundletest.SEC1PEM(t, later.Leaf.Key)
-		w.api.putSecret(secretOf(simKey), data)
+		w.api.putSecret(secretOf(theKey), data)
 		w.work(time.Minute)
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 			o.Spec.Keys = v1alpha1.SecretKeys{Certificate: "next.crt", PrivateKey: "next.key"}
 		})
 		w.work(time.Minute)
@@ -566,7 +566,7 @@ func TestAVerdictThatWaitsForATimeDoesNotRestOnAnOlderOne(t *testing.T) {
 
 func TestThrottlingThatLastsIsSaid(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(cas.ActionUpload)})
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(3 * time.Minute)
@@ -584,7 +584,7 @@ func TestThrottlingThatLastsIsSaid(t *testing.T) {
 func TestWhatTheCloudGetsOverIsTriedAgainSoon(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"InternalError", "SignatureNonceUsed", "OperationDenied.SystemUpgrading"} {
-		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 			w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Code: code, Status: 400, Count: 1, Action: string(cas.ActionUpload)})
 			w.given(func(*v1alpha1.CloudCertificate) {})
 			w.work(30 * time.Second)
@@ -597,17 +597,17 @@ func TestWhatTheCloudGetsOverIsTriedAgainSoon(t *testing.T) {
 
 func TestARollbackMeetsWhatIsThereNotWhatWas(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.given(func(*v1alpha1.CloudCertificate) {})
 		w.work(5 * time.Second)
 		for _, content := range []int{1, 0} {
-			w.putContent(simKey, content)
+			w.putContent(theKey, content)
 			w.work(5 * time.Second)
 		}
-		w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, w.api.objects[simKey].Status.History[0].CertID)
-		w.putContent(simKey, 1)
+		w.cloud.DeleteOutOfBand(ownAccount, cas.RegionChina, w.api.objects[theKey].Status.History[0].CertID)
+		w.putContent(theKey, 1)
 		w.work(5 * time.Second)
-		status := w.api.objects[simKey].Status
+		status := w.api.objects[theKey].Status
 		if _, there := w.certificates()[status.CertID]; !there || status.HistoryTotal != 1 {
 			t.Errorf("certificate %d is there: %t; history %v", status.CertID, there, status.History)
 		}
@@ -619,9 +619,9 @@ func TestCredentialsOfAnotherAccountAreNoticedAfterARestart(t *testing.T) {
 	for name, again := range map[string]bool{"changed": false, "made again": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-				creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
-				w.putCredentials(simKey.Namespace)
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+				creds := types.NamespacedName{Namespace: theKey.Namespace, Name: "creds"}
+				w.putCredentials(theKey.Namespace)
 				w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.CredentialsSecretRef.Name = creds.Name })
 				w.work(time.Minute)
 				w.operators[0].dead = true
@@ -636,8 +636,8 @@ func TestCredentialsOfAnotherAccountAreNoticedAfterARestart(t *testing.T) {
 				}
 				w.api.putSecret(creds, map[string][]byte{"accessKeyId": []byte("LTAIown"), "accessKeySecret": []byte("own-secret")})
 				w.work(time.Minute)
-				if got := w.api.objects[simKey].Status.AccountID; got != simOwn || w.said("event LeftBehind") != 1 {
-					t.Errorf("account %s, want %s", got, simOwn)
+				if got := w.api.objects[theKey].Status.AccountID; got != ownAccount || w.said("event LeftBehind") != 1 {
+					t.Errorf("account %s, want %s", got, ownAccount)
 				}
 				w.checkRest()
 			})
@@ -647,14 +647,14 @@ func TestCredentialsOfAnotherAccountAreNoticedAfterARestart(t *testing.T) {
 
 func TestAPairExpiresWithItsFirstHalf(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		soon := time.Now().Add(time.Hour)
 		pair := bundletest.Clock(time.Now()).Pair(t, func(c *x509.Certificate) {
 			if c.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
 				c.NotAfter = soon
 			}
 		})
-		w.api.putSecret(secretOf(simKey), pair.Data(t))
+		w.api.putSecret(secretOf(theKey), pair.Data(t))
 		w.given(func(o *v1alpha1.CloudCertificate) { o.Spec.Type = v1alpha1.CertificateTypeSM })
 		w.work(time.Minute)
 		if _, reason, message := w.ready(t); reason != v1alpha1.ReasonSynced {

@@ -70,14 +70,14 @@ func (i interposed) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // interpose puts something in front of the Chinese region, until it is ended.
-func (w *simWorld) interpose(i interposed) (end func()) {
+func (w *world) interpose(i interposed) (end func()) {
 	i.RoundTripper = w.transports[cas.RegionChina]
 	w.transports[cas.RegionChina] = i
 	return func() { w.transports[cas.RegionChina] = i.RoundTripper }
 }
 
 // refuseDeletion refuses to delete one certificate, and counts the tries.
-func (w *simWorld) refuseDeletion(certID int64, status int, code string) (tries *int, end func()) {
+func (w *world) refuseDeletion(certID int64, status int, code string) (tries *int, end func()) {
 	tries = new(0)
 	return tries, w.interpose(interposed{refuse: func(form url.Values) (int, string) {
 		if form.Get("Action") != string(cas.ActionDelete) || form.Get("CertId") != fmt.Sprint(certID) {
@@ -90,14 +90,14 @@ func (w *simWorld) refuseDeletion(certID int64, status int, code string) (tries 
 
 // versions makes the object, with its contents one after another, and returns their
 // CertIds.
-func (w *simWorld) versions(change func(*v1alpha1.CloudCertificate), contents ...int) (ids []int64) {
+func (w *world) versions(change func(*v1alpha1.CloudCertificate), contents ...int) (ids []int64) {
 	for i, content := range contents {
-		w.putContent(simKey, content)
+		w.putContent(theKey, content)
 		if i == 0 {
 			w.given(change)
 		}
 		w.work(time.Minute)
-		ids = append(ids, w.api.objects[simKey].Status.CertID)
+		ids = append(ids, w.api.objects[theKey].Status.CertID)
 	}
 	return ids
 }
@@ -109,13 +109,13 @@ func keepNoneAndDelete(o *v1alpha1.CloudCertificate) {
 	deleting(o)
 }
 
-func (w *simWorld) isThere(certID int64) bool {
+func (w *world) isThere(certID int64) bool {
 	_, there := w.certificates()[certID]
 	return there
 }
 
-func (w *simWorld) resync(value string) {
-	w.api.change(simKey, func(o *v1alpha1.CloudCertificate) {
+func (w *world) resync(value string) {
+	w.api.change(theKey, func(o *v1alpha1.CloudCertificate) {
 		o.Annotations = map[string]string{v1alpha1.AnnotationResync: value}
 	})
 }
@@ -152,14 +152,14 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ids := w.versions(keepNone, 0, 1)
-				w.work(simPruneDelay - 10*time.Minute)
+				w.work(pruneDelay - 10*time.Minute)
 				if late > 0 {
 					w.checkDrift()
 					w.work(late)
 				}
-				w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, ids[1])
+				w.cloud.DeleteOutOfBand(ownAccount, cas.RegionChina, ids[1])
 				w.work(time.Hour)
 				if !w.isThere(ids[0]) {
 					t.Fatal("the last certificate of the object was pruned")
@@ -169,8 +169,8 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 					t.Errorf("Ready says: %s", message)
 				}
 				w.checkDrift()
-				w.work(simPruneDelay + 2*time.Hour)
-				if status := w.api.objects[simKey].Status; w.isThere(ids[0]) || !w.isThere(status.CertID) || status.HistoryTotal != 0 {
+				w.work(pruneDelay + 2*time.Hour)
+				if status := w.api.objects[theKey].Status; w.isThere(ids[0]) || !w.isThere(status.CertID) || status.HistoryTotal != 0 {
 					t.Errorf("after the repair: certificates %v, history %v", len(w.certificates()), status.History)
 				}
 				w.checkRest()
@@ -183,16 +183,16 @@ func TestTheLastCertificateIsNotPruned(t *testing.T) {
 // older content only: neither pruning nor a deletion touches it.
 func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(w *simWorld){
-		"by pruning": func(w *simWorld) {
-			w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Tags = []v1alpha1.Tag{{Key: "a", Value: "b"}} })
+	for name, end := range map[string]func(w *world){
+		"by pruning": func(w *world) {
+			w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Tags = []v1alpha1.Tag{{Key: "a", Value: "b"}} })
 		},
-		"by a deletion": func(w *simWorld) { w.api.remove(simKey) },
+		"by a deletion": func(w *world) { w.api.remove(theKey) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
-				creds := types.NamespacedName{Namespace: simKey.Namespace, Name: "creds"}
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+				creds := types.NamespacedName{Namespace: theKey.Namespace, Name: "creds"}
 				use := func(id, secret string) {
 					w.api.putSecret(creds, map[string][]byte{"accessKeyId": []byte(id), "accessKeySecret": []byte(secret)})
 				}
@@ -203,7 +203,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 				}, 0)
 				use("LTAIown", "own-secret")
 				w.work(time.Minute)
-				w.putContent(simKey, 1)
+				w.putContent(theKey, 1)
 				w.work(30 * time.Hour)
 				w.operators[0].dead = true
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: "GetCallerIdentity"})
@@ -218,7 +218,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 				}
 				end(w)
 				w.work(10 * time.Minute)
-				if len(w.cloud.Certificates(simOther, cas.RegionChina)) == 0 {
+				if len(w.cloud.Certificates(otherAccount, cas.RegionChina)) == 0 {
 					t.Error("the certificate in the other account was deleted")
 				}
 			})
@@ -227,7 +227,7 @@ func TestAnotherAccountIsNotTouchedThoughNobodyKnowsIt(t *testing.T) {
 }
 
 // otherAccount are the credentials of the other account.
-func (w *simWorld) otherAccount(t *testing.T) alibaba.Provider {
+func (w *world) otherAccount(t *testing.T) alibaba.Provider {
 	t.Helper()
 	p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: "LTAIother", AccessKeySecret: "other-secret"})
 	if err != nil {
@@ -250,10 +250,10 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ids := w.versions(keepNoneAndDelete, 0, 1, 2, 3)
 				_, end := w.refuseDeletion(ids[0], tc.status, tc.code)
-				w.work(simPruneDelay + time.Hour)
+				w.work(pruneDelay + time.Hour)
 				if left := w.certificates(); len(left) != 2 || !w.isThere(ids[0]) || !w.isThere(ids[3]) {
 					t.Errorf("pruned to %d certificates, want the current one and the one that cannot be deleted", len(left))
 				}
@@ -264,7 +264,7 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 				if w.said("event PruneFailed: superseded versions cannot be deleted: "+w.certificates()[ids[0]].Name+" "+named) != 1 {
 					t.Error("no event names it, or more than one")
 				}
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(time.Hour)
 				if len(w.certificates()) != 1 || !w.isThere(ids[0]) {
 					t.Errorf("%d certificates outlive the deletion, want the one that cannot be deleted", len(w.certificates()))
@@ -276,7 +276,7 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 				}
 				end()
 				w.work(time.Hour)
-				if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+				if w.api.objects[theKey] != nil || len(w.certificates()) != 0 {
 					t.Error("the deletion did not end when it could")
 				}
 			})
@@ -287,14 +287,14 @@ func TestOneThatCannotBeDeletedHoldsUpNoOther(t *testing.T) {
 // A call that never gets an answer may concern one certificate alone, or several.
 func TestWhoseDeletionIsNeverAnsweredHoldsUpNoOther(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(w *simWorld){
-		"pruning":    func(*simWorld) {},
-		"a deletion": func(w *simWorld) { w.api.remove(simKey) },
+	for name, end := range map[string]func(w *world){
+		"pruning":    func(*world) {},
+		"a deletion": func(w *world) { w.api.remove(theKey) },
 	} {
 		for _, dead := range []int{1, 3} {
 			t.Run(fmt.Sprintf("%s, %d of them", name, dead), func(t *testing.T) {
 				t.Parallel()
-				inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+				inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 					ids := w.versions(keepNoneAndDelete, 0, 1, 2, 3, 4)
 					stop := w.interpose(interposed{fail: func(form url.Values) error {
 						id, _ := strconv.ParseInt(form.Get("CertId"), 10, 64)
@@ -304,7 +304,7 @@ func TestWhoseDeletionIsNeverAnsweredHoldsUpNoOther(t *testing.T) {
 						return nil
 					}})
 					end(w)
-					w.work(simPruneDelay + time.Hour)
+					w.work(pruneDelay + time.Hour)
 					for _, id := range ids[dead:4] {
 						if w.isThere(id) {
 							t.Errorf("certificate %d is held up", id)
@@ -331,12 +331,12 @@ func TestWhatConcernsAllDeletionsEndsTheRound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.versions(keepNone, 0, 1, 2, 3)
 				fault := tc.fault
 				fault.Action = string(cas.ActionDelete)
 				w.cloud.Inject(fault)
-				w.work(simPruneDelay - time.Minute + 4*time.Second)
+				w.work(pruneDelay - time.Minute + 4*time.Second)
 				if tries, _ := w.calls(cas.ActionDelete); tries != tc.tries {
 					t.Errorf("%d tries in the first round", tries)
 				}
@@ -351,13 +351,13 @@ func TestWhatConcernsAllDeletionsEndsTheRound(t *testing.T) {
 // A code that nobody knows may pass within seconds, or never.
 func TestUnknownCodesAreTriedAgainWithinSecondsAndAtLastHourly(t *testing.T) {
 	t.Parallel()
-	for name, begin := range map[string]func(w *simWorld){
-		"pruning":    func(w *simWorld) { w.work(simPruneDelay - time.Minute) },
-		"a deletion": func(w *simWorld) { w.api.remove(simKey); w.work(30 * time.Second) },
+	for name, begin := range map[string]func(w *world){
+		"pruning":    func(w *world) { w.work(pruneDelay - time.Minute) },
+		"a deletion": func(w *world) { w.api.remove(theKey); w.work(30 * time.Second) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ids := w.versions(keepNoneAndDelete, 0, 1)
 				tries, _ := w.refuseDeletion(ids[0], 400, "Something.New")
 				begin(w)
@@ -374,13 +374,13 @@ func TestUnknownCodesAreTriedAgainWithinSecondsAndAtLastHourly(t *testing.T) {
 
 // conflict has an object with one version, and a certificate of somebody else under the
 // name of its next one.
-func (w *simWorld) conflict(t *testing.T) (ours int64, theirs emulator.Certificate) {
+func (w *world) conflict(t *testing.T) (ours int64, theirs emulator.Certificate) {
 	t.Helper()
 	ours = w.versions(keepNoneAndDelete, 0)[0]
-	_, content, _ := bundle.ParseName(w.api.objects[simKey].Status.Name)
-	name := strings.Replace(w.api.objects[simKey].Status.Name, content, w.pool[1].content, 1)
+	_, content, _ := bundle.ParseName(w.api.objects[theKey].Status.Name)
+	name := strings.Replace(w.api.objects[theKey].Status.Name, content, w.pool[1].content, 1)
 	theirs = w.addForeign(name, 3)
-	w.putContent(simKey, 1)
+	w.putContent(theKey, 1)
 	w.work(time.Minute)
 	if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
 		t.Fatalf("%s: %s", reason, message)
@@ -390,22 +390,22 @@ func (w *simWorld) conflict(t *testing.T) (ours int64, theirs emulator.Certifica
 
 func TestWhatADigestRefutedIsNotDeletedAfterARestart(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(w *simWorld){
-		"by pruning":    func(*simWorld) {},
-		"by a deletion": func(w *simWorld) { w.api.remove(simKey) },
+	for name, end := range map[string]func(w *world){
+		"by pruning":    func(*world) {},
+		"by a deletion": func(w *world) { w.api.remove(theKey) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				_, theirs := w.conflict(t)
-				w.putContent(simKey, 2) // and the conflict is over
+				w.putContent(theKey, 2) // and the conflict is over
 				w.work(time.Minute)
 				w.operators[0].dead = true
 				w.work(time.Minute)
 				w.checkDrift()
 				w.work(time.Minute)
 				end(w)
-				w.work(simPruneDelay + 2*time.Hour)
+				w.work(pruneDelay + 2*time.Hour)
 				if !w.isThere(theirs.CertID) {
 					t.Error("a certificate that was known to be somebody else's was deleted")
 				}
@@ -417,31 +417,31 @@ func TestWhatADigestRefutedIsNotDeletedAfterARestart(t *testing.T) {
 func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		play func(w *simWorld)
+		play func(w *world)
 		gone bool // the object
 	}{
-		"by a deletion": {func(w *simWorld) { w.api.remove(simKey); w.work(time.Hour) }, true},
-		"by a deletion after a restart": {func(w *simWorld) {
+		"by a deletion": {func(w *world) { w.api.remove(theKey); w.work(time.Hour) }, true},
+		"by a deletion after a restart": {func(w *world) {
 			w.operators[0].dead = true
-			w.api.remove(simKey)
+			w.api.remove(theKey)
 			w.work(time.Hour)
 		}, true},
-		"by a deletion with a restart in its course": {func(w *simWorld) {
-			w.api.remove(simKey)
+		"by a deletion with a restart in its course": {func(w *world) {
+			w.api.remove(theKey)
 			w.work(5 * time.Second) // it is said why it waits
 			w.operators[0].dead = true
 			w.work(time.Hour)
 		}, true},
-		"by a deletion that was blocked for a while": {func(w *simWorld) {
+		"by a deletion that was blocked for a while": {func(w *world) {
 			w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionList)})
-			w.api.remove(simKey)
+			w.api.remove(theKey)
 			w.work(time.Hour)
 			w.operators[0].dead = true
 			w.cloud.ClearFaults()
 			w.work(2 * time.Hour)
 		}, true},
-		"as history": {func(w *simWorld) {
-			w.putContent(simKey, 2)
+		"as history": {func(w *world) {
+			w.putContent(theKey, 2)
 			w.work(time.Minute)
 			w.checkDrift()
 			w.work(30 * time.Hour)
@@ -449,7 +449,7 @@ func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ours, theirs := w.conflict(t)
 				tc.play(w)
 				if !w.isThere(theirs.CertID) {
@@ -458,7 +458,7 @@ func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
 				if w.isThere(ours) {
 					t.Error("ours was not")
 				}
-				object := w.api.objects[simKey]
+				object := w.api.objects[theKey]
 				if (object == nil) != tc.gone {
 					t.Fatalf("the object is gone: %t", object == nil)
 				}
@@ -480,15 +480,15 @@ func TestWhatADigestRefutedIsNeverDeleted(t *testing.T) {
 // the digest that it had, also after a restart.
 func TestAnotherCertificateUnderANameThatHistoryKnowsIsNotOurs(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		ids := w.versions(deleting, 0, 1)
 		name := w.certificates()[ids[0]].Name
-		w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, ids[0])
+		w.cloud.DeleteOutOfBand(ownAccount, cas.RegionChina, ids[0])
 		theirs := w.addForeign(name, 3)
 		w.operators[0].dead = true
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
-		if !w.isThere(theirs.CertID) || w.api.objects[simKey] != nil || len(w.certificates()) != 1 {
+		if !w.isThere(theirs.CertID) || w.api.objects[theKey] != nil || len(w.certificates()) != 1 {
 			t.Errorf("theirs is there: %t, %d certificates", w.isThere(theirs.CertID), len(w.certificates()))
 		}
 	})
@@ -507,7 +507,7 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				for _, fault := range faults {
 					fault.Action = string(cas.ActionUpload)
 					w.cloud.Inject(fault)
@@ -518,8 +518,8 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 					t.Fatalf("%d uploads", tries)
 				}
 				before := len(w.cloud.Journal())
-				w.api.remove(simKey)
-				if w.api.objects[simKey] != nil || len(w.cloud.Journal()) != before {
+				w.api.remove(theKey)
+				if w.api.objects[theKey] != nil || len(w.cloud.Journal()) != before {
 					t.Error("an object whose every upload was refused is held")
 				}
 			})
@@ -527,23 +527,23 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 	}
 	t.Run("the cloud was never reached", func(t *testing.T) {
 		t.Parallel()
-		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 			end := w.interpose(interposed{fail: func(url.Values) error { return &net.OpError{Op: "dial", Err: errors.New("connection refused")} }})
 			defer end()
 			w.given(deleting)
 			w.work(2 * time.Hour)
-			if w.api.remove(simKey); w.api.objects[simKey] != nil {
+			if w.api.remove(theKey); w.api.objects[theKey] != nil {
 				t.Error("an object that never reached the cloud is held")
 			}
 		})
 	})
 	t.Run("a name that somebody else holds", func(t *testing.T) {
 		t.Parallel()
-		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 			theirs := w.intrude(0)
-			w.cloud.DeleteOutOfBand(simOwn, cas.RegionChina, theirs.CertID)
-			name := bundle.Name(bundle.DefaultPrefix(simKey.Namespace, simKey.Name), bundle.Identity(simCluster, simKey.Namespace, simKey.Name), w.pool[0].content)
-			theirs, err := w.cloud.AddForeign(simOwn, cas.RegionChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
+			w.cloud.DeleteOutOfBand(ownAccount, cas.RegionChina, theirs.CertID)
+			name := bundle.Name(bundle.DefaultPrefix(theKey.Namespace, theKey.Name), bundle.Identity(clusterID, theKey.Namespace, theKey.Name), w.pool[0].content)
+			theirs, err := w.cloud.AddForeign(ownAccount, cas.RegionChina, emulator.Foreign{Name: name, PEM: string(w.pool[3].data["tls.crt"])})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -552,9 +552,9 @@ func TestWhatWasOnlyEverRefusedIsReleasedAtOnce(t *testing.T) {
 			if _, reason, message := w.ready(t); reason != v1alpha1.ReasonNameConflict {
 				t.Fatalf("%s: %s", reason, message)
 			}
-			w.api.remove(simKey)
+			w.api.remove(theKey)
 			w.work(2 * time.Minute) // it may have been taken by an upload of its own, until the list has shown by what
-			if w.api.objects[simKey] != nil || !w.isThere(theirs.CertID) {
+			if w.api.objects[theKey] != nil || !w.isThere(theirs.CertID) {
 				t.Error("the object is held, or what is not its own was deleted")
 			}
 		})
@@ -567,19 +567,19 @@ func TestWhatMayHaveBeenUploadedIsHeld(t *testing.T) {
 	for name, restart := range map[string]bool{"in one process": false, "after a restart": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset, Action: string(cas.ActionUpload), AfterCommit: true, Count: 1})
 				w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionUpload), Skip: 1})
 				w.given(deleting)
 				w.work(time.Second)
 				w.operators[0].dead = restart
 				w.work(time.Hour)
-				if len(w.certificates()) != 1 || w.api.objects[simKey].Status.CertID != 0 {
+				if len(w.certificates()) != 1 || w.api.objects[theKey].Status.CertID != 0 {
 					t.Fatal("the first upload did not happen, or its answer was not lost")
 				}
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(time.Hour)
-				if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+				if w.api.objects[theKey] != nil || len(w.certificates()) != 0 {
 					t.Errorf("%d certificates are left", len(w.certificates()))
 				}
 			})
@@ -598,20 +598,20 @@ func TestANameThatIsTakenIsHeld(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				w.given(func(*v1alpha1.CloudCertificate) {})
 				w.work(time.Minute)
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(time.Minute)
 				w.operators[0].dead = true
 				w.cloud.Inject(fault)
 				w.given(deleting)
 				w.work(time.Minute)
 				w.cloud.ClearFaults()
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(2 * time.Hour)
-				if left := len(w.certificates()); w.api.objects[simKey] != nil || left != 0 {
-					t.Errorf("the object is there: %t; %d certificates are left", w.api.objects[simKey] != nil, left)
+				if left := len(w.certificates()); w.api.objects[theKey] != nil || left != 0 {
+					t.Errorf("the object is there: %t; %d certificates are left", w.api.objects[theKey] != nil, left)
 				}
 			})
 		})
@@ -630,11 +630,11 @@ func TestARefusalThatLastsReleases(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ids := w.versions(deleting, 0, 1)
 				before := counted(t, "cloudcert_left_certificates_total", "Released")
 				w.cloud.Inject(fault)
-				w.api.remove(simKey)
+				w.api.remove(theKey)
 				w.work(12 * time.Hour)
 				w.operators[0].dead = true // a restart does not begin anew
 				w.work(11*time.Hour + 50*time.Minute)
@@ -643,7 +643,7 @@ func TestARefusalThatLastsReleases(t *testing.T) {
 					t.Errorf("%s: %s", reason, message)
 				}
 				w.work(time.Hour)
-				if w.api.objects[simKey] != nil || len(w.certificates()) != 2 || w.said(fmt.Sprintf("(%d)", ids[0])) == 0 || w.said("event Released") != 1 {
+				if w.api.objects[theKey] != nil || len(w.certificates()) != 2 || w.said(fmt.Sprintf("(%d)", ids[0])) == 0 || w.said("event Released") != 1 {
 					t.Errorf("not released with its certificates: %d events", w.said("event Released"))
 				}
 				if after := counted(t, "cloudcert_left_certificates_total", "Released"); after < before+2 {
@@ -657,19 +657,19 @@ func TestARefusalThatLastsReleases(t *testing.T) {
 // A refusal after a day without the cloud has not lasted for a day.
 func TestARefusalThatHasJustBegunDoesNotRelease(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.versions(deleting, 0)
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset})
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(30 * time.Hour)
 		w.cloud.ClearFaults()
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultDenied, Action: string(cas.ActionDelete)})
 		w.work(20 * time.Hour)
-		if w.api.objects[simKey] == nil {
+		if w.api.objects[theKey] == nil {
 			t.Fatal("released although the refusal has not lasted for a day")
 		}
 		w.work(6 * time.Hour)
-		if w.api.objects[simKey] != nil {
+		if w.api.objects[theKey] != nil {
 			t.Error("not released")
 		}
 	})
@@ -678,7 +678,7 @@ func TestARefusalThatHasJustBegunDoesNotRelease(t *testing.T) {
 // Whose an entry is that cannot be read, nobody knows.
 func TestADeletionNeedsThatEveryEntryCanBeRead(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.versions(deleting, 0)
 		end := w.interpose(interposed{edit: func(form url.Values, body []byte) []byte {
 			if form.Get("Action") != string(cas.ActionList) || form.Get("Status") != "" {
@@ -693,7 +693,7 @@ func TestADeletionNeedsThatEveryEntryCanBeRead(t *testing.T) {
 			answer["TotalCount"] = answer["TotalCount"].(float64) + 1
 			return encode(answer)
 		}})
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.work(time.Hour)
 		_, reason, message := w.ready(t)
 		if reason != v1alpha1.ReasonDeletionBlocked || !strings.Contains(message, "1 entries of the account's list cannot be read") {
@@ -704,7 +704,7 @@ func TestADeletionNeedsThatEveryEntryCanBeRead(t *testing.T) {
 		}
 		end()
 		w.work(2 * time.Hour)
-		if w.api.objects[simKey] != nil {
+		if w.api.objects[theKey] != nil {
 			t.Error("the deletion did not end")
 		}
 	})
@@ -724,19 +724,19 @@ func TestAResyncEndsEveryWait(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+			inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 				ids := w.versions(keepNoneAndDelete, 0, 1)
 				w.cloud.Inject(tc.fault)
 				if tc.delete {
-					w.api.remove(simKey)
+					w.api.remove(theKey)
 				}
-				w.work(simPruneDelay - 4*time.Hour)
+				w.work(pruneDelay - 4*time.Hour)
 				if !tc.delete {
 					w.work(10 * time.Hour)
 				}
 				w.resync("again")
 				w.work(10 * time.Second)
-				if handled := w.api.objects[simKey].Status.LastHandledResync; handled != "again" {
+				if handled := w.api.objects[theKey].Status.LastHandledResync; handled != "again" {
 					t.Errorf("the request is handled: %q", handled)
 				}
 				reconciles := w.said("reconcile two")
@@ -748,8 +748,8 @@ func TestAResyncEndsEveryWait(t *testing.T) {
 				w.work(2 * time.Minute)
 				w.resync("and again")
 				w.work(10 * time.Second)
-				if w.isThere(ids[0]) || tc.delete != (w.api.objects[simKey] == nil) {
-					t.Errorf("the old version is there: %t; the object: %t", w.isThere(ids[0]), w.api.objects[simKey] != nil)
+				if w.isThere(ids[0]) || tc.delete != (w.api.objects[theKey] == nil) {
+					t.Errorf("the old version is there: %t; the object: %t", w.isThere(ids[0]), w.api.objects[theKey] != nil)
 				}
 			})
 		})
@@ -759,44 +759,44 @@ func TestAResyncEndsEveryWait(t *testing.T) {
 // Restored from a backup of before the last renewal, in the same cluster.
 func TestARestoredBackupIsNotAnotherCluster(t *testing.T) {
 	t.Parallel()
-	restore := func(w *simWorld, restart bool) {
+	restore := func(w *world, restart bool) {
 		w.given(keepNoneAndDelete)
 		w.work(time.Hour)
-		backup := w.api.objects[simKey].Status
-		w.putContent(simKey, 1)
+		backup := w.api.objects[theKey].Status
+		w.putContent(theKey, 1)
 		w.work(time.Hour)
-		w.putContent(simKey, 0)
+		w.putContent(theKey, 0)
 		w.operators[0].dead = restart
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Status = backup })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Status = backup })
 		w.work(time.Hour)
 		w.checkDrift()
 		w.work(30 * time.Hour)
 	}
 	t.Run("what this process uploaded is ours", func(t *testing.T) {
 		t.Parallel()
-		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 			restore(w, false)
 			if w.said("event IdentityShared") != 0 || len(w.certificates()) != 1 {
 				t.Errorf("%d certificates, and %d events", len(w.certificates()), w.said("event IdentityShared"))
 			}
-			w.api.remove(simKey)
+			w.api.remove(theKey)
 			w.work(time.Hour)
-			if len(w.certificates()) != 0 || w.api.objects[simKey] != nil {
+			if len(w.certificates()) != 0 || w.api.objects[theKey] != nil {
 				t.Errorf("%d certificates are left", len(w.certificates()))
 			}
 		})
 	})
 	t.Run("after a restart nobody knows", func(t *testing.T) {
 		t.Parallel()
-		inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+		inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 			restore(w, true)
 			_, _, message := w.ready(t)
 			if w.said("event IdentityShared") != 0 || len(w.certificates()) != 2 || !strings.Contains(message, "restored from a backup") {
 				t.Errorf("%d certificates, %d events: %s", len(w.certificates()), w.said("event IdentityShared"), message)
 			}
-			w.putContent(simKey, 2)
+			w.putContent(theKey, 2)
 			w.work(30 * time.Hour)
-			if status := w.api.objects[simKey].Status; len(w.certificates()) != 1 || status.HistoryTotal != 0 {
+			if status := w.api.objects[theKey].Status; len(w.certificates()) != 1 || status.HistoryTotal != 0 {
 				t.Errorf("the next renewal does not end it: %v", status.History)
 			}
 			w.checkRest()
@@ -806,10 +806,10 @@ func TestARestoredBackupIsNotAnotherCluster(t *testing.T) {
 
 func TestWhatIsLeftBehindIsCounted(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.versions(func(*v1alpha1.CloudCertificate) {}, 0, 1)
 		before := counted(t, "cloudcert_left_certificates_total", "LeftBehind")
-		w.api.change(simKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
+		w.api.change(theKey, func(o *v1alpha1.CloudCertificate) { o.Spec.Region = cas.RegionInternational })
 		w.work(time.Minute)
 		if after := counted(t, "cloudcert_left_certificates_total", "LeftBehind"); after < before+2 || w.said("event LeftBehind") != 1 {
 			t.Errorf("counted %v, want 2 more than %v", after, before)
@@ -821,7 +821,7 @@ func TestWhatIsLeftBehindIsCounted(t *testing.T) {
 func TestPruningOfManySharesTheList(t *testing.T) {
 	t.Parallel()
 	const n = 300
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.givenMany(n)
 		for key := range w.api.objects {
 			w.api.change(key, keepNone)
@@ -830,7 +830,7 @@ func TestPruningOfManySharesTheList(t *testing.T) {
 		for i, key := range sortedKeys(w.api.objects) {
 			w.putContent(key, (i+1)%5)
 		}
-		w.work(simPruneDelay - time.Minute)
+		w.work(pruneDelay - time.Minute)
 		lists, _ := w.calls(cas.ActionList)
 		w.work(time.Hour)
 		after, _ := w.calls(cas.ActionList)
@@ -846,24 +846,24 @@ func TestPruningOfManySharesTheList(t *testing.T) {
 
 // It does not run in parallel: the figure is the process's.
 func TestTheFigureOfMissingCertificatesFallsWithTheRepair(t *testing.T) {
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.versions(func(*v1alpha1.CloudCertificate) {}, 0)
 		w.work(11 * time.Minute)
 		w.vanish()
 		w.checkDrift()
-		if got := counted(t, "cloudcert_drift_missing_certificates", simOwn, cas.RegionChina); got != 1 {
+		if got := counted(t, "cloudcert_drift_missing_certificates", ownAccount, cas.RegionChina); got != 1 {
 			t.Fatalf("%v certificates are missing, want 1", got)
 		}
 		w.work(time.Minute)
 		w.operator().drift.Places(t.Context()) // it is planned anew every minute
-		if got := counted(t, "cloudcert_drift_missing_certificates", simOwn, cas.RegionChina); got != 0 {
+		if got := counted(t, "cloudcert_drift_missing_certificates", ownAccount, cas.RegionChina); got != 0 {
 			t.Errorf("%v are still missing after the repair", got)
 		}
 	})
 }
 
 func TestADoubtedLookIsNoSuccess(t *testing.T) {
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.givenMany(20)
 		w.work(15 * time.Minute)
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHide})
@@ -883,13 +883,13 @@ func TestADoubtedLookIsNoSuccess(t *testing.T) {
 // What one operator remembers of its uploads says nothing of another's.
 func TestAnUploadOfAnotherOperatorIsHeld(t *testing.T) {
 	t.Parallel()
-	inWorld(t, emulator.Options{}, func(t *testing.T, w *simWorld) {
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultThrottle, Action: string(cas.ActionUpload), Count: 1})
 		w.given(deleting)
 		first := w.operator()
 		for range 20 {
 			first.deliver()
-			first.run(simKey)
+			first.run(theKey)
 			if tries, _ := w.calls(cas.ActionUpload); tries > 0 {
 				break
 			}
@@ -897,12 +897,12 @@ func TestAnUploadOfAnotherOperatorIsHeld(t *testing.T) {
 		}
 		second := w.start()
 		w.settle(second, time.Minute)
-		if w.api.objects[simKey].Status.CertID == 0 {
+		if w.api.objects[theKey].Status.CertID == 0 {
 			t.Fatal("nothing was uploaded")
 		}
-		w.api.remove(simKey)
+		w.api.remove(theKey)
 		w.settle(first, time.Hour)
-		if w.api.objects[simKey] != nil || len(w.certificates()) != 0 {
+		if w.api.objects[theKey] != nil || len(w.certificates()) != 0 {
 			t.Errorf("%d certificates outlive the object", len(w.certificates()))
 		}
 	})

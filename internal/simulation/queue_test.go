@@ -14,35 +14,35 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 )
 
-// simQueue is a queue from which the simulation takes what is worked on next. It merges
+// queue is a queue from which the simulation takes what is worked on next. It merges
 // as controller-runtime's priority queue does, and asks the real rate limiter; the real
 // queue has a goroutine that wakes up every ten seconds, for weeks in a schedule.
-type simQueue struct {
+type queue struct {
 	limiter workqueue.TypedRateLimiter[reconcile.Request]
-	waiting map[reconcile.Request]*simItem
+	waiting map[reconcile.Request]*waitingRequest
 	busy    map[reconcile.Request]chan struct{} // closed when it is done
-	work    chan *simItem
+	work    chan *waitingRequest
 	down    chan struct{}
 	added   int
 }
 
-// simItem is a request that waits.
-type simItem struct {
+// waitingRequest is a request that waits.
+type waitingRequest struct {
 	request  reconcile.Request
 	priority int
 	due      time.Time
 	order    int
 }
 
-func newSimQueue(limiter workqueue.TypedRateLimiter[reconcile.Request]) *simQueue {
-	return &simQueue{
-		limiter: limiter, waiting: map[reconcile.Request]*simItem{}, busy: map[reconcile.Request]chan struct{}{},
-		work: make(chan *simItem), down: make(chan struct{}),
+func newQueue(limiter workqueue.TypedRateLimiter[reconcile.Request]) *queue {
+	return &queue{
+		limiter: limiter, waiting: map[reconcile.Request]*waitingRequest{}, busy: map[reconcile.Request]chan struct{}{},
+		work: make(chan *waitingRequest), down: make(chan struct{}),
 	}
 }
 
 // AddWithOpts implements priorityqueue.PriorityQueue.
-func (q *simQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
+func (q *queue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Request) {
 	for _, request := range requests {
 		after := o.After
 		if o.RateLimited {
@@ -55,7 +55,7 @@ func (q *simQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Re
 			priority = *o.Priority
 		}
 		q.added++
-		item := &simItem{request: request, priority: priority, due: time.Now().Add(after), order: q.added}
+		item := &waitingRequest{request: request, priority: priority, due: time.Now().Add(after), order: q.added}
 		if known := q.waiting[request]; known != nil {
 			item.due = slices.MinFunc([]time.Time{known.due, item.due}, time.Time.Compare)
 			if known.priority >= priority {
@@ -67,15 +67,15 @@ func (q *simQueue) AddWithOpts(o priorityqueue.AddOpts, requests ...reconcile.Re
 }
 
 // due are the requests whose time has come, in the order of the real queue.
-func (q *simQueue) due() []types.NamespacedName {
+func (q *queue) due() []types.NamespacedName {
 	now := time.Now()
-	var items []*simItem
+	var items []*waitingRequest
 	for request, item := range q.waiting {
 		if q.busy[request] == nil && !item.due.After(now) {
 			items = append(items, item)
 		}
 	}
-	slices.SortFunc(items, func(a, b *simItem) int {
+	slices.SortFunc(items, func(a, b *waitingRequest) int {
 		return cmp.Or(-cmp.Compare(a.priority, b.priority), a.due.Compare(b.due), cmp.Compare(a.order, b.order))
 	})
 	keys := make([]types.NamespacedName, 0, len(items))
@@ -86,7 +86,7 @@ func (q *simQueue) due() []types.NamespacedName {
 }
 
 // soonest is when the next request is due, at the latest at an end.
-func (q *simQueue) soonest(end time.Time) time.Time {
+func (q *queue) soonest(end time.Time) time.Time {
 	for _, item := range q.waiting {
 		if item.due.Before(end) {
 			end = item.due
@@ -97,7 +97,7 @@ func (q *simQueue) soonest(end time.Time) time.Time {
 
 // hand gives a request to a worker of the controller, unless it was done before, and waits until it
 // is done.
-func (q *simQueue) hand(request reconcile.Request, before func() (done bool)) {
+func (q *queue) hand(request reconcile.Request, before func() (done bool)) {
 	item := q.waiting[request]
 	if item == nil || q.busy[request] != nil {
 		return
@@ -115,7 +115,7 @@ func (q *simQueue) hand(request reconcile.Request, before func() (done bool)) {
 }
 
 // GetWithPriority implements priorityqueue.PriorityQueue.
-func (q *simQueue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
+func (q *queue) GetWithPriority() (request reconcile.Request, priority int, shutdown bool) {
 	select {
 	case item := <-q.work:
 		return item.request, item.priority, false
@@ -125,41 +125,41 @@ func (q *simQueue) GetWithPriority() (request reconcile.Request, priority int, s
 }
 
 // Get implements workqueue.TypedInterface.
-func (q *simQueue) Get() (request reconcile.Request, shutdown bool) {
+func (q *queue) Get() (request reconcile.Request, shutdown bool) {
 	request, _, shutdown = q.GetWithPriority()
 	return request, shutdown
 }
 
 // Done implements workqueue.TypedInterface.
-func (q *simQueue) Done(request reconcile.Request) {
+func (q *queue) Done(request reconcile.Request) {
 	done := q.busy[request]
 	delete(q.busy, request)
 	close(done)
 }
 
-func (q *simQueue) Add(request reconcile.Request) {
+func (q *queue) Add(request reconcile.Request) {
 	q.AddWithOpts(priorityqueue.AddOpts{}, request)
 }
 
-func (q *simQueue) AddAfter(request reconcile.Request, after time.Duration) {
+func (q *queue) AddAfter(request reconcile.Request, after time.Duration) {
 	q.AddWithOpts(priorityqueue.AddOpts{After: after}, request)
 }
 
-func (q *simQueue) AddRateLimited(request reconcile.Request) {
+func (q *queue) AddRateLimited(request reconcile.Request) {
 	q.AddWithOpts(priorityqueue.AddOpts{RateLimited: true}, request)
 }
 
-func (q *simQueue) Forget(request reconcile.Request) { q.limiter.Forget(request) }
+func (q *queue) Forget(request reconcile.Request) { q.limiter.Forget(request) }
 
-func (q *simQueue) NumRequeues(request reconcile.Request) int { return q.limiter.NumRequeues(request) }
+func (q *queue) NumRequeues(request reconcile.Request) int { return q.limiter.NumRequeues(request) }
 
-func (q *simQueue) Len() int { return len(q.due()) }
+func (q *queue) Len() int { return len(q.due()) }
 
-func (q *simQueue) ShutDown() { close(q.down) }
+func (q *queue) ShutDown() { close(q.down) }
 
-func (q *simQueue) ShutDownWithDrain() { q.ShutDown() }
+func (q *queue) ShutDownWithDrain() { q.ShutDown() }
 
-func (q *simQueue) ShuttingDown() bool {
+func (q *queue) ShuttingDown() bool {
 	select {
 	case <-q.down:
 		return true

@@ -12,7 +12,7 @@ import (
 
 // quiesce ends every disturbance and lets the world come to rest: one operator, all
 // events, all timers of more than a day, and drift rounds.
-func (w *simWorld) quiesce() {
+func (w *world) quiesce() {
 	w.chaos, w.disturbAt = false, 0
 	w.cloud.ClearFaults()
 	for _, key := range sortedKeys(w.api.objects) {
@@ -44,7 +44,7 @@ func (w *simWorld) quiesce() {
 }
 
 // settle runs an operator for a time.
-func (w *simWorld) settle(op *simOperator, limit time.Duration) {
+func (w *world) settle(op *operator, limit time.Duration) {
 	end := time.Now().Add(limit)
 	for reconciles := 0; ; reconciles++ {
 		op.deliver()

@@ -23,7 +23,7 @@ import (
 )
 
 // act lets one thing happen that may happen at any time.
-func (w *simWorld) act() {
+func (w *world) act() {
 	switch dice := w.random.IntN(100); {
 	case dice < 45:
 		w.runSomething()
@@ -56,11 +56,11 @@ func (w *simWorld) act() {
 	}
 }
 
-func (w *simWorld) someOperator() *simOperator {
+func (w *world) someOperator() *operator {
 	return w.operators[w.random.IntN(len(w.operators))]
 }
 
-func (w *simWorld) runSomething() {
+func (w *world) runSomething() {
 	op := w.someOperator()
 	if due := op.queue.due(); len(due) > 0 {
 		op.run(due[w.random.IntN(len(due))])
@@ -68,7 +68,7 @@ func (w *simWorld) runSomething() {
 }
 
 // top lets one thing happen that happens between reconciles only: time, kills, drift.
-func (w *simWorld) top() {
+func (w *world) top() {
 	for i, op := range slices.Backward(slices.Clone(w.operators)) {
 		if op.dead {
 			w.stop(op)
@@ -101,7 +101,7 @@ func (w *simWorld) top() {
 }
 
 // wait lets time go by: mostly little, sometimes a day.
-func (w *simWorld) wait() {
+func (w *world) wait() {
 	durations := []time.Duration{
 		10 * time.Millisecond, 100 * time.Millisecond, time.Second, time.Second, 5 * time.Second, 31 * time.Second,
 		time.Minute, 5 * time.Minute, 11 * time.Minute, time.Hour, 25 * time.Hour,
@@ -110,7 +110,7 @@ func (w *simWorld) wait() {
 }
 
 // inject adds a fault of the cloud that ends after some calls.
-func (w *simWorld) inject() {
+func (w *world) inject() {
 	// A list that hides a certificate and counts to match cannot be told from the
 	// truth; what the check for drift does about it has a test of its own.
 	kinds := slices.DeleteFunc(emulator.FaultKinds(), func(k emulator.FaultKind) bool { return k == emulator.FaultHide })
@@ -131,10 +131,10 @@ func (w *simWorld) inject() {
 	w.cloud.Inject(f)
 }
 
-func (w *simWorld) pick(n int) int { return w.random.IntN(n) }
+func (w *world) pick(n int) int { return w.random.IntN(n) }
 
 // simulate plays one random schedule, and returns what was violated.
-func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, violations []string) {
+func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violations []string) {
 	pick := rand.New(rand.NewPCG(seed, 1)).IntN
 	options := emulator.Options{SameCertIDs: pick(2) == 0, Unknowns: emulator.Unknowns{
 		NoDigests: pick(4) == 0, NamesCaseSensitive: pick(4) == 0, KeywordWithoutWildcards: pick(2) == 0,
@@ -152,14 +152,14 @@ func simulate(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simWorld, v
 	case 2:
 		options.NamesSharedAcrossRegions = true
 	}
-	w = newSimWorld(t, seed, options, func(v string) { violations = append(violations, v) })
+	w = newWorld(t, seed, options, func(v string) { violations = append(violations, v) })
 	defer w.close()
 	if mutant != nil {
 		mutant(w)
 	}
 	w.chaos, w.fixed = true, fixed
 	w.start()
-	for _, key := range simKeys[:2] {
+	for _, key := range keys[:2] {
 		w.create(key)
 	}
 	for range 100 {
@@ -196,7 +196,7 @@ func TestNothingThatIsRememberedIsNeeded(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(*schedules) {
 		synctest.Test(t, func(t *testing.T) {
-			_, violations := simulate(t, seed+1, func(w *simWorld) { w.onReconcile = forgetEverything })
+			_, violations := simulate(t, seed+1, func(w *world) { w.onReconcile = forgetEverything })
 			for _, v := range violations {
 				t.Errorf("schedule %d: %s", seed+1, v)
 			}

@@ -36,16 +36,16 @@ const (
 	noisyBound = 12
 )
 
-// simTenants is a world in which some tenants misbehave, and one does not.
-type simTenants struct {
-	*simWorld
+// tenants is a world in which some tenants misbehave, and one does not.
+type tenants struct {
+	*world
 	calm, noisy, far []types.NamespacedName
 	renewed          map[types.NamespacedName]time.Time // Secrets that the status does not follow yet
 	content          map[types.NamespacedName]int
 	ticks            int
 }
 
-func (w *simTenants) make(key types.NamespacedName, secret string, change func(*v1alpha1.CloudCertificate)) {
+func (w *tenants) make(key types.NamespacedName, secret string, change func(*v1alpha1.CloudCertificate)) {
 	object := &v1alpha1.CloudCertificate{}
 	object.Namespace, object.Name = key.Namespace, key.Name
 	object.Spec.SecretRef.Name = secret
@@ -55,8 +55,8 @@ func (w *simTenants) make(key types.NamespacedName, secret string, change func(*
 	w.api.create(object)
 }
 
-func newSimTenants(w *simWorld) *simTenants {
-	s := &simTenants{simWorld: w, renewed: map[types.NamespacedName]time.Time{}, content: map[types.NamespacedName]int{}}
+func newTenants(w *world) *tenants {
+	s := &tenants{world: w, renewed: map[types.NamespacedName]time.Time{}, content: map[types.NamespacedName]int{}}
 	keys := func(namespace string, n int) (all []types.NamespacedName) {
 		for i := range n {
 			all = append(all, types.NamespacedName{Namespace: namespace, Name: fmt.Sprintf("%s-%d", namespace, i)})
@@ -79,12 +79,12 @@ func newSimTenants(w *simWorld) *simTenants {
 	return s
 }
 
-func (w *simTenants) noisySecret() types.NamespacedName {
+func (w *tenants) noisySecret() types.NamespacedName {
 	return types.NamespacedName{Namespace: "noisy", Name: "shared-tls"}
 }
 
 // someNoisy does something to some of the objects of the noisy tenant.
-func (w *simTenants) someNoisy(do func(key types.NamespacedName)) {
+func (w *tenants) someNoisy(do func(key types.NamespacedName)) {
 	for _, key := range w.noisy {
 		if w.pick(3) == 0 {
 			do(key)
@@ -94,19 +94,19 @@ func (w *simTenants) someNoisy(do func(key types.NamespacedName)) {
 
 // misbehaviours are what tenants, and the cloud, do to everybody else. One begins a spell of it
 // and returns what happens four times a second.
-var misbehaviours = map[string]func(w *simTenants) (tick func()){
-	"a Secret changes all the time": func(w *simTenants) func() {
+var misbehaviours = map[string]func(w *tenants) (tick func()){
+	"a Secret changes all the time": func(w *tenants) func() {
 		return func() { w.api.putSecret(w.noisySecret(), w.pool[w.pick(5)].data) }
 	},
-	"uploads are refused": func(w *simTenants) func() {
+	"uploads are refused": func(w *tenants) func() {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Action: string(cas.ActionUpload), NameContains: "noisy", Code: "InvalidParameter"})
 		return func() { w.api.putSecret(w.noisySecret(), w.pool[w.ticks%5].data) }
 	},
-	"names are taken by nothing": func(w *simTenants) func() {
+	"names are taken by nothing": func(w *tenants) func() {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultNameTaken, NameContains: "noisy"})
 		return func() { w.api.putSecret(w.noisySecret(), w.pool[w.ticks%5].data) }
 	},
-	"checks are asked for all the time": func(w *simTenants) func() {
+	"checks are asked for all the time": func(w *tenants) func() {
 		return func() {
 			w.someNoisy(func(key types.NamespacedName) {
 				w.api.change(key, func(o *v1alpha1.CloudCertificate) {
@@ -115,7 +115,7 @@ var misbehaviours = map[string]func(w *simTenants) (tick func()){
 			})
 		}
 	},
-	"objects are made anew all the time": func(w *simTenants) func() {
+	"objects are made anew all the time": func(w *tenants) func() {
 		return func() {
 			w.someNoisy(func(key types.NamespacedName) {
 				w.api.remove(key)
@@ -123,25 +123,25 @@ var misbehaviours = map[string]func(w *simTenants) (tick func()){
 			})
 		}
 	},
-	"statuses are wiped all the time": func(w *simTenants) func() {
+	"statuses are wiped all the time": func(w *tenants) func() {
 		return func() {
 			w.someNoisy(func(key types.NamespacedName) {
 				w.api.change(key, func(o *v1alpha1.CloudCertificate) { o.Status = v1alpha1.CloudCertificateStatus{ObservedGeneration: -1} })
 			})
 		}
 	},
-	"the other region hangs": func(w *simTenants) func() {
+	"the other region hangs": func(w *tenants) func() {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultHang, Region: cas.RegionInternational})
 		return func() { w.putContent(w.far[w.pick(farObjects)], w.pick(5)) }
 	},
-	"the other region refuses connections": func(w *simTenants) func() {
+	"the other region refuses connections": func(w *tenants) func() {
 		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultReset, Region: cas.RegionInternational})
 		return func() { w.putContent(w.far[w.pick(farObjects)], w.pick(5)) }
 	},
 }
 
 // play has some misbehaviours go on for a time, while the calm objects are renewed.
-func (w *simTenants) play(d time.Duration) {
+func (w *tenants) play(d time.Duration) {
 	var spell []func()
 	for _, name := range slices.Sorted(maps.Keys(misbehaviours)) {
 		if w.pick(3) == 0 {
@@ -161,7 +161,7 @@ func (w *simTenants) play(d time.Duration) {
 }
 
 // tick lets every misbehaviour of the spell happen once, and now and then a renewal.
-func (w *simTenants) tick(spell []func()) {
+func (w *tenants) tick(spell []func()) {
 	w.ticks++
 	for _, misbehave := range spell {
 		misbehave()
@@ -175,7 +175,7 @@ func (w *simTenants) tick(spell []func()) {
 }
 
 // workOnce lets the operator do one reconcile, or waits for the next one, at most until then.
-func (w *simTenants) workOnce(until time.Time) {
+func (w *tenants) workOnce(until time.Time) {
 	op := w.operator()
 	op.deliver()
 	if due := op.queue.due(); len(due) > 0 {
@@ -186,7 +186,7 @@ func (w *simTenants) workOnce(until time.Time) {
 }
 
 // checkCalm says whether the calm objects follow their Secrets in time.
-func (w *simTenants) checkCalm() {
+func (w *tenants) checkCalm() {
 	for _, key := range w.calm {
 		since := w.renewed[key]
 		if since.IsZero() {
@@ -204,7 +204,7 @@ func (w *simTenants) checkCalm() {
 }
 
 // checkNoisy says whether any object sent more uploads than it may.
-func (w *simTenants) checkNoisy() {
+func (w *tenants) checkNoisy() {
 	byObject := map[string][]time.Time{}
 	for _, call := range w.cloud.Journal() {
 		if identity, _, ok := bundle.ParseName(call.Name); ok && call.Action == string(cas.ActionUpload) {
@@ -223,13 +223,13 @@ func (w *simTenants) checkNoisy() {
 
 // simulateTenants plays two spells of misbehaviour, and then peace, in which everybody comes to
 // what he asks for.
-func simulateTenants(t testing.TB, seed uint64, mutant func(*simWorld)) (w *simTenants, violations []string) {
-	world := newSimWorld(t, seed, emulator.Options{JournalSize: -1}, func(v string) { violations = append(violations, v) })
+func simulateTenants(t testing.TB, seed uint64, mutant func(*world)) (w *tenants, violations []string) {
+	world := newWorld(t, seed, emulator.Options{JournalSize: -1}, func(v string) { violations = append(violations, v) })
 	defer world.close()
 	if mutant != nil {
 		mutant(world)
 	}
-	w = newSimTenants(world)
+	w = newTenants(world)
 	for range 2 {
 		w.play(90 * time.Second)
 	}
@@ -260,21 +260,21 @@ func TestSimulationOfTenants(t *testing.T) {
 }
 
 // brokenTurns break what is shared fairly, each in one way.
-var brokenTurns = map[string]func(*simWorld){
-	"the calls of an object have no bound": func(w *simWorld) {
+var brokenTurns = map[string]func(*world){
+	"the calls of an object have no bound": func(w *world) {
 		w.clock = fastClock{} // by which ten seconds, until an object may call again, are half a second
 	},
-	"a region that does not answer is not noticed": func(w *simWorld) { w.unnoticed = true },
+	"a region that does not answer is not noticed": func(w *world) { w.unnoticed = true },
 }
 
 // fastClock runs twenty times as fast as time goes by.
 type fastClock struct{ clock.RealClock }
 
 // Now implements clock.PassiveClock.
-func (fastClock) Now() time.Time { return simDawn.Add(20 * time.Since(simDawn)) }
+func (fastClock) Now() time.Time { return dawn.Add(20 * time.Since(dawn)) }
 
-// simDawn is when every bubble begins.
-var simDawn = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+// dawn is when every bubble begins.
+var dawn = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // TestBrokenTurnsAreCaught shows that the checks can fail.
 func TestBrokenTurnsAreCaught(t *testing.T) {

@@ -16,10 +16,10 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 )
 
-// simTransport carries the calls of an operator to the cloud.
-type simTransport struct{ op *simOperator }
+// transport carries the calls of an operator to the cloud.
+type transport struct{ op *operator }
 
-func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (t simTransport) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 // afterCall compares the cloud with the journal: what was made, and what was deleted.
-func (w *simWorld) afterCall(op *simOperator, form url.Values) {
+func (w *world) afterCall(op *operator, form url.Values) {
 	journal := w.cloud.Journal()
 	if len(journal) == 0 {
 		return
@@ -79,7 +79,7 @@ func (w *simWorld) afterCall(op *simOperator, form url.Values) {
 
 // resign signs the parameters of a request again, as the specification says.
 func resign(form url.Values) {
-	secret := simKeySecrets[form.Get("AccessKeyId")]
+	secret := accessKeySecrets[form.Get("AccessKeyId")]
 	form.Del("Signature")
 	escape := func(s string) string {
 		return strings.NewReplacer("+", "%20", "*", "%2A", "%7E", "~").Replace(url.QueryEscape(s))

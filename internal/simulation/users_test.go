@@ -14,7 +14,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 )
 
-var simKeys = []types.NamespacedName{
+var keys = []types.NamespacedName{
 	{Namespace: "a", Name: "one"}, {Namespace: "a", Name: "two"}, {Namespace: "b", Name: "one"},
 }
 
@@ -22,23 +22,23 @@ func secretOf(key types.NamespacedName) types.NamespacedName {
 	return types.NamespacedName{Namespace: key.Namespace, Name: key.Name + "-tls"}
 }
 
-func (w *simWorld) putCredentials(namespace string) {
+func (w *world) putCredentials(namespace string) {
 	w.useCredentials(namespace, "LTAIother", "other-secret")
 }
 
-func (w *simWorld) useCredentials(namespace, id, secret string) {
+func (w *world) useCredentials(namespace, id, secret string) {
 	w.api.putSecret(types.NamespacedName{Namespace: namespace, Name: "creds"}, map[string][]byte{
 		"accessKeyId": []byte(id), "accessKeySecret": []byte(secret),
 	})
 }
 
-func (w *simWorld) putContent(key types.NamespacedName, i int) {
+func (w *world) putContent(key types.NamespacedName, i int) {
 	w.api.putSecret(secretOf(key), w.pool[i].data)
 }
 
 // user does what users and other tools do to objects, Secrets and the cloud.
-func (w *simWorld) user() {
-	key := simKeys[w.pick(len(simKeys))]
+func (w *world) user() {
+	key := keys[w.pick(len(keys))]
 	object := w.api.objects[key]
 	if object == nil {
 		w.create(key)
@@ -71,7 +71,7 @@ func (w *simWorld) user() {
 		w.api.putSecret(types.NamespacedName{Namespace: key.Namespace, Name: "creds"}, nil)
 	case dice < 65:
 		w.notef("user: namespace %s deleted", key.Namespace)
-		for _, k := range simKeys {
+		for _, k := range keys {
 			if k.Namespace == key.Namespace {
 				w.api.putSecret(secretOf(k), nil)
 				w.api.remove(k)
@@ -83,7 +83,7 @@ func (w *simWorld) user() {
 	}
 }
 
-func (w *simWorld) create(key types.NamespacedName) {
+func (w *world) create(key types.NamespacedName) {
 	object := &v1alpha1.CloudCertificate{ObjectMeta: metav1.ObjectMeta{Namespace: key.Namespace, Name: key.Name}}
 	object.Spec.SecretRef.Name = secretOf(key).Name
 	object.Spec.Type = v1alpha1.CertificateTypeTLS
@@ -94,7 +94,7 @@ func (w *simWorld) create(key types.NamespacedName) {
 	if w.pick(2) == 0 {
 		object.Spec.RevisionHistoryLimit = new(int32(w.pick(3)))
 	}
-	if key == simKeys[0] {
+	if key == keys[0] {
 		object.Spec.NamePrefix = "p"
 	}
 	if w.pick(6) == 0 {
@@ -112,14 +112,14 @@ func (w *simWorld) create(key types.NamespacedName) {
 // was lost, the list lags behind a crash, or may not be read: that limit is on the
 // design page. So a schedule changes prefixes or loses what is known, not both; the
 // lifecycles have what is promised of both.
-func (w *simWorld) prefix(o *v1alpha1.CloudCertificate) {
+func (w *world) prefix(o *v1alpha1.CloudCertificate) {
 	if !w.fixed {
 		o.Spec.NamePrefix = fmt.Sprintf("p%d", w.pick(3))
 	}
 }
 
 // edit changes a field of the spec, or an annotation.
-func (w *simWorld) edit(key types.NamespacedName) {
+func (w *world) edit(key types.NamespacedName) {
 	w.api.change(key, func(o *v1alpha1.CloudCertificate) {
 		switch w.pick(12) {
 		case 0:
@@ -147,7 +147,7 @@ func (w *simWorld) edit(key types.NamespacedName) {
 		case 8:
 			o.Annotations = map[string]string{v1alpha1.AnnotationResync: strconv.Itoa(w.pick(1000))}
 		case 9:
-			o.Spec.SecretRef.Name = secretOf(simKeys[w.pick(2)]).Name
+			o.Spec.SecretRef.Name = secretOf(keys[w.pick(2)]).Name
 		case 10:
 			o.Spec.ResourceGroupID = fmt.Sprintf("rg-%d", w.pick(3))
 		case 11:
@@ -161,7 +161,7 @@ func (w *simWorld) edit(key types.NamespacedName) {
 
 // restore puts an object back as a backup has it: an older status, or one that speaks
 // of another account.
-func (w *simWorld) restore(key types.NamespacedName) {
+func (w *world) restore(key types.NamespacedName) {
 	var old []*v1alpha1.CloudCertificate
 	for _, e := range w.api.objectLog.events {
 		if object, _ := e.object.(*v1alpha1.CloudCertificate); object != nil && e.key == key && object.Status.CertID != 0 {
@@ -185,7 +185,7 @@ func (w *simWorld) restore(key types.NamespacedName) {
 }
 
 // vandalize deletes something of ours in the cloud, or adds something that is not.
-func (w *simWorld) vandalize() {
+func (w *world) vandalize() {
 	ours := w.ours()
 	switch dice := w.pick(10); {
 	case dice < 2 || len(ours) == 0:
