@@ -207,7 +207,7 @@ func (d *Drift) Places(ctx context.Context) []DriftPlace {
 // Check checks one place, and has what it finds there reconciled.
 func (d *Drift) Check(ctx context.Context, p DriftPlace) {
 	log := log.FromContext(ctx).WithName("drift").WithValues("account", p.Account, "region", p.Region)
-	cloud, gone := d.look(ctx, p)
+	cloud, gone := d.sweep(ctx, p)
 	if cloud == nil {
 		return
 	}
@@ -220,7 +220,7 @@ func (d *Drift) Check(ctx context.Context, p DriftPlace) {
 			return
 		}
 		first := gone
-		if cloud, gone = d.look(ctx, p); cloud == nil {
+		if cloud, gone = d.sweep(ctx, p); cloud == nil {
 			return
 		}
 		gone = slices.DeleteFunc(gone, func(o *v1alpha1.CloudCertificate) bool { return !slices.ContainsFunc(first, sameClaim(o)) })
@@ -255,10 +255,10 @@ func sameClaim(o *v1alpha1.CloudCertificate) func(*v1alpha1.CloudCertificate) bo
 	}
 }
 
-// look sweeps a place, and returns the objects whose certificate is not listed. The
+// sweep sweeps a place, and returns the objects whose certificate is not listed. The
 // client is nil where that is not possible: a credential that may not list, or is not
 // taken, leaves it to the next one of the place.
-func (d *Drift) look(ctx context.Context, p DriftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
+func (d *Drift) sweep(ctx context.Context, p DriftPlace) (*cas.Client, []*v1alpha1.CloudCertificate) {
 	var failure error
 	tried := 0
 	for cloud := range d.clients(ctx, p) {

@@ -166,7 +166,7 @@ func TestTheLookForDriftTriesEachCredential(t *testing.T) {
 				if len(places) != 1 {
 					t.Fatalf("%d places", len(places))
 				}
-				cloud, gone := d.look(t.Context(), places[0])
+				cloud, gone := d.sweep(t.Context(), places[0])
 				if (cloud != nil) != (tc.gone > 0) || len(gone) != tc.gone {
 					t.Errorf("%d certificates are gone, want %d", len(gone), tc.gone)
 				}
