@@ -146,7 +146,7 @@ func TestNamesOfAPair(t *testing.T) {
 		"other hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: []string{"other.example.com"}, refused: true},
 		"fewer hosts":                                    {sign: "a", enc: "a", signHosts: both, encHosts: both[:1], refused: true},
 		"the same hosts and other subjects":              {sign: "a sign", enc: "a enc", signHosts: both, encHosts: both, warned: true},
-		"hosts in the signing certificate alone":            {sign: "www.example.com", enc: "www.example.com", signHosts: both},
+		"hosts in the signing certificate alone":         {sign: "www.example.com", enc: "www.example.com", signHosts: both},
 		"hosts in the encryption certificate alone":      {sign: "www.example.com", enc: "www.example.com", encHosts: both},
 		"a host that is the common name of the other":    {sign: "web", enc: "WWW.example.com", signHosts: both},
 		"the same the other way round":                   {sign: "example.com", enc: "web", encHosts: both},

@@ -248,18 +248,18 @@ func TestSMPairs(t *testing.T) {
 	ignored := with(func(*smPair) {})
 	ignored["Cert"], ignored["Key"], ignored["SignCert"] = tls.cert, tls.key, "ignored"
 	checkUploads(t, Options{}, map[string]refusal{
-		"a pair":                               {with(func(*smPair) {}), ""},
-		"a pair beside a TLS certificate":      {ignored, ""},
-		"no encryption key":                    {with(func(p *smPair) { p.encryptKey = "" }), "MissingParameter"},
-		"the key of another signing certificate":  {with(func(p *smPair) { p.signKey = other.signKey }), "NotMatch.CertificateAndPrivateKey"},
-		"keys exchanged":                       {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "NotMatch.CertificateAndPrivateKey"},
-		"certificates exchanged":               {with(func(p *smPair) { *p = smPair{p.encryptCert, p.encryptKey, p.signCert, p.signKey} }), "ParseCertificateFailed"},
-		"a TLS certificate in an SM parameter": {with(func(p *smPair) { p.signCert = tls.cert }), "ParseCertificateFailed"},
-		"a NIST key in an SM parameter":        {with(func(p *smPair) { p.signKey = tls.key }), "PrivateKeyFormatException"},
-		"keys as PKCS#8":                       {with(func(p *smPair) { p.signKey, p.encryptKey = smPKCS8(p.signKey), smPKCS8(p.encryptKey) }), ""},
-		"a NIST key as PKCS#8":                 {with(func(p *smPair) { p.signKey = nist }), "PrivateKeyFormatException"},
-		"garbage as PKCS#8":                    {with(func(p *smPair) { p.signKey = pemOf("PRIVATE KEY", []byte("none")) }), "PrivateKeyFormatException"},
-		"a chain with a root":                  {with(func(p *smPair) { p.signCert, p.signKey = chained.signCert, chained.signKey }), ""},
+		"a pair":                                 {with(func(*smPair) {}), ""},
+		"a pair beside a TLS certificate":        {ignored, ""},
+		"no encryption key":                      {with(func(p *smPair) { p.encryptKey = "" }), "MissingParameter"},
+		"the key of another signing certificate": {with(func(p *smPair) { p.signKey = other.signKey }), "NotMatch.CertificateAndPrivateKey"},
+		"keys exchanged":                         {with(func(p *smPair) { p.signKey, p.encryptKey = p.encryptKey, p.signKey }), "NotMatch.CertificateAndPrivateKey"},
+		"certificates exchanged":                 {with(func(p *smPair) { *p = smPair{p.encryptCert, p.encryptKey, p.signCert, p.signKey} }), "ParseCertificateFailed"},
+		"a TLS certificate in an SM parameter":   {with(func(p *smPair) { p.signCert = tls.cert }), "ParseCertificateFailed"},
+		"a NIST key in an SM parameter":          {with(func(p *smPair) { p.signKey = tls.key }), "PrivateKeyFormatException"},
+		"keys as PKCS#8":                         {with(func(p *smPair) { p.signKey, p.encryptKey = smPKCS8(p.signKey), smPKCS8(p.encryptKey) }), ""},
+		"a NIST key as PKCS#8":                   {with(func(p *smPair) { p.signKey = nist }), "PrivateKeyFormatException"},
+		"garbage as PKCS#8":                      {with(func(p *smPair) { p.signKey = pemOf("PRIVATE KEY", []byte("none")) }), "PrivateKeyFormatException"},
+		"a chain with a root":                    {with(func(p *smPair) { p.signCert, p.signKey = chained.signCert, chained.signKey }), ""},
 	})
 }
 
