@@ -60,6 +60,13 @@ func (o Observed) holdsContent() bool {
 // the certificate is there. A restart forgets what else there is to know of it.
 func (o Observed) isDoubted() bool { return o.Status.Reason == v1alpha1.ReasonProgressing }
 
+// IsMereCheck reports whether the cloud is asked only because a person wants to know whether the
+// certificate is there: nothing says that it is not.
+func (o Observed) IsMereCheck() bool {
+	return o.Object.Resync && o.Content != nil && o.holdsContent() && o.Status.Reason == v1alpha1.ReasonSynced && o.Status.Ready &&
+		!o.Tried.Missing && !o.SoFar.Looked && !o.SoFar.Taken && !o.hasUnknownAccount()
+}
+
 // hasUnknownAccount reports whether the credentials have changed, and it cannot be learned
 // whose account they reach: "Synced is not said again before the same upload was sent."
 func (o Observed) hasUnknownAccount() bool {

@@ -120,6 +120,42 @@ func TestAGatewayThatIsAwayIsNoRateLimit(t *testing.T) {
 	})
 }
 
+// TestACheckDuringAnOutageChangesNoReady: what a person asks to have looked at is as it was, as far
+// as anybody knows, until the cloud answers. A renewal that comes meanwhile is another matter.
+func TestACheckDuringAnOutageChangesNoReady(t *testing.T) {
+	t.Parallel()
+	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		w.work(time.Hour)
+		w.cloud.Inject(emulator.Fault{Kind: emulator.FaultFail, Code: "InternalError", Status: 500})
+		w.resync("now")
+		w.work(time.Hour)
+		status, reason, message := w.ready(t)
+		if status != "True" || reason != v1alpha1.ReasonSynced {
+			t.Errorf("Ready %s, %s: %s", status, reason, message)
+		}
+		for _, want := range []string{"is in the cloud as certificate", v1alpha1.AnnotationResync, "InternalError", "tried again"} {
+			if !strings.Contains(message, want) {
+				t.Errorf("message %q does not say %q", message, want)
+			}
+		}
+		if handled := w.api.objects[theKey].Status.LastHandledResync; handled != "" {
+			t.Errorf("the check %q counts as made", handled)
+		}
+		w.putContent(theKey, 1)
+		w.work(time.Minute)
+		if status, reason, message := w.ready(t); status != "False" || reason != v1alpha1.ReasonUploadFailed {
+			t.Errorf("a renewal that does not reach the cloud: Ready %s, %s: %s", status, reason, message)
+		}
+		w.cloud.ClearFaults()
+		w.work(10 * time.Minute)
+		if handled := w.api.objects[theKey].Status.LastHandledResync; handled != "now" {
+			t.Errorf("after the outage the check %q counts as made", handled)
+		}
+		w.checkRest()
+	})
+}
+
 func TestAResyncBeginsSlowRetriesAnew(t *testing.T) {
 	t.Parallel()
 	inWorld(t, emulator.Options{}, func(t *testing.T, w *world) {

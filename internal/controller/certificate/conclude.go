@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
@@ -119,7 +120,11 @@ func (r *reconciliation) fail(ctx context.Context, err error) (reconcile.Result,
 	if r.content != nil {
 		r.letGo(ctx, err)
 	}
-	return r.conclusion(ctx, err, r.judge(ctx, err))
+	v := r.judge(ctx, err)
+	if v.Reason == v1alpha1.ReasonUploadFailed && r.observe().IsMereCheck() {
+		v = r.unchecked(err)
+	}
+	return r.conclusion(ctx, err, v)
 }
 
 // failDeletion publishes why a deletion cannot go on.

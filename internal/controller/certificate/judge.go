@@ -68,6 +68,16 @@ func (r *reconciliation) synced() verdict.Verdict {
 	return verdict.Verdict{Ready: verdict.True, Reason: v1alpha1.ReasonSynced, Message: message}
 }
 
+// unchecked is the verdict on an object whose certificate was to be looked for, and the cloud could
+// not be asked: what was so before is not known to be otherwise. Its retries are remembered here: the
+// queue would begin anew each time that it is not the object's turn.
+func (r *reconciliation) unchecked(err error) verdict.Verdict {
+	v := r.synced()
+	v.Again = verdict.Again{Pace: verdict.Soon}
+	v.Message += "; the check that " + v1alpha1.AnnotationResync + " asks for has failed: " + verdict.Text(err) + "; it is tried again " + v.Again.Pace.String()
+	return v
+}
+
 // replaced is the version that was the current one before, as long as it is in the cloud; else 0.
 // One of which it is unknown when it became current may be newer, and another cluster's.
 func replaced(status *v1alpha1.CloudCertificateStatus) int64 {

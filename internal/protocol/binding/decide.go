@@ -42,12 +42,32 @@ func Decide(o Observed) Step {
 		return o.notReady(nil)
 	case o.SoFar.NoCloud != nil:
 		return o.failed(o.SoFar.NoCloud, nil)
+	case o.SoFar.Read != nil && o.SoFar.Read.Kind == Transient && o.isMereCheck():
+		return o.unchecked(o.SoFar.Read)
 	case o.SoFar.Read != nil:
 		return o.failed(o.SoFar.Read, nil)
 	case o.Slot == nil:
 		return Read{}
 	}
 	return decideSlot(o)
+}
+
+// isMereCheck reports whether the target is read only to see that it is as it was: nothing says
+// that it is not.
+func (o Observed) isMereCheck() bool {
+	s := &o.Status
+	return s.Generation == o.Object.Generation && !o.Object.Suspended && s.Reason == v1alpha1.ReasonSynced && s.Ready &&
+		s.Bound == o.Certificate.Current && s.Pending.CertID == 0
+}
+
+// unchecked leaves everything as it is while the target cannot be read, and tries again.
+func (o Observed) unchecked(f *Failure) Step {
+	again := o.againAfter(f)
+	return Keep{
+		Holds:   Holds{Bound: o.Status.Bound, Leftover: o.Status.Leftover},
+		Message: o.servedMessage() + "; it could not be checked again: " + f.Text + "; it is tried again " + again.Pace.String(),
+		Again:   again,
+	}
 }
 
 // wantsHold reports whether the finalizer has to be on: where something of ours may be at the

@@ -208,6 +208,16 @@ func TestDecide(t *testing.T) {
 		"the only place in an unclear condition":  {single(recorded(in(Unknown, only(oldID)))), "wait Progressing unchanged again=hint"},
 		"a foreign one beside ours is left alone": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Status.Bound = newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 
+		// A check.
+		"a check that fails in passing changes no Ready": {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, &Failure{} }), "keep bound=10 pending=0 leftover=[] again=soon"},
+		"a check that is asked for and fails": {with(bound(), func(o *Observed) {
+			o.Object.Resync, o.SoFar.Read, o.Status.Leftover = true, &Failure{}, []ID{newID}
+		}), "keep bound=10 pending=0 leftover=[11-cn-hangzhou] again=soon"},
+		"a check that is denied":                {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, denied }), "wait AccessDenied again=slowly"},
+		"a target that is gone":                 {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
+		"a renewal that cannot read its target": {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
+		"a change that cannot read its target":  {with(bound(), func(o *Observed) { o.Object.Generation, o.SoFar.Read = 2, &Failure{} }), "wait BindFailed again=soon"},
+
 		// Placing.
 		"an empty slot is taken":                                  {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},
 		"ours in the slot is replaced":                            {single(renewed(only(oldID))), `record bound=10 pending=11 leftover=[] replaced=""`},
