@@ -6,22 +6,18 @@ package certificate
 import (
 	"context"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/fleet"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
@@ -29,15 +25,13 @@ import (
 // object. Only the leader has any: two replicas would count everything twice.
 //
 // What is summed up it collects for Prometheus' registry. The series of single objects it
-// writes itself, in WriteSeries: of thirty thousand objects the registry would make some
-// hundred megabytes for each scrape.
+// writes itself, in WriteSeries.
 type Fleet struct {
+	*fleet.Objects[*v1alpha1.CloudCertificate]
+
 	reconciler *Reconciler
-	leads      atomic.Bool
 
 	mu sync.Mutex
-	// objects are pointers into the cache: a list of it would copy every object.
-	objects map[types.UID]*v1alpha1.CloudCertificate
 	// places are those of which every counter was made.
 	places map[protocol.Place]bool
 }
@@ -54,19 +48,12 @@ var (
 		"Calls that the operator lets go now, a second; fewer than its settings allow for a while after throttled answers.", []string{"account", "region", "action"}, nil)
 )
 
-// reasonUnknown stands for objects that have no condition yet.
-const reasonUnknown = "Unknown"
-
 // NewFleet makes the metrics of a reconciler's objects, and keeps them up to date by the
 // manager's cache.
 func NewFleet(ctx context.Context, mgr manager.Manager, r *Reconciler) (*Fleet, error) {
 	f := newFleet(r)
-	informer, err := mgr.GetCache().GetInformer(ctx, &v1alpha1.CloudCertificate{})
-	if err != nil {
-		return nil, fmt.Errorf("failed to watch CloudCertificates for metrics: %w", err)
-	}
-	if _, err := informer.AddEventHandler(f.handler()); err != nil {
-		return nil, fmt.Errorf("failed to watch CloudCertificates for metrics: %w", err)
+	if err := f.Follow(ctx, mgr, &v1alpha1.CloudCertificate{}); err != nil {
+		return nil, err
 	}
 	if err := mgr.Add(manager.RunnableFunc(f.lead)); err != nil { // only the leader runs it
 		return nil, fmt.Errorf("failed to note when this replica leads: %w", err)
@@ -75,90 +62,47 @@ func NewFleet(ctx context.Context, mgr manager.Manager, r *Reconciler) (*Fleet, 
 }
 
 func newFleet(r *Reconciler) *Fleet {
-	return &Fleet{reconciler: r, objects: map[types.UID]*v1alpha1.CloudCertificate{}, places: map[protocol.Place]bool{}}
+	f := &Fleet{reconciler: r, places: map[protocol.Place]bool{}}
+	f.Objects = fleet.NewObjects(fleet.Listener[*v1alpha1.CloudCertificate]{
+		Added: f.added, Updated: f.updated, Deleted: func(object *v1alpha1.CloudCertificate) { r.changes.forget(object.UID) },
+	})
+	return f
 }
 
 func (f *Fleet) lead(ctx context.Context) error {
 	f.reconciler.began()
-	f.leads.Store(true)
-	<-ctx.Done()
-	f.leads.Store(false)
-	return nil
-}
-
-// handler keeps the objects.
-func (f *Fleet) handler() toolscache.ResourceEventHandler {
-	return toolscache.ResourceEventHandlerDetailedFuncs{
-		AddFunc: func(in any, initial bool) {
-			if object, ok := in.(*v1alpha1.CloudCertificate); ok {
-				f.added(object, initial)
-			}
-		},
-		UpdateFunc: func(before, after any) {
-			was, ok := before.(*v1alpha1.CloudCertificate)
-			is, ok2 := after.(*v1alpha1.CloudCertificate)
-			if ok && ok2 {
-				f.updated(was, is)
-			}
-		},
-		DeleteFunc: func(in any) {
-			if tombstone, ok := in.(toolscache.DeletedFinalStateUnknown); ok {
-				in = tombstone.Obj
-			}
-			if object, ok := in.(*v1alpha1.CloudCertificate); ok {
-				f.deleted(object)
-			}
-		},
-	}
+	return f.Lead(ctx)
 }
 
 func (f *Fleet) added(object *v1alpha1.CloudCertificate, initial bool) {
-	f.set(object)
+	f.initialisePlaceOf(object)
 	if !initial {
 		f.reconciler.changes.changed(object.UID, "", f.reconciler.Clock.Now())
 	}
 }
 
 func (f *Fleet) updated(before, after *v1alpha1.CloudCertificate) {
-	if before.UID != after.UID {
-		f.deleted(before)
-	}
-	f.set(after)
+	f.initialisePlaceOf(after)
 	r := f.reconciler
 	now := r.Clock.Now()
 	if before.Spec.SecretRef != after.Spec.SecretRef || before.Spec.Keys != after.Spec.Keys || before.Spec.Type != after.Spec.Type {
 		r.changes.changed(after.UID, "", now)
 	}
 	kind, due := r.changes.answered(before, after)
-	if !due.IsZero() && f.leads.Load() {
+	if !due.IsZero() && f.Leads() {
 		syncDuration.WithLabelValues(kind).Observe(now.Sub(due).Seconds())
 	}
 }
 
-// set keeps an object, and makes the counters of its place before anything there is counted,
+// initialisePlaceOf makes the counters of the place of an object before anything there is counted,
 // as far as that is known before.
-func (f *Fleet) set(object *v1alpha1.CloudCertificate) {
+func (f *Fleet) initialisePlaceOf(object *v1alpha1.CloudCertificate) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.objects[object.UID] = object
 	if place := placeOf(object); object.Status.CertID != 0 && !f.places[place] {
 		f.places[place] = true
 		initialisePlace(place)
 	}
-}
-
-func (f *Fleet) deleted(object *v1alpha1.CloudCertificate) {
-	f.mu.Lock()
-	delete(f.objects, object.UID)
-	f.mu.Unlock()
-	f.reconciler.changes.forget(object.UID)
-}
-
-// list returns the objects, in no order. They are the cache's: nobody may change them.
-func (f *Fleet) list() []*v1alpha1.CloudCertificate {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return slices.AppendSeq(make([]*v1alpha1.CloudCertificate, 0, len(f.objects)), maps.Values(f.objects))
 }
 
 // Describe implements prometheus.Collector.
@@ -170,10 +114,10 @@ func (f *Fleet) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (f *Fleet) Collect(metrics chan<- prometheus.Metric) {
-	if !f.leads.Load() {
+	if !f.Leads() {
 		return
 	}
-	s := sumUp(f.list())
+	s := sumUp(f.List())
 	for reason, n := range s.reasons {
 		metrics <- prometheus.MustNewConstMetric(certificatesDesc, prometheus.GaugeValue, float64(n), reason)
 	}
@@ -199,7 +143,7 @@ type sums struct {
 var reasons = []string{
 	v1alpha1.ReasonSynced, v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended, v1alpha1.ReasonSecretNotFound, v1alpha1.ReasonInvalidCertificate,
 	v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonAccountNotAllowed, v1alpha1.ReasonAccessDenied, v1alpha1.ReasonQuotaExceeded, v1alpha1.ReasonThrottled,
-	v1alpha1.ReasonUploadFailed, v1alpha1.ReasonNameConflict, v1alpha1.ReasonDeletionBlocked, reasonUnknown,
+	v1alpha1.ReasonUploadFailed, v1alpha1.ReasonNameConflict, v1alpha1.ReasonDeletionBlocked, fleet.ReasonUnknown,
 }
 
 // deletionReasons are those of objects that are being deleted.
@@ -230,11 +174,7 @@ func sumUp(objects []*v1alpha1.CloudCertificate) sums {
 
 // readyOf returns the condition Ready and its reason, Unknown where there is none.
 func readyOf(o *v1alpha1.CloudCertificate) (*metav1.Condition, string) {
-	ready := meta.FindStatusCondition(o.Status.Conditions, v1alpha1.ConditionReady)
-	if ready == nil || ready.Reason == "" {
-		return ready, reasonUnknown
-	}
-	return ready, ready.Reason
+	return fleet.ReadyOf(o.Status.Conditions)
 }
 
 // secretVersions reads the versions of Secrets from the cache, without a copy of any.

@@ -13,6 +13,7 @@ import (
 	"go/token"
 	"io"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -33,6 +34,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/fleet"
 )
 
 // fleetStart is when the process under test begins.
@@ -69,7 +71,12 @@ func newTestFleet(t testing.TB, secrets map[types.NamespacedName]string) (*Fleet
 	clock := clocktesting.NewFakePassiveClock(fleetStart)
 	f := newFleet(&Reconciler{Client: &cachedSecrets{versions: secrets}, Accounts: &Accounts{Cloud: cloud}, Clock: clock})
 	f.reconciler.began()
-	f.leads.Store(true)
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	go func() { _ = f.Lead(ctx) }()
+	for !f.Leads() {
+		runtime.Gosched()
+	}
 	return f, clock
 }
 
@@ -132,7 +139,7 @@ func TestWhatTheSeriesOfAnObjectSay(t *testing.T) {
 				secrets[types.NamespacedName{Namespace: "shop", Name: "web"}] = tc.secret
 			}
 			f, _ := newTestFleet(t, secrets)
-			f.added(tc.object, true)
+			f.Handler().OnAdd(tc.object, true)
 			if got := seriesOf(t, f)["web"]; got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
@@ -154,14 +161,14 @@ func seriesOf(t *testing.T, f *Fleet) map[string]string {
 	}
 	found := map[string]string{}
 	for _, family := range families {
-		short := strings.TrimSuffix(strings.TrimPrefix(family.name, "cloudcert_certificate_"), "_timestamp_seconds")
-		for _, m := range parsed[family.name].GetMetric() {
+		short := strings.TrimSuffix(strings.TrimPrefix(family.Name, "cloudcert_certificate_"), "_timestamp_seconds")
+		for _, m := range parsed[family.Name].GetMetric() {
 			labels := map[string]string{}
 			for _, l := range m.GetLabel() {
 				labels[l.GetName()] = l.GetValue()
 			}
 			if labels["namespace"] != "shop" {
-				t.Errorf("%s has labels %v", family.name, labels)
+				t.Errorf("%s has labels %v", family.Name, labels)
 			}
 			found[labels["name"]] += labels["reason"] + fmt.Sprintf(" %s=%.0f", short, m.GetGauge().GetValue())
 		}
@@ -173,7 +180,7 @@ func TestNoSeriesOutlivesItsObject(t *testing.T) {
 	t.Parallel()
 	f, _ := newTestFleet(t, nil)
 	web, api := inFleet("web", "True", "Synced", inCloudAs("7")), inFleet("api", "False", "AccessDenied", nil)
-	handler := f.handler()
+	handler := f.Handler()
 	handler.OnAdd(web, true)
 	handler.OnAdd(api, false)
 	again := web.DeepCopy()
@@ -183,10 +190,14 @@ func TestNoSeriesOutlivesItsObject(t *testing.T) {
 	if got := seriesOf(t, f); len(got) != 1 || got["web"] == "" {
 		t.Errorf("series %v, want those of web alone", got)
 	}
-	if n := len(f.list()); n != 1 || len(f.reconciler.changes.open) != 0 {
+	if n := len(f.List()); n != 1 || len(f.reconciler.changes.open) != 0 {
 		t.Errorf("%d objects and %v are kept", n, f.reconciler.changes.open)
 	}
-	f.leads.Store(false)
+	deposed, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.Lead(deposed); err != nil {
+		t.Fatal(err)
+	}
 	if got := seriesOf(t, f); len(got) != 0 {
 		t.Errorf("a replica that does not lead serves %v", got)
 	}
@@ -209,7 +220,7 @@ func TestTheFleetIsSummedUp(t *testing.T) {
 		inFleet("c", "False", "AccessDenied", nil), inFleet("d", "False", "DeletionBlocked", deleted), inFleet("e", "", "", nil),
 	} {
 		o.Status.HistoryTotal = int32(min(i, 1))
-		f.added(o, true)
+		f.Handler().OnAdd(o, true)
 	}
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(f)
@@ -324,7 +335,7 @@ func TestAnObjectIsOutOfSyncSinceItsFirstChange(t *testing.T) {
 	t.Parallel()
 	f, clock := newTestFleet(t, map[types.NamespacedName]string{{Namespace: "shop", Name: "web"}: "9"})
 	web := inFleet("web", "True", "Suspended", inCloudAs("7"))
-	f.added(web, true)
+	f.Handler().OnAdd(web, true)
 	for _, version := range []string{"web/8", "web/9"} {
 		clock.SetTime(clock.Now().Add(time.Minute))
 		f.reconciler.changes.changed(web.UID, version, clock.Now())
@@ -339,7 +350,7 @@ func TestAWriterThatFailsEndsTheSeries(t *testing.T) {
 	t.Parallel()
 	f, _ := newTestFleet(t, nil)
 	for i := range 1000 {
-		f.added(inFleet(fmt.Sprintf("web-%d", i), "True", "Synced", inCloudAs("7")), true)
+		f.Handler().OnAdd(inFleet(fmt.Sprintf("web-%d", i), "True", "Synced", inCloudAs("7")), true)
 	}
 	gone := errors.New("the reader is gone")
 	reader, writer := io.Pipe()
@@ -356,7 +367,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []string{reasonUnknown}
+	want := []string{fleet.ReasonUnknown}
 	for _, declaration := range file.Decls {
 		block, ok := declaration.(*ast.GenDecl)
 		if !ok || !strings.HasPrefix(block.Doc.Text(), "Reasons of the condition Ready") {
@@ -377,7 +388,7 @@ func TestEveryReasonIsCounted(t *testing.T) {
 func TestScrapesWhileObjectsChange(t *testing.T) {
 	t.Parallel()
 	f, _ := newTestFleet(t, nil)
-	handler := f.handler()
+	handler := f.Handler()
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(f)
 	var wg sync.WaitGroup
@@ -407,7 +418,7 @@ func TestScrapesWhileObjectsChange(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	if got := len(f.list()); got != 4*3 { // an odd round is the last of three names
+	if got := len(f.List()); got != 4*3 { // an odd round is the last of three names
 		t.Errorf("%d objects are left", got)
 	}
 }
@@ -419,7 +430,7 @@ func BenchmarkScrape(b *testing.B) {
 	for i := range 30_000 {
 		o := inFleet(fmt.Sprintf("web-%d", i), "True", "Synced", inCloudAs("7"))
 		secrets[types.NamespacedName{Namespace: o.Namespace, Name: o.Name}] = "7"
-		f.added(o, true)
+		f.Handler().OnAdd(o, true)
 	}
 	b.ReportAllocs()
 	for b.Loop() {
