@@ -65,18 +65,18 @@ func (s *settings) checkBinding(bound []string, policy string, endpoints []strin
 	return nil
 }
 
-// addBindings adds the controller of bindings where some kind of target is switched on. It
-// shares credentials with that of CloudCertificates.
-func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *alibaba.Caller, of *certificate.Reconciler) error {
+// addBindings adds the controller of bindings where some kind of target is switched on, and returns
+// its metrics; nil where none is. It shares credentials with that of CloudCertificates.
+func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *alibaba.Caller, of *certificate.Reconciler) (*binding.Fleet, error) {
 	if len(s.targets) == 0 {
-		return nil
+		return nil, nil
 	}
 	if err := mayServeBindings(ctx, of.Live, s.watchNamespaces); err != nil {
-		return err
+		return nil, err
 	}
 	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	r := &binding.Reconciler{
 		Client: of.Client, Live: of.Live, Recorder: of.Recorder, Credentials: of.Accounts, Clock: of.Clock, Jitter: of.Jitter,
@@ -88,7 +88,10 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 			DriftInterval: s.driftInterval, OrphanAfter: s.orphanAfter, MaxConcurrentReconciles: s.maxConcurrentReconciles,
 		},
 	}
-	return r.SetupWithManager(ctx, mgr)
+	if err := r.SetupWithManager(ctx, mgr); err != nil {
+		return nil, err
+	}
+	return binding.NewFleet(ctx, mgr, r)
 }
 
 // mayServeBindings makes sure that the API server has the kinds and lets them be read: caches that

@@ -19,8 +19,8 @@ import (
 // Prometheus' text format: every Prometheus reads it, and series can be appended to it.
 type exposition struct {
 	gatherer prometheus.Gatherer
-	// writeSeries, if set, writes more metrics, of which none is in the registry.
-	writeSeries func(context.Context, io.Writer) error
+	// writeSeries write more metrics, of which none is in the registry.
+	writeSeries []func(context.Context, io.Writer) error
 	log         logr.Logger
 }
 
@@ -47,8 +47,10 @@ func (e *exposition) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return // whoever asked is gone
 		}
 	}
-	if e.writeSeries != nil {
-		_ = e.writeSeries(r.Context(), body) // likewise
+	for _, write := range e.writeSeries {
+		if write(r.Context(), body) != nil {
+			return // likewise
+		}
 	}
 }
 

@@ -31,18 +31,21 @@ func TestMetricsAreServedAsText(t *testing.T) {
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "gathered_total"})
 	counter.Add(3)
 	registry.MustRegister(counter)
-	write := func(_ context.Context, w io.Writer) error {
+	write := []func(context.Context, io.Writer) error{func(_ context.Context, w io.Writer) error {
 		_, err := io.WriteString(w, "# TYPE written gauge\nwritten{name=\"web\"} 7\n")
 		return err
-	}
+	}, func(_ context.Context, w io.Writer) error {
+		_, err := io.WriteString(w, "# TYPE bound gauge\nbound{name=\"web\"} 1\n")
+		return err
+	}}
 	for name, tc := range map[string]struct {
 		accept  string
-		write   func(context.Context, io.Writer) error
+		write   []func(context.Context, io.Writer) error
 		gzipped bool
 		want    map[string]float64
 	}{
-		"plainly":                  {accept: "identity", write: write, want: map[string]float64{"gathered_total": 3, "written": 7}},
-		"compressed":               {accept: "br, gzip;q=0.5", write: write, gzipped: true, want: map[string]float64{"gathered_total": 3, "written": 7}},
+		"plainly":                  {accept: "identity", write: write, want: map[string]float64{"gathered_total": 3, "written": 7, "bound": 1}},
+		"compressed":               {accept: "br, gzip;q=0.5", write: write, gzipped: true, want: map[string]float64{"gathered_total": 3, "written": 7, "bound": 1}},
 		"without those of objects": {accept: "identity", want: map[string]float64{"gathered_total": 3}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +88,7 @@ func TestMetricsThatCannotBeGatheredAreAnError(t *testing.T) {
 	broken := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return nil, errors.New("two of a kind") })
 	answer := httptest.NewRecorder()
 	written := func(context.Context, io.Writer) error { t.Error("series were appended to an error"); return nil }
-	(&exposition{gatherer: broken, writeSeries: written, log: logr.Discard()}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	(&exposition{gatherer: broken, writeSeries: []func(context.Context, io.Writer) error{written}, log: logr.Discard()}).ServeHTTP(answer, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	if answer.Code != http.StatusInternalServerError || strings.Contains(answer.Body.String(), "two of a kind") {
 		t.Errorf("answered %d %q", answer.Code, answer.Body)
 	}

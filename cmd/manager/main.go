@@ -122,10 +122,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout 
 	if err := reconciler.SetupWithManager(ctx, mgr); err != nil {
 		return err
 	}
-	if err := addMetrics(ctx, mgr, kube, s, reconciler); err != nil {
+	certificates, err := certificate.NewFleet(ctx, mgr, reconciler)
+	if err != nil {
 		return err
 	}
-	if err := addBindings(ctx, mgr, s, caller, reconciler); err != nil {
+	bindings, err := addBindings(ctx, mgr, s, caller, reconciler)
+	if err != nil {
+		return err
+	}
+	fleets := []fleet{certificates}
+	if bindings != nil {
+		fleets = append(fleets, bindings)
+	}
+	if err := addMetrics(mgr, kube, s, fleets); err != nil {
 		return err
 	}
 	certificate.SetInfo(version.Version(), version.Commit(), clusterID)

@@ -7,6 +7,7 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 	"k8s.io/client-go/rest"
 	certutil "k8s.io/client-go/util/cert"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -22,8 +24,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-
-	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
 // Everybody who reaches a port of the pod may open connections to it, without a token.
@@ -49,21 +49,30 @@ func addProbes(mgr ctrl.Manager, address string) error {
 	return addServer(mgr, "health probe", address, probes, nil)
 }
 
+// fleet has the metrics about objects of one kind: those that are summed up it collects, and the
+// series of single objects it writes.
+type fleet interface {
+	prometheus.Collector
+	WriteSeries(ctx context.Context, to io.Writer) error
+}
+
 // addMetrics adds the metrics and their server. It also runs on replicas that do not lead.
-func addMetrics(ctx context.Context, mgr ctrl.Manager, kube *rest.Config, s *settings, reconciler *certificate.Reconciler) error {
-	fleet, err := certificate.NewFleet(ctx, mgr, reconciler)
-	if err != nil || s.metricsAddress == "0" {
-		return err
-	}
-	if err := metrics.Registry.Register(fleet); err != nil {
-		return fmt.Errorf("failed to register the metrics: %w", err)
+func addMetrics(mgr ctrl.Manager, kube *rest.Config, s *settings, fleets []fleet) error {
+	if s.metricsAddress == "0" {
+		return nil
 	}
 	exposition := &exposition{gatherer: metrics.Registry, log: mgr.GetLogger().WithName("metrics")}
-	if s.metricsPerObject {
-		exposition.writeSeries = fleet.WriteSeries
+	for _, f := range fleets {
+		if err := metrics.Registry.Register(f); err != nil {
+			return fmt.Errorf("failed to register the metrics: %w", err)
+		}
+		if s.metricsPerObject {
+			exposition.writeSeries = append(exposition.writeSeries, f.WriteSeries)
+		}
 	}
 	var handler http.Handler = exposition
 	var certificates *tls.Config
+	var err error
 	if !isLoopback(s.metricsAddress) {
 		if handler, err = guardMetrics(kube, mgr.GetHTTPClient(), exposition.log, exposition); err != nil {
 			return err

@@ -10,6 +10,17 @@ import "strings"
 // IncorrectStatus.Listener.
 type Codes map[string]Class
 
+// Denied returns the codes by which a call is denied.
+func (c Codes) Denied() Codes {
+	denied := Codes{}
+	for code, class := range c {
+		if class == Denied {
+			denied[code] = class
+		}
+	}
+	return denied
+}
+
 // find returns the class of a code.
 func (c Codes) find(code string) (class Class, known bool) {
 	_, class, known = c.match(code)

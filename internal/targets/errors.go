@@ -44,6 +44,13 @@ const (
 	InUse
 )
 
+// Classes returns all classes.
+func Classes() []Class {
+	return []Class{
+		Transient, Progressing, Throttled, TargetNotFound, CertificateNotFound, Refused, Denied, QuotaExceeded, Unauthenticated, InUse,
+	}
+}
+
 // String returns the name of the class, fit for a metric's label.
 func (c Class) String() string {
 	switch c {

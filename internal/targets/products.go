@@ -4,6 +4,7 @@
 package targets
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -313,6 +314,16 @@ func Permissions(name Product) []string {
 	}
 	slices.Sort(all)
 	return all
+}
+
+// CallsOf returns the calls that may be made for a target, sorted, with the codes that are known of
+// them, and the region that they name. It returns none for an object of the cluster.
+func CallsOf(t Target) (region string, actions []alibaba.Action, codes alibaba.Codes) {
+	p, ok := table[t.Product]
+	if !ok {
+		return "", nil, nil
+	}
+	return cmp.Or(t.Region, p.home), slices.Sorted(maps.Keys(p.rates)), alibaba.KnownCodes(p.codes)
 }
 
 // TakesSM reports whether a product can be given a pair of SM2 certificates. It may still

@@ -60,18 +60,8 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	return p, nil
 }
 
-// target is the slot as adapters name it: a product that is there twice, like CAS, is meant in the
-// region of the CloudCertificate.
-func (r *reconciliation) target() targets.Target {
-	t := r.place.Target
-	switch t.Product {
-	case targets.WAF, targets.ESA, targets.DDoS:
-		if r.certificate != nil {
-			t.Region = r.certificate.Status.Region
-		}
-	}
-	return t
-}
+// target is the slot as adapters name it.
+func (r *reconciliation) target() targets.Target { return r.place.targetFor(r.certificate) }
 
 func (r *reconciliation) reserve() bool {
 	r.reserved = r.reserved || r.writers.reserve(r.place.WriterKey())

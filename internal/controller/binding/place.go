@@ -92,6 +92,19 @@ func domainPlace(t *v1alpha1.BindingTarget) place {
 	return place{}
 }
 
+// targetFor is the slot as adapters name it: a product that is there twice, like CAS, is meant in the
+// region of the CloudCertificate.
+func (p place) targetFor(certificate *v1alpha1.CloudCertificate) targets.Target {
+	t := p.Target
+	switch t.Product {
+	case targets.WAF, targets.ESA, targets.DDoS:
+		if certificate != nil {
+			t.Region = certificate.Status.Region
+		}
+	}
+	return t
+}
+
 // domain is a domain in one spelling: a wildcard as in a certificate.
 func domain(d v1alpha1.Domain) string {
 	if strings.HasPrefix(string(d), ".") {

@@ -268,6 +268,7 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	}
 	r.readings.drop(r.place.WriterKey())
 	err := r.adapter.Place(ctx, r.target(), *r.state, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
+	countPlacement(r.place.Product, err)
 	if err != nil {
 		r.soFar.Place = failureOf(err)
 		return nil
