@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
@@ -156,11 +157,11 @@ func TestACrashBetweenImportAndUseMakesNoSecondCopy(t *testing.T) {
 	w.classic(products.ClassicListener{})
 	slot, after := clbSlot("a.example.com"), w.certificateIn(emulator.RegionInternational, "a.example.com")
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultReset, Product: "clb", Action: "UploadServerCertificate", AfterCommit: true, Count: 1})
-	if err := w.place(slot, w.read(slot), after); !MayHaveHappened(err) {
+	if err := w.place(slot, w.read(slot), after); !alibaba.MayHaveHappened(err) {
 		t.Fatalf("%v", err)
 	}
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultReset, Product: "clb", Action: "SetDomainExtensionAttribute", Count: 1})
-	if err := w.place(slot, w.read(slot), after); !MayHaveHappened(err) {
+	if err := w.place(slot, w.read(slot), after); !alibaba.MayHaveHappened(err) {
 		t.Fatalf("%v", err)
 	}
 	w.check(w.place(slot, w.read(slot), after))

@@ -74,14 +74,11 @@ func TestEveryProductIsWhole(t *testing.T) {
 func TestPermissionsAreNamed(t *testing.T) {
 	t.Parallel()
 	want := []string{"cdn:DescribeDomainCertificateInfo", "cdn:SetCdnDomainSSLCertificate"}
-	if diff := cmp.Diff(want, Permissions(CDN)); diff != "" {
+	if diff := cmp.Diff(want, permissions(table[CDN])); diff != "" {
 		t.Error(diff)
 	}
-	if Permissions("fan") != nil {
-		t.Error("no product has permissions")
-	}
 	for _, name := range Names() {
-		for _, permission := range Permissions(name) {
+		for _, permission := range permissions(table[name]) {
 			if strings.Contains(permission, "PrivateKey") || strings.Contains(permission, "*") {
 				t.Errorf("%s needs %s", name, permission)
 			}
@@ -100,7 +97,7 @@ func TestThePageNamesThePermissions(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	var want, named []string
 	for _, name := range Names() {
-		want = append(want, Permissions(name)...)
+		want = append(want, permissions(table[name])...)
 		if row := "| `" + string(name) + "` | `"; !strings.Contains(section, row) || !strings.Contains(section, " "+table[name].version+" |") {
 			t.Errorf("the page has no row of %s %s", name, table[name].version)
 		}
@@ -146,7 +143,7 @@ func TestLimitsAreThoseOfTheAccountAndAction(t *testing.T) {
 	other.Region = "cn-beijing"
 	_, err = adapter.Read(t.Context(), other)
 	wantClass(t, err, TargetNotFound) // another region has a limit of its own
-	if _, err := must1(w.own.Adapter(CDN, w.key, "shop", ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); ClassOf(err) != TargetNotFound {
+	if _, err := must1(w.own.Adapter(CDN, w.key, "shop", ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); classOf(err) != TargetNotFound {
 		t.Errorf("%v", err) // and so has another product
 	}
 }
@@ -180,7 +177,7 @@ func TestCallsThatAreGivenUpAreNotSent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := w.adapter(ALB).Read(ctx, slotOf(SlotDefault))
-	if ClassOf(err) != Transient || MayHaveHappened(err) || w.calls("GetListenerAttribute") != 0 {
+	if classOf(err) != Transient || alibaba.MayHaveHappened(err) || w.calls("GetListenerAttribute") != 0 {
 		t.Errorf("%v", err)
 	}
 }

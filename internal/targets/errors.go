@@ -6,8 +6,6 @@ package targets
 import (
 	"errors"
 	"time"
-
-	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 // Class says what kind of failure an error is, and so who can mend it.
@@ -109,7 +107,3 @@ func ClassOf(err error) Class {
 	}
 	return Transient
 }
-
-// MayHaveHappened reports whether the change may have been made although err was returned:
-// read before anything is decided from it.
-func MayHaveHappened(err error) bool { return alibaba.MayHaveHappened(err) }

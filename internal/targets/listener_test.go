@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
@@ -114,7 +115,7 @@ func TestAWriteThatMeetsAnotherWaits(t *testing.T) {
 	state := w.read(slot) // and then somebody else begins
 	w.check(w.place(slot, state, w.certificate("x.example.com")))
 	e := wantClass(t, w.place(slot, state, w.certificate("a.example.com")), Progressing)
-	if e.RetryAfter <= 0 || MayHaveHappened(&e) || !strings.Contains(e.Message, "IncorrectStatus.Listener") {
+	if e.RetryAfter <= 0 || alibaba.MayHaveHappened(&e) || !strings.Contains(e.Message, "IncorrectStatus.Listener") {
 		t.Errorf("%+v", e)
 	}
 }
@@ -186,7 +187,7 @@ func TestAfterALostAnswerTheSamePlacementIsSafe(t *testing.T) {
 	mine := w.certificate("a.example.com")
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultReset, Product: "alb", Action: "AssociateAdditionalCertificatesWithListener", AfterCommit: true, Count: 1})
 	before := w.read(slot)
-	if err := w.place(slot, before, mine); !MayHaveHappened(err) {
+	if err := w.place(slot, before, mine); !alibaba.MayHaveHappened(err) {
 		t.Fatalf("%v", err)
 	}
 	w.check(w.placeAgain(slot, before, mine)) // the token is replayed, although the listener is being configured
@@ -373,22 +374,17 @@ func TestNoErrorRepeatsASecret(t *testing.T) {
 
 func TestRegionOfCASFollowsTheListenersRegion(t *testing.T) {
 	t.Parallel()
-	for _, test := range []struct {
-		product      Product
-		region, home string
-		wrong        bool
-	}{
-		{ALB, "cn-shanghai", china, false},
-		{ALB, "cn-shanghai", international, true},
-		{ALB, "eu-central-1", international, false},
-		{ALB, "eu-central-1", china, true},
-		{ALB, "cn-hongkong", china, false},
-		{ALB, "cn-hongkong", international, false},
-		{CDN, "", international, false},
+	for target, want := range map[Target]string{
+		{Product: ALB, Region: "cn-shanghai"}:   china,
+		{Product: NLB, Region: "cn-shanghai"}:   china,
+		{Product: ALB, Region: "eu-central-1"}:  international,
+		{Product: NLB, Region: "cn-hongkong"}:   "",
+		{Product: ALB, Region: "cn-hongkong-x"}: "",
+		{Product: CLB, Region: "cn-shanghai"}:   "",
+		{Product: CDN}:                          "",
 	} {
-		why := WrongRegion(Target{Product: test.product, Region: test.region}, Certificate{CertID: 1, Region: test.home})
-		if test.wrong != (why != "") {
-			t.Errorf("%+v: %q", test, why)
+		if got := RegionOfCAS(target); got != want {
+			t.Errorf("%s takes certificates of %q, want %q", target, got, want)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
@@ -55,7 +56,7 @@ func TestARenewalReachesNLB(t *testing.T) {
 		t.Errorf("serves %v, arriving %v", serves, arriving)
 	}
 	e := wantClass(t, w.place(nlbSlot(SlotDefault), state, standard), Progressing)
-	if MayHaveHappened(&e) || w.calls("UpdateListenerAttribute") != 1 {
+	if alibaba.MayHaveHappened(&e) || w.calls("UpdateListenerAttribute") != 1 {
 		t.Errorf("%+v", e)
 	}
 	state = settled(SlotAdditional)
@@ -145,7 +146,7 @@ func TestAnEmptyAnswerIsNoAcceptance(t *testing.T) {
 	state := w.read(nlbSlot(SlotAdditional))
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultEmpty, Product: "nlb", Action: "AssociateAdditionalCertificatesWithListener", Count: 1})
 	err := w.place(nlbSlot(SlotAdditional), state, w.certificate("a.example.com"))
-	if wantClass(t, err, Transient); !MayHaveHappened(err) {
+	if wantClass(t, err, Transient); !alibaba.MayHaveHappened(err) {
 		t.Errorf("%v", err)
 	}
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultHTML, Status: http.StatusBadGateway, Product: "nlb", Count: 1})

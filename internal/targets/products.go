@@ -302,20 +302,6 @@ func network(name Product, called, version, read, set string, hosts map[string]s
 // objects of a cluster.
 func Names() []Product { return slices.Sorted(maps.Keys(table)) }
 
-// Permissions returns the RAM actions that a product needs, sorted.
-func Permissions(name Product) []string {
-	p, ok := table[name]
-	if !ok {
-		return nil
-	}
-	var all []string
-	for action := range p.rates {
-		all = append(all, p.permission+":"+string(action))
-	}
-	slices.Sort(all)
-	return all
-}
-
 // CallsOf returns the calls that may be made for a target, sorted, with the codes that are known of
 // them, and the region that they name. It returns none for an object of the cluster.
 func CallsOf(t Target) (region string, actions []alibaba.Action, codes alibaba.Codes) {
@@ -333,28 +319,23 @@ func TakesSM(name Product) bool {
 	return ok && p.sm
 }
 
-// regionOfCAS returns the region of CAS whose certificates listeners of a region take. Of Hong Kong
-// it is not known (T4).
+// regionOfCAS returns the region of CAS whose certificates load balancers of a region take. Of Hong
+// Kong it is not known (T4).
 func regionOfCAS(region string) string {
-	if strings.HasPrefix(region, "cn-") && region != "cn-hongkong" {
+	if strings.HasPrefix(region, "cn-") && !isHongKong(region) {
 		return china
 	}
 	return international
 }
 
-// WrongRegion says, for people, why a certificate cannot be served by a target because of the
-// region of CAS that it is in; empty where it can, and where only the cloud knows (T4).
-func WrongRegion(t Target, c Certificate) string {
-	if t.Product != ALB && t.Product != NLB {
+func isHongKong(region string) bool { return strings.HasPrefix(region, "cn-hongkong") }
+
+// RegionOfCAS returns the region of CAS that a target takes certificates from: inside and outside
+// of mainland China. It is empty where that is not plain, and the product decides: for products
+// that serve both, and for Hong Kong (T4).
+func RegionOfCAS(t Target) string {
+	if t.Product != ALB && t.Product != NLB || isHongKong(t.Region) {
 		return ""
 	}
-	if t.Region == "cn-hongkong" {
-		return "" // its pages count it to both
-	}
-	home := regionOfCAS(t.Region)
-	if c.Region == home {
-		return ""
-	}
-	return "listeners in " + t.Region + " take certificates of " + home + ", and this one is in " + c.Region +
-		": use a CloudCertificate with spec.region " + home
+	return regionOfCAS(t.Region)
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
@@ -98,7 +99,7 @@ func TestWhatServesDomainsIsToldApart(t *testing.T) {
 
 			w.server.Inject(emulator.Fault{Kind: emulator.FaultReset, Product: string(name), AfterCommit: true, Count: 1})
 			after := w.certificate(host)
-			if err := w.place(slot, state, after); !MayHaveHappened(err) {
+			if err := w.place(slot, state, after); !alibaba.MayHaveHappened(err) {
 				t.Fatalf("%v", err)
 			}
 			if serves, _ := w.read(slot).Holds(slot, after); !serves {
@@ -165,7 +166,7 @@ func TestESAReplacesInPlace(t *testing.T) {
 		t.Error("a certificate of no id was made")
 	}
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultShortPage, Product: "esa", Size: 2})
-	if _, err := w.tryRead(slot); ClassOf(err) != Transient {
+	if _, err := w.tryRead(slot); classOf(err) != Transient {
 		t.Errorf("a list that is cut short: %v", err)
 	}
 }
@@ -257,7 +258,7 @@ func TestWhatGARefusesIsToldApart(t *testing.T) {
 	wantClass(t, err, TargetNotFound)
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultShortPage, Product: "ga"})
 	state = w.read(slot)
-	if err := w.place(slot, state, w.certificate(host)); state.Incomplete == "" || ClassOf(err) != Transient {
+	if err := w.place(slot, state, w.certificate(host)); state.Incomplete == "" || classOf(err) != Transient {
 		t.Errorf("%s, %v", state.Incomplete, err)
 	}
 }

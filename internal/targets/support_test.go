@@ -11,6 +11,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"math/big"
 	mathrand "math/rand/v2"
@@ -246,12 +247,20 @@ func entry(t *testing.T, s State, c Certificate) Entry {
 	return Entry{}
 }
 
+// classOf returns the class of the first *Error in err's chain. Anything else is Transient.
+func classOf(err error) Class {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Class
+	}
+	return Transient
+}
+
 // wantClass fails unless the error is of the class.
 func wantClass(t *testing.T, err error, class Class) Error {
 	t.Helper()
 	e, ok := err.(*Error) //nolint:errorlint // it must be one itself
 	if !ok || e.Class != class {
-		t.Fatalf("%v is of class %s, want %s", err, ClassOf(err), class)
+		t.Fatalf("%v is of class %s, want %s", err, classOf(err), class)
 	}
 	if e.Message == "" || strings.Contains(e.Message, keySecret) {
 		t.Errorf("message %q", e.Message)

@@ -134,7 +134,7 @@ func (p place) rules() rules.Target {
 	return rules.Target{
 		Text: p.text(), Shared: p.shared, Unbindable: p.unbindable, Domain: p.Domain,
 		TakesSM: true, // a product that takes none says so, and some take them by an allow-list
-		Region:  casRegion(p.Target),
+		Region:  targets.RegionOfCAS(p.Target),
 	}
 }
 
@@ -145,22 +145,4 @@ func (p place) text() string {
 		return fmt.Sprintf("configmap/%s", name)
 	}
 	return p.String()
-}
-
-// casRegion is the region of CAS that a product takes certificates from in its region: inside
-// and outside of mainland China. It is empty where that is not plain, and the product decides:
-// for products that serve both, and for Hong Kong (docs/targets.md).
-func casRegion(t targets.Target) string {
-	switch t.Product {
-	case targets.ALB, targets.NLB:
-	default:
-		return ""
-	}
-	switch {
-	case strings.HasPrefix(t.Region, "cn-hongkong"):
-		return ""
-	case strings.HasPrefix(t.Region, "cn-"):
-		return "cn-hangzhou"
-	}
-	return "ap-southeast-1"
 }
