@@ -125,7 +125,7 @@ func (a *clb) Read(ctx context.Context, t Target) (State, error) {
 	}
 	s := State{
 		Status: string(listener.Status), Busy: listener.Status == "configuring" || listener.Status == "starting", LoadBalancer: t.Resource,
-		kept: clbState{domains.DomainExtensions.DomainExtension, store},
+		Kept: clbState{domains.DomainExtensions.DomainExtension, store},
 	}
 	served := map[alibaba.Text]bool{"": true}
 	add := func(domain, id alibaba.Text) {
@@ -164,9 +164,25 @@ func clbEntry(t Target, store []clbCertificate, id alibaba.Text, domain string, 
 		return e
 	}
 	if of, ok := store[at].source(t.Region); ok {
-		e.CertIdentifier, e.CertID, e.Region = of.Identifier(), of.CertID, of.Region
+		e.CertIdentifier, e.CertID, e.Region, e.Name = of.Identifier(), of.CertID, of.Region, of.Name
+		e.Imported = string(store[at].ServerCertificateName) == importPrefix+of.Identifier()
 	}
 	return e
+}
+
+// Copies implements Store.
+func (a *clb) Copies(ctx context.Context, t Target) (State, error) {
+	store, err := a.readStore(ctx, t, false)
+	if err != nil {
+		return State{}, err
+	}
+	s := State{Kept: clbState{store: store}}
+	for _, c := range store {
+		if _, ok := c.source(t.Region); ok {
+			s.Entries = append(s.Entries, clbEntry(t, store, c.ServerCertificateID, "", RoleStored))
+		}
+	}
+	return s, nil
 }
 
 type clbBalancerAnswer struct {
@@ -207,7 +223,7 @@ func (a *clb) Place(ctx context.Context, t Target, s State, p Placement) error {
 	if send, failure := s.prepare(t, p.Certificate); !send {
 		return asError(failure)
 	}
-	kept, _ := s.kept.(clbState)
+	kept, _ := s.Kept.(clbState)
 	id := copyOf(kept.store, t.Region, p.Certificate)
 	imported := id == ""
 	if imported {
@@ -258,16 +274,13 @@ func (c clbCertificate) compare(other clbCertificate) int {
 	)
 }
 
-// Import implements Importer.
-func (a *clb) Import(ctx context.Context, t Target, c Certificate) (string, error) {
+// Import implements Store.
+func (a *clb) Import(ctx context.Context, t Target, s State, c Certificate) (string, error) {
 	if _, err := (State{}).prepare(t, c); err != nil {
 		return "", err
 	}
-	store, err := a.readStore(ctx, t, false)
-	if err != nil {
-		return "", err
-	}
-	if id := copyOf(store, t.Region, c); id != "" {
+	kept, _ := s.Kept.(clbState)
+	if id := copyOf(kept.store, t.Region, c); id != "" {
 		return id, nil
 	}
 	id, err := a.importOne(ctx, t, c, true)

@@ -14,7 +14,6 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
-	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 func clbSlot(domain string) Target {
@@ -178,20 +177,28 @@ func TestAServiceCanImportAlone(t *testing.T) {
 	w := newWorld(t, products.Options{})
 	w.classic(products.ClassicListener{})
 	c := w.certificate("a.example.com")
-	importer := func() Importer {
-		w.clock.advance(time.Second)
-		return must1(w.own.Adapter(CLB, w.key, "shop", ratelimit.Prompt)).(Importer)
-	}
 	at := Target{Product: CLB, Region: shanghai}
-	id := must1(importer().Import(t.Context(), at, c))
-	if again := must1(importer().Import(t.Context(), at, c)); again != id || w.calls("UploadServerCertificate") != 1 {
+	imported := func(c Certificate) (string, error) {
+		store := w.adapter(CLB).(Store)
+		return store.Import(t.Context(), at, must1(store.Copies(t.Context(), at)), c)
+	}
+	id := must1(imported(c))
+	if again := must1(imported(c)); again != id || w.calls("UploadServerCertificate") != 1 {
 		t.Errorf("%s became %s", id, again)
 	}
-	_, err := importer().Import(t.Context(), at, Certificate{CertID: 4711, Region: china, Name: "x"})
+	store := w.adapter(CLB).(Store)
+	state := must1(store.Copies(t.Context(), at))
+	if e := entry(t, state, c); e.Role != RoleStored || !e.Imported || e.Name != c.Name || e.ProviderID != id {
+		t.Errorf("the copy is shown as %+v", e)
+	}
+	if by := slices.IndexFunc(state.Entries, func(e Entry) bool { return e.Imported != (e.CertID == c.CertID) }); by >= 0 {
+		t.Errorf("a copy of somebody else is shown as %+v", state.Entries[by])
+	}
+	_, err := imported(Certificate{CertID: 4711, Region: china, Name: "x"})
 	if e := wantClass(t, err, CertificateNotFound); !strings.Contains(e.Message, "4711-cn-hangzhou") {
 		t.Errorf("%s", e.Message)
 	}
-	_, err = importer().Import(t.Context(), at, Certificate{CertID: 4711})
+	_, err = imported(Certificate{CertID: 4711})
 	wantClass(t, err, Refused)
 }
 

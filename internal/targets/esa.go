@@ -62,7 +62,7 @@ func (a *esa) Read(ctx context.Context, t Target) (State, error) {
 		}
 		for _, c := range answer.Result {
 			if string(c.ID) == t.Part {
-				return State{Status: string(c.Status), Entries: []Entry{c.entry(t)}, kept: c}, nil
+				return State{Status: string(c.Status), Entries: []Entry{c.entry(t)}, Kept: c}, nil
 			}
 		}
 		shown += int64(len(answer.Result))
@@ -94,7 +94,7 @@ func (a *esa) Place(ctx context.Context, t Target, s State, p Placement) error {
 	if send, failure := s.prepare(t, c); !send {
 		return asError(failure)
 	}
-	kept, ok := s.kept.(esaCertificate)
+	kept, ok := s.Kept.(esaCertificate)
 	if !ok { // without an id the call would make another certificate
 		return &Error{Message: fmt.Sprintf("%s was not read", t)}
 	}

@@ -151,7 +151,7 @@ func (a *listeners) Read(ctx context.Context, t Target) (State, error) {
 		return s, nil
 	}
 	if listener.ServiceManagedEnabled && listener.ServiceManagedMode == "Managed" {
-		s.kept = managedByService()
+		s.Kept = managedByService()
 	}
 	standard := listener.defaultID()
 	if standard != "" {
@@ -254,7 +254,7 @@ func (a *balancer) Validate() error {
 
 // Owner implements Adapter.
 func (a *listeners) Owner(ctx context.Context, t Target, s State) (Owner, error) {
-	if owner, ok := s.kept.(Owner); ok {
+	if owner, ok := s.Kept.(Owner); ok {
 		return owner, nil
 	}
 	answer, err := call[balancer](ctx, a.session, t, listenerBalancer, false, map[string]string{"LoadBalancerId": s.LoadBalancer})

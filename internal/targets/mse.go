@@ -54,7 +54,7 @@ func (a *mse) Read(ctx context.Context, t Target) (State, error) {
 		if string(d.Name) != t.Domain {
 			continue
 		}
-		s := State{Status: string(d.Protocol), kept: d}
+		s := State{Status: string(d.Protocol), Kept: d}
 		if d.Protocol != "HTTPS" {
 			s.Off = fmt.Sprintf("%s speaks %s at gateway %s: switch it to HTTPS in the console first", t.Domain, d.Protocol, t.Resource)
 			return s, nil
@@ -74,7 +74,7 @@ func (a *mse) Place(ctx context.Context, t Target, s State, p Placement) error {
 	if send, failure := s.prepare(t, p.Certificate); !send {
 		return asError(failure)
 	}
-	kept, ok := s.kept.(mseDomain)
+	kept, ok := s.Kept.(mseDomain)
 	if !ok || kept.ID.Int64() <= 0 {
 		return &Error{Message: fmt.Sprintf("%s was not read: its id is not known", t)}
 	}

@@ -132,7 +132,7 @@ func TestWAFKeepsItsSettings(t *testing.T) {
 		if e := wantClass(t, w.place(slot, state, w.certificate(host)), Progressing); !state.Busy || e.RetryAfter <= 0 {
 			t.Errorf("%+v", e)
 		}
-		was, is := before.kept.(wafListen), state.kept.(wafListen)
+		was, is := before.Kept.(wafListen), state.Kept.(wafListen)
 		was.CertID, is.CertID = "", ""
 		if diff := cmp.Diff(was, is); diff != "" || len(is.CustomCiphers) != 2 {
 			t.Errorf("bare %v: settings changed: %s", bare, diff)

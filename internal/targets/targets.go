@@ -55,13 +55,20 @@ type Adapter interface {
 	Remove(ctx context.Context, t Target, s State, r Removal) error
 }
 
-// Importer is an Adapter of a product that keeps a copy of each certificate in a store of its
-// own (CLB). A Service names a certificate of that store in an annotation.
-type Importer interface {
-	// Import returns the id of the product's copy of a certificate in the target's region,
-	// and makes one where there is none. Import is idempotent: it looks before it imports, and
-	// where two imports have crossed, the oldest copy counts.
-	Import(ctx context.Context, t Target, c Certificate) (providerID string, err error)
+// Store is an Adapter of a product that keeps a copy of each certificate in a store of its own
+// (CLB). A Service names a certificate of that store in an annotation.
+type Store interface {
+	Adapter
+
+	// Copies returns what the store of the target's region holds of certificates of CAS, each as
+	// RoleStored, also those that something serves. Copies is idempotent: it changes nothing.
+	Copies(ctx context.Context, t Target) (State, error)
+
+	// Import returns the id of the product's copy of a certificate, and makes one where there is
+	// none. The state is what Copies returned right before. Import is idempotent: an import whose
+	// answer was lost is among the copies of the next time, and where two have crossed, the oldest
+	// copy counts.
+	Import(ctx context.Context, t Target, s State, c Certificate) (providerID string, err error)
 }
 
 // Product names a kind of target, as --bind-targets and spec.target do.
@@ -235,8 +242,8 @@ type State struct {
 	// Revision tells one version of an object of the cluster from another; else empty.
 	Revision string
 
-	// kept is what an adapter read and needs to write again.
-	kept any
+	// Kept is what an adapter read and needs for a write; nobody else looks at it.
+	Kept any
 }
 
 // In returns the entries in the slot of a target: at most one, but for additional slots,
@@ -281,6 +288,11 @@ type Entry struct {
 	// ProviderID is the product's own id of the certificate (CLB, ESA), or what it is called
 	// by where it is not one of CAS; for people and for status.providerCertificateId.
 	ProviderID string
+	// Name is the certificate's name in CAS, where a product shows it of its copies (CLB).
+	Name string
+	// Imported reports whether a copy was imported by this operator, or by one like it: it carries
+	// a name that nobody else gives (T48).
+	Imported bool
 	// Domain is set for what serves one domain.
 	Domain string
 	Role   Role

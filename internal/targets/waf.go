@@ -71,7 +71,7 @@ func (a *waf) Read(ctx context.Context, t Target) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
-	s := State{Status: "in status " + string(answer.Status), Busy: answer.Status != "1", kept: *answer.Listen}
+	s := State{Status: "in status " + string(answer.Status), Busy: answer.Status != "1", Kept: *answer.Listen}
 	if len(answer.Listen.HTTPSPorts) == 0 {
 		s.Off = fmt.Sprintf("WAF does not listen with HTTPS for %s: add an HTTPS port in the console first", t.Domain)
 		return s, nil
@@ -89,7 +89,7 @@ func (a *waf) Place(ctx context.Context, t Target, s State, p Placement) error {
 	if send, failure := s.prepare(t, p.Certificate); !send {
 		return asError(failure)
 	}
-	tls, ok := s.kept.(wafListen)
+	tls, ok := s.Kept.(wafListen)
 	if !ok {
 		return &Error{Message: fmt.Sprintf("%s was not read: its settings of TLS are not known", t)}
 	}
