@@ -125,7 +125,7 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 		v.Reason = v1alpha1.ReasonQuotaExceeded
 	case NoCredentials:
 		v.Reason = v1alpha1.ReasonCredentialsUnavailable
-	case Refused:
+	case Refused, InUse:
 		v.Reason = v1alpha1.ReasonBindFailed
 	case Transient:
 		v.Reason, v.Again.Pace = v1alpha1.ReasonBindFailed, verdict.Soon

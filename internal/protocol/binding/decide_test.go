@@ -107,6 +107,14 @@ func deletedWith(heirs ...Heir) Observed {
 
 const inherited = `release left="another binding waits for the slot, and goes on with it"`
 
+// copied is a slot of one place that was seen to serve certificate 11, of a product that keeps
+// copies.
+func copied(copies ...ID) Observed {
+	o := single(renewed(only(newID)))
+	o.Status.Bound, o.Slot.Copies = newID, copies
+	return o
+}
+
 // with changes an observation.
 func with(o Observed, change func(*Observed)) Observed {
 	change(&o)
@@ -125,6 +133,8 @@ func brief(step Step) string {
 		return fmt.Sprintf("record %s replaced=%q", holds(step.Holds), step.Replaced)
 	case Remove:
 		return fmt.Sprintf("remove %v replaced=%q", step.IDs, step.Replaced)
+	case Discard:
+		return fmt.Sprintf("discard %v", step.IDs)
 	case Keep:
 		return fmt.Sprintf("keep %s again=%s", holds(step.Holds), paces[step.Again.Pace])
 	case Wait:
@@ -181,6 +191,19 @@ func TestDecide(t *testing.T) {
 		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
 		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
 		"Unbind on what never placed anything is not held": {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
+
+		// Copies that a product keeps.
+		"a copy of a superseded version is deleted":               {copied(newID, oldID, oldID), "discard [10-cn-hangzhou]"},
+		"a copy of the current version stays":                     {copied(newID), "keep bound=11 pending=0 leftover=[] again=never"},
+		"the copy of a version that another binding holds stays":  {with(copied(oldID), func(o *Observed) { o.Certificate.Held = []ID{oldID} }), "keep bound=11 pending=0 leftover=[] again=never"},
+		"no copy is deleted before the switch was published":      {with(copied(oldID), func(o *Observed) { o.Status.Bound = oldID }), "keep bound=11 pending=0 leftover=[] again=hint"},
+		"no copy is deleted before the new version serves":        {with(copied(oldID), func(o *Observed) { o.Slot.Entries = []Entry{only(oldID)}; o.Status.Bound = oldID }), "record bound=10 pending=11 leftover=[] replaced=\"\""},
+		"no copy is deleted while the listener is being changed":  {with(copied(oldID), func(o *Observed) { o.Slot.Busy = true }), "keep bound=11 pending=0 leftover=[] again=hint"},
+		"a suspended binding deletes no copy":                     {with(copied(oldID), func(o *Observed) { o.Object.Suspended = true }), "wait Suspended unchanged again=never"},
+		"copies that are deleted are looked for again":            {with(copied(oldID), func(o *Observed) { o.SoFar.Discarded = true }), "keep bound=11 pending=0 leftover=[] again=hint"},
+		"a copy that something uses is tried again, and no fault": {with(copied(oldID), func(o *Observed) { o.SoFar.Discard = &Failure{Kind: InUse} }), "keep bound=11 pending=0 leftover=[] again=slowly"},
+		"copies that may not be deleted are no fault":             {with(copied(oldID), func(o *Observed) { o.SoFar.Discard = denied }), "keep bound=11 pending=0 leftover=[] again=slowly"},
+		"a deletion leaves copies alone":                          {with(deleted(copied(oldID)), func(o *Observed) { o.Target.Unbindable = true }), "remove [11-cn-hangzhou] replaced=\"\""},
 
 		// What a suspended binding says.
 		"a suspended binding shows what is there, and writes nothing": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), "wait Suspended unchanged again=never"},

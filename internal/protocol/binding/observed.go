@@ -109,6 +109,8 @@ type Certificate struct {
 	// Versions are all certificates under its identity that are known: the current one and
 	// those before it.
 	Versions []ID
+	// Held are the versions that other bindings of it have as bound, pending or left over.
+	Held []ID
 }
 
 // Target is a slot.
@@ -155,6 +157,9 @@ type Heir struct {
 type Slot struct {
 	// Entries are all its certificates.
 	Entries []Entry
+	// Copies are the versions of which the product keeps a copy that was imported for the
+	// CloudCertificate and that is served in none of the entries.
+	Copies []ID
 	// Incomplete says why these may not be all; empty if they are.
 	Incomplete string
 	// Busy reports whether it is being changed, and Doing is the product's word for that.
@@ -197,7 +202,7 @@ const (
 // Tried is what this process tried for a binding. All of it may be forgotten at any time: it
 // says when something is tried again, and spares calls.
 type Tried struct {
-	// Look reports whether it is time to check for drift, and CheckAt when that is next.
+	// Check reports whether it is time to check for drift, and CheckAt when that is next.
 	Check   bool
 	CheckAt time.Time
 	// OwnerKnown reports whether it was asked who else manages the resource, and Owner who
@@ -216,12 +221,12 @@ type Tried struct {
 type SoFar struct {
 	// NoCloud says why there are no credentials; nil where there are, or nobody asked.
 	NoCloud *Failure
-	// Read, Inspect, Place and Remove say why the step of that name failed.
-	Read, Inspect, Place, Remove *Failure
+	// Read, Inspect, Place, Remove and Discard say why the step of that name failed.
+	Read, Inspect, Place, Remove, Discard *Failure
 	// Recorded reports whether the intent to place the current version is in the status.
 	Recorded bool
-	// Placed and Removed report whether a write was accepted.
-	Placed, Removed bool
+	// Placed, Removed and Discarded report whether a write was accepted.
+	Placed, Removed, Discarded bool
 }
 
 // Failure is a call that could not be made, or did not do what it was made for.
@@ -253,6 +258,8 @@ const (
 	QuotaExceeded
 	// NoCredentials means that there are none, or that the cloud does not take them.
 	NoCredentials
+	// InUse means that something uses a copy that was to be deleted.
+	InUse
 )
 
 // isRefusal reports whether waiting may never help.

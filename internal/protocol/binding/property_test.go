@@ -38,7 +38,7 @@ func anyObserved(random *rand.Rand) Observed {
 		if !seldom() {
 			return nil
 		}
-		return &Failure{Kind: Kind(random.IntN(int(NoCredentials) + 1)), Text: "failed"}
+		return &Failure{Kind: Kind(random.IntN(int(InUse) + 1)), Text: "failed"}
 	}
 	o := Observed{
 		Now: now, OrphanAfter: draw(random, 0, 24*time.Hour),
@@ -54,7 +54,7 @@ func anyObserved(random *rand.Rand) Observed {
 			Exists: !seldom(), Problem: draw(random, "", "", "", "", "", "", "not Synced"), Current: ID{CertID: int64(1 + random.IntN(5)), Region: china},
 			NotBefore: draw(random, ago(time.Hour), ago(time.Hour), ago(time.Hour), ago(time.Hour), now.Add(time.Minute)),
 			NotAfter:  draw(random, now.Add(time.Hour), now.Add(time.Hour), now.Add(time.Hour), now.Add(time.Hour), ago(time.Minute)),
-			DNSNames:  draw(random, nil, []string{"www.example.com"}, []string{"www.example.com"}, []string{"www.example.com"}), NamesCut: seldom(), SM: seldom(), Versions: ids(),
+			DNSNames:  draw(random, nil, []string{"www.example.com"}, []string{"www.example.com"}, []string{"www.example.com"}), NamesCut: seldom(), SM: seldom(), Versions: ids(), Held: ids(),
 		},
 		Target: Target{
 			Text: "t", Shared: flip(), Unbindable: flip(), Domain: draw(random, "", "", "www.example.com"), Region: draw(random, "", china, china, china, "ap-southeast-1"), TakesSM: flip(),
@@ -66,7 +66,7 @@ func anyObserved(random *rand.Rand) Observed {
 		},
 	}
 	if seldom() {
-		o.SoFar = SoFar{NoCloud: failure(), Read: failure(), Inspect: failure(), Place: failure(), Remove: failure(), Recorded: seldom(), Placed: seldom(), Removed: seldom()}
+		o.SoFar = SoFar{NoCloud: failure(), Read: failure(), Inspect: failure(), Place: failure(), Remove: failure(), Discard: failure(), Recorded: seldom(), Placed: seldom(), Removed: seldom(), Discarded: seldom()}
 	}
 	if seldom() {
 		o.Consent.Refused, o.Consent.Rival = draw(random, "", "no policy"), draw(random, "", "taken")
@@ -104,6 +104,9 @@ func anySlot(random *rand.Rand, o Observed) *Slot {
 			break
 		}
 	}
+	for range random.IntN(3) {
+		slot.Copies = append(slot.Copies, draw(random, ids...))
+	}
 	return slot
 }
 
@@ -125,6 +128,8 @@ func world(o Observed, step Step, slot *Slot) Observed {
 		o.SoFar.Placed = true
 	case Remove:
 		o.SoFar.Removed = true
+	case Discard:
+		o.SoFar.Discarded = true
 	}
 	return o
 }
@@ -159,7 +164,7 @@ func play(t *testing.T, o Observed, slot *Slot) []played {
 func TestEveryStepIsSafe(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
-	placed, removed := 0, 0
+	placed, removed, discarded := 0, 0, 0
 	for range 200_000 {
 		o := anyObserved(random)
 		for _, p := range play(t, o, anySlot(random, o)) {
@@ -170,11 +175,14 @@ func TestEveryStepIsSafe(t *testing.T) {
 			case Remove:
 				removed++
 				checkRemove(t, p.observed, step)
+			case Discard:
+				discarded++
+				checkDiscard(t, p.observed, step)
 			}
 		}
 	}
-	if placed < 5000 || removed < 500 {
-		t.Fatalf("%d placements and %d removals prove nothing", placed, removed)
+	if placed < 5000 || removed < 500 || discarded < 500 {
+		t.Fatalf("%d placements, %d removals and %d deletions of copies prove nothing", placed, removed, discarded)
 	}
 }
 
@@ -249,6 +257,23 @@ func checkRemove(t *testing.T, o Observed, step Remove) {
 	}
 }
 
+func checkDiscard(t *testing.T, o Observed, step Discard) {
+	t.Helper()
+	checkWrite(t, o)
+	s := &o.Status
+	for _, id := range step.IDs {
+		switch {
+		case !slices.Contains(o.Slot.Copies, id):
+			t.Fatalf("the copy of %s is deleted and was not read, from %+v", id, o)
+		case id == o.Certificate.Current, id == s.Bound, id == s.Pending, slices.Contains(o.Certificate.Held, id):
+			t.Fatalf("the copy of %s is deleted and a binding holds it, from %+v", id, o)
+		}
+	}
+	if len(step.IDs) == 0 || !o.Object.Deleted.IsZero() || !o.serves(o.Certificate.Current) || s.Bound != o.Certificate.Current {
+		t.Fatalf("a copy is deleted before the current version was seen and published, from %+v", o)
+	}
+}
+
 // TestWhatIsThereIsHeld: every version of ours that a complete reading shows is in what is
 // published, so that none of them is pruned; only a default that is no slot of the binding is
 // somebody else's business.
@@ -310,7 +335,7 @@ func TestUnchangedWorldComesToRest(t *testing.T) {
 			o, slot, last = settle(o, slot, steps)
 			wrote := slices.ContainsFunc(steps, func(p played) bool {
 				switch p.step.(type) {
-				case Place, Remove, Record, Hold:
+				case Place, Remove, Discard, Record, Hold:
 					return true
 				}
 				return false
@@ -330,7 +355,7 @@ func TestUnchangedWorldComesToRest(t *testing.T) {
 // published.
 func settle(o Observed, slot *Slot, steps []played) (Observed, *Slot, Step) {
 	next := *slot
-	next.Entries = slices.Clone(slot.Entries)
+	next.Entries, next.Copies = slices.Clone(slot.Entries), slices.Clone(slot.Copies)
 	last := steps[len(steps)-1]
 	o = last.observed
 	for _, p := range steps {
@@ -343,6 +368,8 @@ func settle(o Observed, slot *Slot, steps []played) (Observed, *Slot, Step) {
 				Entry{ID: o.Certificate.Current, Text: o.Certificate.Current.String(), InSlot: true, Default: !o.Target.Shared, Progress: Serving})
 		case Remove:
 			next.Entries = slices.DeleteFunc(next.Entries, func(e Entry) bool { return e.InSlot && slices.Contains(step.IDs, e.ID) })
+		case Discard:
+			next.Copies = slices.DeleteFunc(next.Copies, func(id ID) bool { return slices.Contains(step.IDs, id) })
 		}
 	}
 	if holds := holdsOf(last.step); holds != nil {

@@ -125,18 +125,40 @@ func (o Observed) isDefault(id ID) bool {
 // decideServed takes out what the current version has replaced, in a reconcile after the one
 // that saw it served.
 func decideServed(o Observed, holds Holds) Step {
-	surplus := o.surplus()
+	surplus, superseded := o.surplus(), o.superseded(holds)
+	surplusLeft := len(surplus) > 0 || len(superseded) > 0
 	switch {
 	case o.SoFar.Remove != nil: // it never changes Ready: what should be served is
-		return Keep{Holds: holds, Message: o.servedMessage() + "; what it replaced could not be taken out: " + o.SoFar.Remove.Text, Again: o.againAfter(o.SoFar.Remove)}
-	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0:
-		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(surplus) > 0 || len(holds.Leftover) > 0)}
-	case len(surplus) == 0:
-		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(len(holds.Leftover) > 0)}
-	case o.Slot.Busy, o.SoFar.Removed:
+		return o.keptBack(holds, "what it replaced could not be taken out: ", o.SoFar.Remove)
+	case o.SoFar.Discard != nil:
+		return o.keptBack(holds, "copies of earlier versions could not be deleted: ", o.SoFar.Discard)
+	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0, !surplusLeft:
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(surplusLeft || len(holds.Leftover) > 0)}
+	case o.Slot.Busy, o.SoFar.Removed, o.SoFar.Discarded:
 		return Keep{Holds: holds, Message: o.servedMessage(), Again: verdict.Again{Pace: verdict.In, After: firstHint}}
+	case len(surplus) > 0:
+		return surplusStep(o, surplus)
 	}
-	return surplusStep(o, surplus)
+	return Discard{IDs: superseded}
+}
+
+// keptBack says that something the current version has replaced is still there.
+func (o Observed) keptBack(holds Holds, what string, f *Failure) Step {
+	return Keep{Holds: holds, Message: o.servedMessage() + "; " + what + f.Text, Again: o.againAfter(f)}
+}
+
+// superseded are the versions whose copies the product keeps for nothing: no binding of the
+// CloudCertificate may come to need one. What else uses a copy only the product knows, which
+// refuses then to delete it.
+func (o Observed) superseded(holds Holds) []ID {
+	var ids []ID
+	for _, id := range o.Slot.Copies {
+		needed := id == o.Certificate.Current || id == holds.Bound || id == holds.Pending || slices.Contains(holds.Leftover, id)
+		if !needed && !slices.Contains(o.Certificate.Held, id) && !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // surplusStep takes certificates out, and notes which of somebody else's are among them.

@@ -38,6 +38,8 @@ type (
 		IDs      []ID
 		Replaced string
 	}
+	// Discard deletes copies of superseded versions out of the product's own store.
+	Discard struct{ IDs []ID }
 	// Keep publishes that the target uses the current version. Again is when the binding is
 	// checked again, besides the check for drift.
 	Keep struct {
@@ -63,6 +65,7 @@ func (Hold) step()    {}
 func (Record) step()  {}
 func (Place) step()   {}
 func (Remove) step()  {}
+func (Discard) step() {}
 func (Keep) step()    {}
 func (Wait) step()    {}
 func (Release) step() {}
