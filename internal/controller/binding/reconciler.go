@@ -176,64 +176,6 @@ func (r *reconciliation) read(ctx context.Context) error {
 	return nil
 }
 
-// connect finds the adapter; it reports whether there is one, and notes why there is none.
-func (r *reconciliation) connect(ctx context.Context) bool {
-	if r.place.Product == targets.ConfigMap {
-		r.adapter = configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}
-		if r.certificate != nil {
-			r.account = r.certificate.Status.AccountID
-		}
-		return true
-	}
-	provider, err := r.Credentials.Provider(ctx, r.next.Namespace, r.secret())
-	if err != nil {
-		r.soFar.NoCloud = failureOf(err)
-		return false
-	}
-	r.account = r.Credentials.Account(ctx, provider)
-	if problem := r.otherAccount(); problem != "" {
-		r.soFar.NoCloud = &rules.Failure{Kind: rules.NoCredentials, Text: problem}
-		return false
-	}
-	r.adapter, err = r.Adapter(r.place.Product, provider, r.next.Namespace)
-	if err != nil {
-		r.soFar.NoCloud = failureOf(err)
-		return false
-	}
-	return true
-}
-
-// secret is the Secret of the credentials that the binding acts with.
-func (r *reconciliation) secret() string { return secretOf(r.next, r.certificate) }
-
-// secretOf is the Secret of the credentials that a binding acts with: its own, else that of its
-// CloudCertificate; empty for the operator's own.
-func secretOf(b *v1alpha1.CloudCertificateBinding, certificate *v1alpha1.CloudCertificate) string {
-	if own := b.Spec.CredentialsSecretRef.Name; own != "" || certificate == nil {
-		return own
-	}
-	return certificate.Spec.CredentialsSecretRef.Name
-}
-
-// otherAccount says that the credentials are of another account than the certificate, or, where
-// the CloudCertificate is gone, than what was placed; empty where that is not known. A target of
-// another account would seem not to exist.
-func (r *reconciliation) otherAccount() string {
-	placedIn := r.next.Status.AccountID
-	if r.certificate != nil {
-		placedIn = r.certificate.Status.AccountID
-	}
-	switch {
-	case r.account == "" || placedIn == "" || r.account == placedIn:
-		return ""
-	case r.certificate == nil:
-		return fmt.Sprintf("the credentials are of account %s, CloudCertificate %q is gone, and what was placed is in account %s; set spec.credentialsSecretRef to credentials of that account",
-			r.account, r.next.Spec.CertificateRef.Name, placedIn)
-	}
-	return fmt.Sprintf("the credentials are of account %s, and CloudCertificate %q is in account %s; use credentials of that account",
-		r.account, r.certificate.Name, placedIn)
-}
-
 // inspect asks who else manages the resource.
 func (r *reconciliation) inspect(ctx context.Context) {
 	owner, err := r.adapter.Owner(ctx, r.target(), *r.state)
@@ -255,19 +197,15 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	if err := r.unchanged(ctx); err != nil {
 		return err
 	}
-	live := &v1alpha1.CloudCertificate{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(r.certificate), live); err != nil {
-		return fmt.Errorf("failed to read the CloudCertificate again: %w", err)
-	}
-	same := live.UID == r.certificate.UID && live.Status.CertID == r.certificate.Status.CertID && live.Status.Region == r.certificate.Status.Region
-	if !same || !live.DeletionTimestamp.IsZero() {
-		return errStale
+	live, err := r.sameCertificate(ctx)
+	if err != nil {
+		return err
 	}
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
 	r.readings.drop(r.place.WriterKey())
-	err := r.adapter.Place(ctx, r.target(), *r.state, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
+	err = r.adapter.Place(ctx, r.target(), *r.state, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
 	countPlacement(r.place.Product, err)
 	if err != nil {
 		r.soFar.Place = failureOf(err)
@@ -277,6 +215,20 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	r.soFar.Placed = true
 	r.outdate()
 	return nil
+}
+
+// sameCertificate reads the CloudCertificate live: it still names the version that the reconcile
+// knows as the current one, and stays.
+func (r *reconciliation) sameCertificate(ctx context.Context) (*v1alpha1.CloudCertificate, error) {
+	live := &v1alpha1.CloudCertificate{}
+	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(r.certificate), live); err != nil {
+		return nil, fmt.Errorf("failed to read the CloudCertificate again: %w", err)
+	}
+	same := live.UID == r.certificate.UID && live.Status.CertID == r.certificate.Status.CertID && live.Status.Region == r.certificate.Status.Region
+	if !same || !live.DeletionTimestamp.IsZero() {
+		return nil, errStale
+	}
+	return live, nil
 }
 
 // remove takes certificates out of the resource.
