@@ -4,6 +4,7 @@
 package apiserver
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -125,4 +126,62 @@ func (c carried) play(t *testing.T, name targets.Product) {
 	if used := m.products.Used(account); !slices.Contains(used, identifier(second)) || slices.Contains(used, identifier(first)) {
 		t.Errorf("the products use %v, want %d and no longer %d", used, second, first)
 	}
+}
+
+// stored are the certificates of which CLB's store has copies, one for each copy, sorted.
+func (m *market) stored() []string { return m.products.Stored(account, shanghai) }
+
+// TestCLBKeepsNoCopyThatNothingUses renews a certificate that two listeners of CLB serve, one of
+// them by a binding that is suspended, while somebody else has imported a version by hand.
+func TestCLBKeepsNoCopyThatNothingUses(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, products.Options{})
+	standard := m.foreign("standard", host)
+	toCLB := func(balancer string) v1alpha1.BindingTarget {
+		m.check(m.products.AddClassicListener(products.ClassicListener{LoadBalancer: balancer, Account: account, Region: shanghai, Port: 443, Default: standard}))
+		return v1alpha1.BindingTarget{CLB: &v1alpha1.CLBTarget{RegionID: shanghai, LoadBalancerID: balancer, Port: 443}}
+	}
+	adopt := func(b *v1alpha1.CloudCertificateBinding) { b.Spec.Adopt = []string{standard} }
+	m.allow(v1alpha1.PolicyTarget{CLB: &v1alpha1.CLBPolicy{}})
+	m.start()
+	m.publish()
+	m.bind("one", toCLB("lb-1"), adopt)
+	m.bind("two", toCLB("lb-2"), adopt)
+	first := m.waitBound("one", 0)
+	m.waitBound("two", 0)
+	m.check(m.products.AddClassicListener(products.ClassicListener{ // by hand; nothing uses the copy in the end
+		LoadBalancer: "lb-3", Account: account, Region: shanghai, Port: 443, Default: identifier(first),
+	}))
+	m.check(m.products.AddClassicListener(products.ClassicListener{LoadBalancer: "lb-3", Account: account, Region: shanghai, Port: 443}))
+	m.changeBinding("two", func(b *v1alpha1.CloudCertificateBinding) { b.Spec.Suspend = true })
+	m.waitBinding("two", v1alpha1.ReasonSuspended, nil)
+
+	m.putSecret("web", m.issue(host))
+	second := m.waitBound("one", first)
+	m.changeBinding("one", func(b *v1alpha1.CloudCertificateBinding) {
+		b.Annotations = map[string]string{v1alpha1.AnnotationResync: "now"}
+	})
+	m.waitBinding("one", v1alpha1.ReasonSynced, func(b *v1alpha1.CloudCertificateBinding) bool { return b.Status.LastHandledResync == "now" })
+	if slices.Contains(m.calls("clb"), "DeleteServerCertificate") {
+		t.Errorf("a copy that a suspended binding holds was deleted: %v", m.stored())
+	}
+	m.changeBinding("two", func(b *v1alpha1.CloudCertificateBinding) { b.Spec.Suspend = false })
+	m.waitBound("two", first)
+	m.eventually(func() string {
+		byHand := 0
+		for _, id := range m.stored() {
+			if id == identifier(first) {
+				byHand++
+			}
+		}
+		if byHand != 1 {
+			return fmt.Sprintf("the store has %v, want %s once, which somebody imported by hand", m.stored(), identifier(first))
+		}
+		return ""
+	})
+	if copies := m.stored(); !slices.Contains(copies, identifier(second)) || !slices.Contains(copies, standard) {
+		t.Errorf("the store has %v: a copy of somebody else or of the current version was deleted", copies)
+	}
+	m.checkServed("lb-1:443", host, second)
+	m.checkServed("lb-2:443", host, second)
 }

@@ -29,8 +29,10 @@ type reconciliation struct {
 	before, next *v1alpha1.CloudCertificateBinding
 	// certificate is the CloudCertificate; nil if there is none.
 	certificate *v1alpha1.CloudCertificate
-	place       place
-	consent     rules.Consent
+	// held are the versions that other bindings hold; read where the product has copies of ours.
+	held    []rules.ID
+	place   place
+	consent rules.Consent
 	// adapter acts on the target, in account; nil until connect.
 	adapter targets.Adapter
 	account string
@@ -147,7 +149,7 @@ func (r *reconciliation) observeCertificate() rules.Certificate {
 	}
 	facts := &c.Status.Certificate
 	observed := rules.Certificate{
-		Exists: true, Problem: r.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
+		Held: r.held, Exists: true, Problem: r.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
 		NotBefore: facts.NotBefore.Time, NotAfter: facts.NotAfter.Time,
 		DNSNames: hostsOf(facts), NamesCut: int(facts.DNSNamesTotal) > len(facts.DNSNames),
 	}
@@ -196,6 +198,9 @@ func (r *reconciliation) observeSlot() *rules.Slot {
 	in := r.state.In(r.place.Target)
 	for _, e := range r.state.Entries {
 		if e.Role == targets.RoleStored {
+			if r.isOwnCopy(e) {
+				slot.Copies = append(slot.Copies, idOf(e))
+			}
 			continue
 		}
 		slot.Entries = append(slot.Entries, rules.Entry{
@@ -226,4 +231,5 @@ func textOf(e targets.Entry) string {
 var kinds = map[targets.Class]rules.Kind{
 	targets.Progressing: rules.Progressing, targets.Throttled: rules.Throttled, targets.TargetNotFound: rules.TargetNotFound,
 	targets.Refused: rules.Refused, targets.Denied: rules.Denied, targets.QuotaExceeded: rules.QuotaExceeded, targets.Unauthenticated: rules.NoCredentials,
+	targets.InUse: rules.InUse,
 }

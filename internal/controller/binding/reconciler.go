@@ -126,7 +126,7 @@ func (r *reconciliation) again(err error) (reconcile.Result, error) {
 // outcome it notes.
 func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 	switch step.(type) {
-	case rules.Record, rules.Place, rules.Remove:
+	case rules.Record, rules.Place, rules.Remove, rules.Discard:
 		if r.giveBack() {
 			return nil // Decide asks for a read again
 		}
@@ -144,6 +144,8 @@ func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 		return r.placeCurrent(ctx)
 	case rules.Remove:
 		return r.remove(ctx, step)
+	case rules.Discard:
+		return r.discard(ctx, step)
 	default:
 		return fmt.Errorf("nothing is known of the step %T", step)
 	}
@@ -173,7 +175,7 @@ func (r *reconciliation) read(ctx context.Context) error {
 	if refused := r.refusedBy(state); refused != "" {
 		r.consent.Refused = refused
 	}
-	return nil
+	return r.observeHeld(ctx)
 }
 
 // inspect asks who else manages the resource.

@@ -109,7 +109,7 @@ type Certificate struct {
 	// Versions are all certificates under its identity that are known: the current one and
 	// those before it.
 	Versions []ID
-	// Held are the versions that other bindings of it have as bound, pending or left over.
+	// Held are the versions that other bindings have as bound, pending or left over.
 	Held []ID
 }
 
