@@ -39,20 +39,15 @@ func ownerOf(name string) client.FieldOwner {
 	return client.FieldOwner(owner)
 }
 
-func (c configMap) key(t targets.Target) client.ObjectKey {
-	namespace, name, _ := strings.Cut(t.Resource, "/")
-	return client.ObjectKey{Namespace: namespace, Name: name}
-}
-
 // Read implements targets.Adapter.
 func (c configMap) Read(ctx context.Context, t targets.Target) (targets.State, error) {
 	object := &corev1.ConfigMap{}
-	err := c.live.Get(ctx, c.key(t), object)
+	err := c.live.Get(ctx, objectKey(t), object)
 	if apierrors.IsNotFound(err) {
 		return targets.State{}, nil // it is made
 	}
 	if err != nil {
-		return targets.State{}, objectError("read ConfigMap", c.key(t), err)
+		return targets.State{}, objectError("read ConfigMap", objectKey(t), err)
 	}
 	id, identifier, _ := strings.Cut(t.Part, ",")
 	state := targets.State{Revision: object.ResourceVersion}
@@ -72,15 +67,6 @@ func entryOf(idKey, id, identifierKey, identifier string) targets.Entry {
 	}
 	e.CertIdentifier, e.CertID, e.Region = identifier, certID, region
 	return e
-}
-
-// short cuts what somebody else wrote.
-func short(text string) string {
-	const most = 64
-	if len(text) > most {
-		return strings.ToValidUTF8(text[:most], "") + "…"
-	}
-	return text
 }
 
 // Owner implements targets.Adapter: nobody else knows what the keys are for.
@@ -108,8 +94,8 @@ func (c configMap) apply(ctx context.Context, t targets.Target, s targets.State,
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetAPIVersion("v1")
 	u.SetKind("ConfigMap")
-	u.SetNamespace(c.key(t).Namespace)
-	u.SetName(c.key(t).Name)
+	u.SetNamespace(objectKey(t).Namespace)
+	u.SetName(objectKey(t).Name)
 	if s.Revision != "" {
 		u.SetResourceVersion(s.Revision)
 	}
@@ -117,22 +103,7 @@ func (c configMap) apply(ctx context.Context, t targets.Target, s targets.State,
 		u.Object["data"] = data
 	}
 	if err := c.writer.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), c.owner, client.ForceOwnership); err != nil {
-		return objectError("write ConfigMap", c.key(t), err)
+		return objectError("write ConfigMap", objectKey(t), err)
 	}
 	return nil
-}
-
-// objectError is the failure of an adapter of an object of the cluster.
-func objectError(what string, key client.ObjectKey, err error) error {
-	e := &targets.Error{Class: targets.Transient, Cause: err, Message: fmt.Sprintf("failed to %s %q: %v", what, key.Name, err)}
-	switch {
-	case apierrors.IsNotFound(err):
-		e.Class = targets.TargetNotFound
-	case apierrors.IsForbidden(err):
-		e.Class = targets.Denied
-		e.Message += "; the operator's role allows it where binding.targets of the chart names this kind of target"
-	case apierrors.IsInvalid(err), apierrors.IsBadRequest(err):
-		e.Class = targets.Refused
-	}
-	return e
 }
