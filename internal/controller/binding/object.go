@@ -6,6 +6,7 @@ package binding
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -30,10 +31,17 @@ func short(text string) string {
 	return text
 }
 
+// conflictRetry is when an object is read again that changed between read and write: whoever writes
+// to it, such as the cloud controller manager, may have more to write.
+const conflictRetry = time.Second
+
 // objectError is the failure of an adapter of an object of the cluster.
 func objectError(what string, key client.ObjectKey, err error) error {
 	e := &targets.Error{Class: targets.Transient, Cause: err, Message: fmt.Sprintf("failed to %s %q: %v", what, key.Name, err)}
 	switch {
+	case apierrors.IsConflict(err):
+		e.Class, e.RetryAfter = targets.Progressing, conflictRetry
+		e.Message = fmt.Sprintf("failed to %s %q: somebody has changed it meanwhile; it is read again", what, key.Name)
 	case apierrors.IsNotFound(err):
 		e.Class = targets.TargetNotFound
 	case apierrors.IsForbidden(err):
