@@ -115,7 +115,8 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 	case Progressing:
 		return o.progressing(f.Text, f.After, holds)
 	case Throttled:
-		v.Reason, v.Ready, v.Quiet = v1alpha1.ReasonThrottled, o.whileServed(), o.Now.Sub(o.Tried.ThrottledSince) < quietThrottle
+		since := o.Tried.ThrottledSince
+		v.Reason, v.Ready, v.Quiet = v1alpha1.ReasonThrottled, o.whileServed(), since.IsZero() || o.Now.Sub(since) < quietThrottle
 		v.Again = o.hint(f.After)
 	case TargetNotFound:
 		v.Reason = v1alpha1.ReasonTargetNotFound

@@ -139,6 +139,9 @@ func brief(step Step) string {
 		return fmt.Sprintf("keep %s again=%s", holds(step.Holds), paces[step.Again.Pace])
 	case Wait:
 		text := fmt.Sprintf("wait %s", step.Verdict.Reason)
+		if step.Verdict.Quiet {
+			text += " quietly"
+		}
 		if step.Verdict.Ready == verdict.Unchanged {
 			text += " unchanged"
 		}
@@ -173,20 +176,26 @@ func TestDecide(t *testing.T) {
 		"the same number of the other region is another certificate": {
 			with(bound(), func(o *Observed) { o.Certificate.Current.Region = "ap-southeast-1" }), "read",
 		},
-		"without consent nothing is read":                  {with(fresh(), func(o *Observed) { o.Slot, o.Consent.Refused = nil, "no policy" }), "wait NotAllowed stalled again=never"},
-		"consent that is lost stops changes, and no more":  {with(renewed(entry(oldID)), func(o *Observed) { o.Consent.Refused = "no policy" }), "wait NotAllowed stalled again=never"},
-		"an older binding has the slot":                    {with(fresh(), func(o *Observed) { o.Consent.Rival = "taken" }), "wait Occupied stalled again=never"},
-		"a certificate that does not exist":                {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady again=never"},
-		"a certificate that is gone keeps what is placed":  {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=never"},
-		"a certificate that is not ready":                  {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=never"},
-		"a first read does not wait for the certificate":   {with(fresh(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "read"},
-		"without credentials":                              {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
-		"a suspended binding that was read waits":          {with(bound(), func(o *Observed) { o.Object.Suspended, o.Status.Reason = true, v1alpha1.ReasonSuspended }), "nothing"},
-		"a suspended binding that is new reads":            {with(fresh(), func(o *Observed) { o.Object.Suspended, o.Slot = true, nil }), "read"},
-		"a target that cannot be read":                     {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, denied }), "wait AccessDenied again=slowly"},
-		"a target that does not exist":                     {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
-		"a failure that nobody knows":                      {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
-		"a call that waits for its turn changes no Ready":  {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled unchanged again=hint"},
+		"without consent nothing is read":                      {with(fresh(), func(o *Observed) { o.Slot, o.Consent.Refused = nil, "no policy" }), "wait NotAllowed stalled again=never"},
+		"consent that is lost stops changes, and no more":      {with(renewed(entry(oldID)), func(o *Observed) { o.Consent.Refused = "no policy" }), "wait NotAllowed stalled again=never"},
+		"an older binding has the slot":                        {with(fresh(), func(o *Observed) { o.Consent.Rival = "taken" }), "wait Occupied stalled again=never"},
+		"a certificate that does not exist":                    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady again=never"},
+		"a certificate that is gone keeps what is placed":      {with(bound(), func(o *Observed) { o.Certificate = Certificate{} }), "wait CertificateNotReady unchanged again=never"},
+		"a certificate that is not ready":                      {with(renewed(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "wait CertificateNotReady unchanged again=never"},
+		"a first read does not wait for the certificate":       {with(fresh(), func(o *Observed) { o.Certificate.Problem, o.Slot = "not Synced", nil }), "read"},
+		"without credentials":                                  {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.NoCloud = nil, &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
+		"a suspended binding that was read waits":              {with(bound(), func(o *Observed) { o.Object.Suspended, o.Status.Reason = true, v1alpha1.ReasonSuspended }), "nothing"},
+		"a suspended binding that is new reads":                {with(fresh(), func(o *Observed) { o.Object.Suspended, o.Slot = true, nil }), "read"},
+		"a target that cannot be read":                         {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, denied }), "wait AccessDenied again=slowly"},
+		"a target that does not exist":                         {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
+		"a failure that nobody knows":                          {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
+		"a call that begins to wait for its turn says nothing": {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: Throttled} }), "wait Throttled quietly unchanged again=hint"},
+		"a call that waits for less than a minute says nothing": {with(renewed(), func(o *Observed) {
+			o.Slot, o.SoFar.Read, o.Tried.ThrottledSince = nil, &Failure{Kind: Throttled}, ago(59*time.Second)
+		}), "wait Throttled quietly unchanged again=hint"},
+		"a call that waits for its turn changes no Ready": {with(renewed(), func(o *Observed) {
+			o.Slot, o.SoFar.Read, o.Tried.ThrottledSince = nil, &Failure{Kind: Throttled}, ago(time.Minute)
+		}), "wait Throttled unchanged again=hint"},
 		"Unbind on what is bound is held":                  {with(bound(), unbind), "hold true"},
 		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
 		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
