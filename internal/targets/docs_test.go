@@ -37,22 +37,35 @@ func TestTheWorkedPageNamesThePermissionsOfEachProduct(t *testing.T) {
 			t.Errorf("%s has no section", name)
 			continue
 		}
-		var named []string
-		for _, match := range permissionInText.FindAllStringSubmatch(text, -1) {
-			if strings.HasPrefix(match[1], table[name].permission+":") { // a section may be of two products
-				named = append(named, match[1])
-			}
-		}
-		slices.Sort(named)
-		if diff := cmp.Diff(permissions(table[name]), slices.Compact(named)); diff != "" {
+		if diff := cmp.Diff(permissions(table[name]), named(text, table[name].permission)); diff != "" {
 			t.Errorf("%s (-needed +named):\n%s", name, diff)
 		}
 	}
-	for name := range sections {
-		if name != ConfigMap && table[name] == nil {
+	for name, text := range sections {
+		switch {
+		case name == Service:
+			if got := named(text, "slb"); !slices.Equal(got, storePermissions) {
+				t.Errorf("%s names the permissions %v, want those of a store, %v", name, got, storePermissions)
+			}
+		case name != ConfigMap && table[name] == nil:
 			t.Errorf("%s has a section and is not built", name)
 		}
 	}
+}
+
+// storePermissions are what a Store needs.
+var storePermissions = []string{"slb:" + string(clbDelete), "slb:" + string(clbStore), "slb:" + string(clbImport)}
+
+// named are the permissions of a product that a section names, sorted: it may be of two products.
+func named(text, permission string) []string {
+	var all []string
+	for _, match := range permissionInText.FindAllStringSubmatch(text, -1) {
+		if strings.HasPrefix(match[1], permission+":") {
+			all = append(all, match[1])
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // permissions are the RAM actions that a product needs, sorted.

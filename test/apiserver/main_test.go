@@ -83,7 +83,7 @@ func run(m *testing.M) (code int, err error) {
 // returns a config with a token of its ServiceAccount.
 func installRoles() (*rest.Config, error) {
 	var files []string
-	for _, folder := range []string{"rbac", "binding"} {
+	for _, folder := range []string{"rbac", "binding", "binding-service"} {
 		found, err := filepath.Glob(filepath.Join(testbed.Root(), "config", folder, "*.yaml"))
 		if err != nil {
 			return nil, err

@@ -26,15 +26,25 @@ import (
 // bindsConfigMaps are the values that come to what config/binding does.
 const bindsConfigMaps = "binding: {targets: [configmap]}"
 
-// TestBindingGrantsWhatKustomizeGrants compares the chart with the component config/binding.
+// TestBindingGrantsWhatKustomizeGrants compares the chart with the component config/binding, and with
+// each of those that add another kind of object to it.
 func TestBindingGrantsWhatKustomizeGrants(t *testing.T) {
 	t.Parallel()
-	component := kustomizeWithBinding(t)
-	if diff := cmp.Diff(grants(t, component), grants(t, objects(t, parse(t, bindsConfigMaps))), cmp.AllowUnexported(grant{})); diff != "" {
-		t.Errorf("-kustomize +chart:\n%s", diff)
-	}
-	if args := arguments(t, one(t, component, "Deployment")); !slices.Contains(args, "--bind-targets=configmap") {
-		t.Errorf("the component does not switch bindings on: %q", args)
+	for _, kinds := range [][]string{{"configmap"}, {"configmap", "service"}} {
+		t.Run(strings.Join(kinds, ","), func(t *testing.T) {
+			t.Parallel()
+			rendered := kustomizeWithBinding(t, kinds[1:]...)
+			chart := grants(t, objects(t, parse(t, "binding: {targets: ["+strings.Join(kinds, ", ")+"]}")))
+			if diff := cmp.Diff(grants(t, rendered), chart, cmp.AllowUnexported(grant{})); diff != "" {
+				t.Errorf("-kustomize +chart:\n%s", diff)
+			}
+			args := arguments(t, one(t, rendered, "Deployment"))
+			for _, kind := range kinds {
+				if !slices.Contains(args, "--bind-targets="+kind) {
+					t.Errorf("%s is not switched on: %q", kind, args)
+				}
+			}
+		})
 	}
 }
 
@@ -46,7 +56,9 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 		status     = "cloudcert.io/cloudcertificatebindings/status *"
 		policies   = "cloudcert.io/certificatetargetpolicies *"
 		configMaps = "/configmaps *"
+		services   = "/services *"
 		namespaces = "/namespaces *"
+		nodes      = "/nodes *"
 	)
 	in := func(place string, rights ...string) []string {
 		for i, right := range rights {
@@ -64,10 +76,11 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 		"roles from elsewhere":    {"{rbac: {create: false, aggregate: {view: false, edit: false, admin: false}}, binding: {targets: [all]}}", nil},
 		"listeners":               {"binding: {targets: [alb, cdn]}", in(cluster, kinds, status, policies, namespaces)},
 		"ConfigMaps":              {bindsConfigMaps, in(cluster, kinds, status, policies, namespaces, configMaps)},
-		"all":                     {"binding: {targets: [all]}", in(cluster, kinds, status, policies, namespaces, configMaps)},
+		"Services":                {"binding: {targets: [service]}", in(cluster, kinds, status, policies, namespaces, services, nodes)},
+		"all":                     {"binding: {targets: [all]}", in(cluster, kinds, status, policies, namespaces, configMaps, services, nodes)},
 		"in some namespaces": {
 			"{watchNamespaces: [shop], binding: {targets: [all]}}",
-			slices.Concat(in("shop", kinds, status, configMaps), in(cluster, policies, namespaces)),
+			slices.Concat(in("shop", kinds, status, configMaps, services), in(cluster, policies, namespaces, nodes)),
 		},
 		"listeners, in some namespaces": {
 			"{watchNamespaces: [shop], binding: {targets: [nlb]}}",
@@ -76,7 +89,7 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := placesOf(grants(t, objects(t, parse(t, tc.values))), kinds, status, policies, configMaps, namespaces)
+			got := placesOf(grants(t, objects(t, parse(t, tc.values))), kinds, status, policies, configMaps, services, namespaces, nodes)
 			slices.Sort(tc.want)
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -254,8 +267,8 @@ func configMapOf(namespace, name string) runtime.ApplyConfiguration {
 }
 
 // kustomizeWithBinding renders config/default with the component config/binding, as a user's
-// kustomization does.
-func kustomizeWithBinding(t *testing.T) []*unstructured.Unstructured {
+// kustomization does, and with those of more kinds of object.
+func kustomizeWithBinding(t *testing.T, more ...string) []*unstructured.Unstructured {
 	t.Helper()
 	folder := t.TempDir()
 	config, err := filepath.Abs(root + "/config")
@@ -265,7 +278,11 @@ func kustomizeWithBinding(t *testing.T) []*unstructured.Unstructured {
 	if config, err = filepath.Rel(folder, config); err != nil {
 		t.Fatal(err)
 	}
-	text := "resources: [" + config + "/default]\ncomponents: [" + config + "/binding]\n"
+	components := []string{config + "/binding"}
+	for _, kind := range more {
+		components = append(components, config+"/binding-"+kind)
+	}
+	text := "resources: [" + config + "/default]\ncomponents: [" + strings.Join(components, ", ") + "]\n"
 	if err := os.WriteFile(filepath.Join(folder, "kustomization.yaml"), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -135,6 +135,11 @@ on
   resources: [configmaps]
   verbs: [create, get, patch] # a patch that makes one needs create
 {{- end }}
+{{- if or (has "service" $targets) (has "all" $targets) }}
+- apiGroups: [""]
+  resources: [services]
+  verbs: [get, patch]
+{{- end }}
 {{- end -}}
 
 {{/* What it reads for bindings of what belongs to no namespace, also where it watches some only. */}}
@@ -145,6 +150,12 @@ on
 - apiGroups: [""]
   resources: [namespaces] # their labels, which policies select by
   verbs: [get, list, watch]
+{{- $targets := include "cloudcert.bindTargets" . | splitList "," }}
+{{- if or (has "service" $targets) (has "all" $targets) }}
+- apiGroups: [""]
+  resources: [nodes] # the label of their region, where the store of CLB is
+  verbs: [list]
+{{- end }}
 {{- end -}}
 
 {{/* Kinds of target that bindings may have, joined by commas; helm upgrade --reuse-values leaves the key out. */}}

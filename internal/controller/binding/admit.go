@@ -174,5 +174,5 @@ func slotsOf(object client.Object) []string {
 
 // Built are the kinds of target that this version serves.
 func Built() []targets.Product {
-	return slices.Sorted(slices.Values(append([]targets.Product{targets.ConfigMap}, targets.Names()...)))
+	return slices.Sorted(slices.Values(append([]targets.Product{targets.ConfigMap, targets.Service}, targets.Names()...)))
 }

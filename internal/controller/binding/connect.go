@@ -25,13 +25,33 @@ func (r *reconciliation) connect(ctx context.Context) bool {
 // adapterOf returns the adapter of the target. One of an object of the cluster calls the cloud
 // where it has to, or not at all: until then the account is the certificate's.
 func (r *reconciliation) adapterOf(ctx context.Context) (targets.Adapter, error) {
-	if r.place.Product != targets.ConfigMap {
-		return r.cloud(ctx, r.place.Product)
-	}
 	if r.certificate != nil {
 		r.account = r.certificate.Status.AccountID
 	}
-	return configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}, nil
+	switch r.place.Product {
+	case targets.ConfigMap:
+		return configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}, nil
+	case targets.Service:
+		return service{live: r.Live, writer: r.Client, store: r.store, placed: r.next.Status.ProviderCertificateID}, nil
+	}
+	return r.cloud(ctx, r.place.Product)
+}
+
+// store returns the store of CLB in the cluster's region, and that region.
+func (r *reconciliation) store(ctx context.Context) (targets.Store, string, error) {
+	region, err := r.home.region(ctx, r.Live)
+	if err != nil {
+		return nil, "", err
+	}
+	adapter, err := r.cloud(ctx, targets.CLB)
+	if err != nil {
+		return nil, "", err
+	}
+	store, ok := adapter.(targets.Store)
+	if !ok {
+		return nil, "", fmt.Errorf("the adapter %T of CLB has no store", adapter)
+	}
+	return store, region, nil
 }
 
 // cloud returns the adapter of a product that acts with the binding's credentials.

@@ -140,9 +140,10 @@ func (p place) rules() rules.Target {
 
 // text is the slot in one line, for people and status.target.
 func (p place) text() string {
-	if p.Product == targets.ConfigMap {
+	switch p.Product {
+	case targets.ConfigMap, targets.Service:
 		_, name, _ := strings.Cut(p.Resource, "/")
-		return fmt.Sprintf("configmap/%s", name)
+		return fmt.Sprintf("%s/%s", p.Product, name)
 	}
 	return p.String()
 }

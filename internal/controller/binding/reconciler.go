@@ -77,6 +77,7 @@ type Reconciler struct {
 	memory   memory
 	writers  writers
 	readings readings
+	home     home
 }
 
 // maxSteps is more than any reconcile takes: a property test of the rules says so.

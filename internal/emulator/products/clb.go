@@ -434,6 +434,32 @@ func (c *Cloud) Stored(account, region string) []string {
 	return ids
 }
 
+// UseCopy sets the default of a listener of CLB to a copy of the store, as the cloud controller
+// manager does by the annotation of a Service. It fails for a copy that is not there.
+func (c *Cloud) UseCopy(balancer string, port int, id string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.classics[classicKey{balancer, port}]
+	if l == nil {
+		return errNoSuch("listener of clb", balancer)
+	}
+	if !slices.ContainsFunc(c.stores[storeKey{l.Account, l.Region}], func(s *serverCertificate) bool { return s.id == id }) {
+		return errNoSuch("copy", id)
+	}
+	is := l.settle(c.now())
+	is.Default = id
+	l.shown.set(c.now(), is)
+	return nil
+}
+
+// DropCopy deletes a copy, as a person in the console does once nothing uses it.
+func (c *Cloud) DropCopy(account, region, id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	key := storeKey{account, region}
+	c.stores[key] = slices.DeleteFunc(c.stores[key], func(s *serverCertificate) bool { return s.id == id })
+}
+
 // shakeClassic chooses by the domains of the extensions; c.mu is held.
 func (c *Cloud) shakeClassic(l *classic, sni string) Handshake {
 	is := l.settle(c.now())

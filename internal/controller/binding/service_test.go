@@ -1,0 +1,79 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+func TestServicesWhoseAnnotationMeansNothing(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		spec        corev1.ServiceSpec
+		annotations map[string]string
+		want        string
+	}{
+		"a CLB":                       {corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}, nil, ""},
+		"an NLB":                      {corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(classNLB)}, nil, ""},
+		"an NLB whatever it asks for": {corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(classNLB)}, map[string]string{annotationType: "nlb"}, ""},
+		"no load balancer":            {corev1.ServiceSpec{Type: corev1.ServiceTypeClusterIP}, nil, "spec.type"},
+		"somebody else's":             {corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new("example.com/lb")}, nil, "example.com/lb"},
+		"an NLB by annotation, which not every controller takes": {
+			corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer}, map[string]string{annotationType: "nlb"}, annotationType,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := unusable(&corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "gateway", Annotations: tc.annotations}, Spec: tc.spec})
+			if (got == "") != (tc.want == "") || !strings.Contains(got, tc.want) || got != "" && !strings.Contains(got, `"gateway"`) {
+				t.Errorf("%q does not say %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestClusterIsInTheRegionOfItsNodes(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		regions []string
+		want    string
+	}{
+		"all nodes are in one":             {[]string{"cn-shanghai", "cn-shanghai"}, "cn-shanghai"},
+		"a node that says nothing is none": {[]string{"", "cn-shanghai"}, "cn-shanghai"},
+		"no node says":                     {[]string{""}, ""},
+		"nodes are in several":             {[]string{"cn-shanghai", "cn-beijing"}, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var nodes []client.Object
+			for i, region := range tc.regions {
+				node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("node-%d", i)}}
+				if region != "" {
+					node.Labels = map[string]string{corev1.LabelTopologyRegion: region}
+				}
+				nodes = append(nodes, node)
+			}
+			live := fake.NewClientBuilder().WithObjects(nodes...).Build()
+			h := &home{}
+			for range 2 {
+				got, err := h.region(t.Context(), live)
+				if got != tc.want || (err == nil) != (tc.want != "") {
+					t.Fatalf("region %q and %v, want %q", got, err, tc.want)
+				}
+				if e, ok := err.(*targets.Error); err != nil && (!ok || e.Class != targets.Refused) { //nolint:errorlint // it must be one itself
+					t.Errorf("%v is not refused", err)
+				}
+			}
+		})
+	}
+}
