@@ -27,7 +27,7 @@ func TestTheWorkedPageNamesThePermissionsOfEachProduct(t *testing.T) {
 		heading, text, _ := strings.Cut(section, "\n")
 		for name := range strings.SplitSeq(heading, " and ") {
 			if name, ok := strings.CutPrefix(name, "`"); ok {
-				sections[Product(strings.TrimSuffix(name, "`"))] = text
+				sections[Product(strings.ToLower(strings.TrimSuffix(name, "`")))] = text
 			}
 		}
 	}
@@ -47,7 +47,7 @@ func TestTheWorkedPageNamesThePermissionsOfEachProduct(t *testing.T) {
 			if got := named(text, "slb"); !slices.Equal(got, storePermissions) {
 				t.Errorf("%s names the permissions %v, want those of a store, %v", name, got, storePermissions)
 			}
-		case name != ConfigMap && table[name] == nil:
+		case name != ConfigMap && name != ALBConfig && table[name] == nil:
 			t.Errorf("%s has a section and is not built", name)
 		}
 	}

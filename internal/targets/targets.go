@@ -151,7 +151,7 @@ func (t Target) ReadKey() string {
 // WriterKey is the same for all targets of which one may be written at a time: while one is
 // being changed, the product refuses changes of the others.
 func (t Target) WriterKey() string {
-	if t.Product == GA {
+	if t.Product == GA || t.Product == ALBConfig {
 		return t.key(t.Region, t.Resource)
 	}
 	return t.ReadKey()

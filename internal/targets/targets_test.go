@@ -28,6 +28,10 @@ func TestTargetsAreToldApart(t *testing.T) {
 	if first.WriterKey() != second.WriterKey() || first.ReadKey() == second.ReadKey() {
 		t.Error("an accelerator has one writer, and each of its listeners a read")
 	}
+	one, other := Target{Product: ALBConfig, Resource: "alb-shop", Part: "443"}, Target{Product: ALBConfig, Resource: "alb-shop", Part: "8443"}
+	if one.WriterKey() != other.WriterKey() || one.ReadKey() == other.ReadKey() {
+		t.Error("an AlbConfig has one writer, and each of its listeners a read")
+	}
 	if first, second := (Target{Product: CLB, Resource: "lb-1", Part: "443"}), (Target{Product: CLB, Region: "lb-1", Resource: "443"}); first.ReadKey() == second.ReadKey() {
 		t.Error("fields run into one another")
 	}

@@ -25,6 +25,7 @@ import (
 	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/test/testbed"
@@ -76,6 +77,10 @@ func run(m *testing.M) (code int, err error) {
 	if operator, err = installRoles(); err != nil {
 		return 1, err
 	}
+	albConfigs := envtest.CRDInstallOptions{Paths: []string{filepath.Join("testdata", "albconfig_crd.yaml")}, ErrorIfPathMissing: true}
+	if _, err := envtest.InstallCRDs(plane.Config, albConfigs); err != nil {
+		return 1, err
+	}
 	return m.Run(), nil
 }
 
@@ -83,7 +88,7 @@ func run(m *testing.M) (code int, err error) {
 // returns a config with a token of its ServiceAccount.
 func installRoles() (*rest.Config, error) {
 	var files []string
-	for _, folder := range []string{"rbac", "binding", "binding-service"} {
+	for _, folder := range []string{"rbac", "binding", "binding-service", "binding-albconfig"} {
 		found, err := filepath.Glob(filepath.Join(testbed.Root(), "config", folder, "*.yaml"))
 		if err != nil {
 			return nil, err

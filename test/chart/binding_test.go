@@ -30,7 +30,7 @@ const bindsConfigMaps = "binding: {targets: [configmap]}"
 // each of those that add another kind of object to it.
 func TestBindingGrantsWhatKustomizeGrants(t *testing.T) {
 	t.Parallel()
-	for _, kinds := range [][]string{{"configmap"}, {"configmap", "service"}} {
+	for _, kinds := range [][]string{{"configmap"}, {"configmap", "service"}, {"configmap", "albconfig"}} {
 		t.Run(strings.Join(kinds, ","), func(t *testing.T) {
 			t.Parallel()
 			rendered := kustomizeWithBinding(t, kinds[1:]...)
@@ -59,6 +59,7 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 		services   = "/services *"
 		namespaces = "/namespaces *"
 		nodes      = "/nodes *"
+		albConfigs = "alibabacloud.com/albconfigs *"
 	)
 	in := func(place string, rights ...string) []string {
 		for i, right := range rights {
@@ -77,10 +78,11 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 		"listeners":               {"binding: {targets: [alb, cdn]}", in(cluster, kinds, status, policies, namespaces)},
 		"ConfigMaps":              {bindsConfigMaps, in(cluster, kinds, status, policies, namespaces, configMaps)},
 		"Services":                {"binding: {targets: [service]}", in(cluster, kinds, status, policies, namespaces, services, nodes)},
-		"all":                     {"binding: {targets: [all]}", in(cluster, kinds, status, policies, namespaces, configMaps, services, nodes)},
+		"AlbConfigs":              {"binding: {targets: [albconfig]}", in(cluster, kinds, status, policies, namespaces, albConfigs)},
+		"all":                     {"binding: {targets: [all]}", in(cluster, kinds, status, policies, namespaces, configMaps, services, nodes, albConfigs)},
 		"in some namespaces": {
 			"{watchNamespaces: [shop], binding: {targets: [all]}}",
-			slices.Concat(in("shop", kinds, status, configMaps, services), in(cluster, policies, namespaces, nodes)),
+			slices.Concat(in("shop", kinds, status, configMaps, services), in(cluster, policies, namespaces, nodes, albConfigs)),
 		},
 		"listeners, in some namespaces": {
 			"{watchNamespaces: [shop], binding: {targets: [nlb]}}",
@@ -89,7 +91,7 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got := placesOf(grants(t, objects(t, parse(t, tc.values))), kinds, status, policies, configMaps, services, namespaces, nodes)
+			got := placesOf(grants(t, objects(t, parse(t, tc.values))), kinds, status, policies, configMaps, services, namespaces, nodes, albConfigs)
 			slices.Sort(tc.want)
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)

@@ -142,7 +142,7 @@ on
 {{- end }}
 {{- end -}}
 
-{{/* What it reads for bindings of what belongs to no namespace, also where it watches some only. */}}
+{{/* What it does for bindings with what belongs to no namespace, also where it watches some only. */}}
 {{- define "cloudcert.bindingClusterRules" -}}
 - apiGroups: [cloudcert.io]
   resources: [certificatetargetpolicies]
@@ -155,6 +155,11 @@ on
 - apiGroups: [""]
   resources: [nodes] # the label of their region, where the store of CLB is
   verbs: [list]
+{{- end }}
+{{- if or (has "albconfig" $targets) (has "all" $targets) }}
+- apiGroups: [alibabacloud.com]
+  resources: [albconfigs]
+  verbs: [get, patch]
 {{- end }}
 {{- end -}}
 

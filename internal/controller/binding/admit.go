@@ -50,8 +50,12 @@ func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificate
 	}
 	ok, adoptAny := admitted(policies.Items, asked)
 	if !ok {
-		return fmt.Sprintf("no CertificateTargetPolicy admits %s for namespace %q and every DNS name of CloudCertificate %q; ask whoever runs the cluster for one, or set spec.credentialsSecretRef",
-			placeOf(b).text(), b.Namespace, b.Spec.CertificateRef.Name), false, nil
+		way := "ask whoever runs the cluster for one"
+		if b.Spec.Target.ALBConfig == nil {
+			way += ", or set spec.credentialsSecretRef"
+		}
+		return fmt.Sprintf("no CertificateTargetPolicy admits %s for namespace %q and every DNS name of CloudCertificate %q; %s",
+			placeOf(b).text(), b.Namespace, b.Spec.CertificateRef.Name, way), false, nil
 	}
 	return "", adoptAny, nil
 }
@@ -174,5 +178,5 @@ func slotsOf(object client.Object) []string {
 
 // Built are the kinds of target that this version serves.
 func Built() []targets.Product {
-	return slices.Sorted(slices.Values(append([]targets.Product{targets.ConfigMap, targets.Service}, targets.Names()...)))
+	return slices.Sorted(slices.Values(append([]targets.Product{targets.ALBConfig, targets.ConfigMap, targets.Service}, targets.Names()...)))
 }

@@ -33,6 +33,8 @@ func (r *reconciliation) adapterOf(ctx context.Context) (targets.Adapter, error)
 		return configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}, nil
 	case targets.Service:
 		return service{live: r.Live, writer: r.Client, store: r.store, placed: r.next.Status.ProviderCertificateID}, nil
+	case targets.ALBConfig:
+		return albConfig{live: r.Live, writer: r.Client}, nil
 	}
 	return r.cloud(ctx, r.place.Product)
 }

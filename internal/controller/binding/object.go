@@ -4,11 +4,13 @@
 package binding
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/internal/targets"
@@ -16,10 +18,12 @@ import (
 
 // What the adapters of objects of the cluster have alike.
 
-// objectKey is the object that a target names.
+// objectKey is the object that a target names. One that belongs to no namespace is named alone.
 func objectKey(t targets.Target) client.ObjectKey {
-	namespace, name, _ := strings.Cut(t.Resource, "/")
-	return client.ObjectKey{Namespace: namespace, Name: name}
+	if namespace, name, ok := strings.Cut(t.Resource, "/"); ok {
+		return client.ObjectKey{Namespace: namespace, Name: name}
+	}
+	return client.ObjectKey{Name: t.Resource}
 }
 
 // short cuts what somebody else wrote.
@@ -39,11 +43,14 @@ const conflictRetry = time.Second
 func objectError(what string, key client.ObjectKey, err error) error {
 	e := &targets.Error{Class: targets.Transient, Cause: err, Message: fmt.Sprintf("failed to %s %q: %v", what, key.Name, err)}
 	switch {
-	case apierrors.IsConflict(err):
+	case apierrors.IsConflict(err), isFailedTest(err):
 		e.Class, e.RetryAfter = targets.Progressing, conflictRetry
 		e.Message = fmt.Sprintf("failed to %s %q: somebody has changed it meanwhile; it is read again", what, key.Name)
 	case apierrors.IsNotFound(err):
 		e.Class = targets.TargetNotFound
+	case meta.IsNoMatchError(err):
+		e.Class = targets.TargetNotFound
+		e.Message = fmt.Sprintf("failed to %s %q: the cluster has no objects of this kind; install the ALB Ingress controller, or bind the listener itself (alb)", what, key.Name)
 	case apierrors.IsForbidden(err):
 		e.Class = targets.Denied
 		e.Message += "; the operator's role allows it where binding.targets of the chart names this kind of target"
@@ -51,4 +58,15 @@ func objectError(what string, key client.ObjectKey, err error) error {
 		e.Class = targets.Refused
 	}
 	return e
+}
+
+// isFailedTest reports whether a JSON patch was refused because a test in it failed: the API server
+// says that something is invalid, and names neither a kind nor a field.
+func isFailedTest(err error) bool {
+	status, ok := errors.AsType[*apierrors.StatusError](err)
+	if !ok || !apierrors.IsInvalid(err) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Kind == "" && len(details.Causes) == 0
 }

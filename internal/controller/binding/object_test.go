@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -25,6 +26,8 @@ func TestWhatTheAPIServerRefusesHasItsClass(t *testing.T) {
 		"it does not exist":                {apierrors.NewNotFound(services, "gateway"), targets.TargetNotFound},
 		"a role is missing":                {apierrors.NewForbidden(services, "gateway", errors.New("no")), targets.Denied},
 		"it is refused as it is":           {apierrors.NewInvalid(schema.GroupKind{Kind: "Service"}, "gateway", nil), targets.Refused},
+		"there is no such kind":            {&meta.NoKindMatchError{GroupKind: albConfigKind.GroupKind()}, targets.TargetNotFound},
+		"a test of a patch failed":         {apierrors.NewGenericServerResponse(422, "", schema.GroupResource{}, "", "", 0, false), targets.Progressing},
 		"anything else passes":             {apierrors.NewInternalError(errors.New("etcd")), targets.Transient},
 	} {
 		t.Run(name, func(t *testing.T) {
