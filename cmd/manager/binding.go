@@ -71,7 +71,7 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	if len(s.targets) == 0 {
 		return nil, nil
 	}
-	if err := mayServeBindings(ctx, of.Live, s.watchNamespaces); err != nil {
+	if err := mayServeBindings(ctx, of.Live, s.watchNamespaces, binding.Watched(s.targets)); err != nil {
 		return nil, err
 	}
 	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
@@ -96,14 +96,16 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 
 // mayServeBindings makes sure that the API server has the kinds and lets them be read: caches that
 // it withholds would keep the certificates from being reconciled too.
-func mayServeBindings(ctx context.Context, live client.Reader, watchNamespaces []string) error {
+func mayServeBindings(ctx context.Context, live client.Reader, watchNamespaces []string, watched []client.ObjectList) error {
 	if len(watchNamespaces) == 0 {
 		watchNamespaces = []string{metav1.NamespaceAll}
 	}
 	err := live.List(ctx, &v1alpha1.CertificateTargetPolicyList{}, client.Limit(1))
 	for _, namespace := range watchNamespaces { // elsewhere the operator may not list them
-		if err == nil {
-			err = live.List(ctx, &v1alpha1.CloudCertificateBindingList{}, client.InNamespace(namespace), client.Limit(1))
+		for _, list := range append([]client.ObjectList{&v1alpha1.CloudCertificateBindingList{}}, watched...) {
+			if err == nil {
+				err = live.List(ctx, list, client.InNamespace(namespace), client.Limit(1))
+			}
 		}
 	}
 	if err != nil {

@@ -34,6 +34,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
 	"github.com/cloudcert-io/cloudcert/internal/controller/calls"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 	"github.com/cloudcert-io/cloudcert/internal/version"
@@ -153,9 +154,11 @@ func newManager(kube *rest.Config, s *settings) (ctrl.Manager, error) {
 	utilruntime.Must(corev1.AddToScheme(scheme))
 	utilruntime.Must(v1alpha1.AddToScheme(scheme))
 
+	kept := certificate.CacheOptions(s.watchNamespaces)
+	binding.KeepSmall(&kept)
 	options := ctrl.Options{
 		Scheme:                 scheme,
-		Cache:                  certificate.CacheOptions(s.watchNamespaces),
+		Cache:                  kept,
 		Client:                 client.Options{FieldOwner: fieldOwner, FieldValidation: metav1.FieldValidationStrict},
 		Metrics:                metricsserver.Options{BindAddress: "0"}, // addMetrics
 		HealthProbeBindAddress: "0",

@@ -241,8 +241,13 @@ func testOperatorServesBindings(t *testing.T, namespace, values string) {
 	if confined := strings.Contains(values, "watchNamespaces"); apierrors.IsForbidden(elsewhere) != confined {
 		t.Errorf("writing a ConfigMap elsewhere is answered: %v", elsewhere)
 	}
-	if err := bound.List(t.Context(), &corev1.ConfigMapList{}, client.InNamespace(shop)); !apierrors.IsForbidden(err) {
-		t.Errorf("it can list ConfigMaps: %v", err)
+	if err := bound.List(t.Context(), &corev1.ConfigMapList{}, client.InNamespace(shop)); err != nil {
+		t.Errorf("it cannot list ConfigMaps, which its watch does: %v", err)
+	}
+	for _, other := range []client.ObjectList{&corev1.ServiceList{}, &corev1.NodeList{}} {
+		if err := bound.List(t.Context(), other, client.InNamespace(shop)); !apierrors.IsForbidden(err) {
+			t.Errorf("it can list %T: %v", other, err)
+		}
 	}
 }
 

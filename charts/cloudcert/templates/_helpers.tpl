@@ -133,12 +133,12 @@ on
 {{- if or (has "configmap" $targets) (has "all" $targets) }}
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [create, get, patch] # a patch that makes one needs create
+  verbs: [create, get, list, patch, watch] # a patch that makes one needs create
 {{- end }}
 {{- if or (has "service" $targets) (has "all" $targets) }}
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, patch]
+  verbs: [get, list, patch, watch]
 {{- end }}
 {{- end -}}
 

@@ -24,6 +24,8 @@ type memory struct {
 // recollection is what is remembered of one binding.
 type recollection struct {
 	checkAt        time.Time // when its target is looked at
+	read           string    // the version of its object that was read last
+	seen           string    // the version that a watch has shown since; empty for none
 	ownerKnown     bool
 	owner          string // who else manages the resource
 	certID         int64  // the version that was placed
@@ -45,7 +47,7 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 		if known.checkAt.IsZero() {
 			known.checkAt = next()
 		}
-		check := !known.checkAt.IsZero() && !now.Before(known.checkAt)
+		check := !known.checkAt.IsZero() && !now.Before(known.checkAt) || known.isBehind()
 		tried = rules.Tried{
 			Check: check, CheckAt: known.checkAt, OwnerKnown: known.ownerKnown, Owner: known.owner,
 			ThrottledSince: known.throttledSince, FailedOtherwise: known.otherwise,
@@ -55,6 +57,27 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 		}
 	})
 	return tried
+}
+
+// isBehind reports whether a watch has shown another version of the object than was read. One that
+// the operator has written itself was read afterwards.
+func (known *recollection) isBehind() bool { return known.seen != "" && known.seen != known.read }
+
+// seen notes that a watch has shown a version of a binding's object.
+func (m *memory) seen(b *v1alpha1.CloudCertificateBinding, version string) {
+	m.objects.Change(b, func(known *recollection) { known.seen = version })
+}
+
+// begins notes that the object is about to be read, and reports whether the last reading is behind
+// the object: what is seen from now on may be newer than what comes of it.
+func (m *memory) begins(b *v1alpha1.CloudCertificateBinding) (behind bool) {
+	m.objects.Change(b, func(known *recollection) { behind, known.seen = known.isBehind(), "" })
+	return behind
+}
+
+// hasRead notes which version of the object was read.
+func (m *memory) hasRead(b *v1alpha1.CloudCertificateBinding, version string) {
+	m.objects.Change(b, func(known *recollection) { known.read = version })
 }
 
 // dueSince is since when a check of the target has been due; zero if none is.

@@ -162,6 +162,7 @@ func (r *reconciliation) read(ctx context.Context) error {
 	if !r.reserve() {
 		return errBusy
 	}
+	r.ownRead = r.memory.begins(r.next) || r.ownRead
 	state, borrowed := r.borrow()
 	if r.borrowed = borrowed; !borrowed {
 		began := r.Clock.Now()
@@ -173,6 +174,7 @@ func (r *reconciliation) read(ctx context.Context) error {
 		r.readings.keep(r.reader(), reading{began, r.place.WriterKey(), state}, r.Clock.Now())
 	}
 	r.state = &state
+	r.memory.hasRead(r.next, state.Revision)
 	if refused := r.refusedBy(state); refused != "" {
 		r.consent.Refused = refused
 	}

@@ -36,7 +36,7 @@ const reconcileTimeout = 25 * time.Second
 // SetupWithManager registers the controller, its indexes and its watches.
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
 	for field, index := range map[string]client.IndexerFunc{
-		bySlot: slotsOf,
+		bySlot: slotsOf, byObject: objectsOf,
 		byCertificate: func(o client.Object) []string {
 			return []string{o.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
 		},
@@ -45,13 +45,19 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 			return fmt.Errorf("failed to index CloudCertificateBindings by %s: %w", field, err)
 		}
 	}
-	return builder.ControllerManagedBy(mgr).
+	build := builder.ControllerManagedBy(mgr).
 		Named(Name).
 		For(&v1alpha1.CloudCertificateBinding{}, builder.WithPredicates(relevant())).
 		Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(r.neighbours), builder.WithPredicates(comesOrGoes())).
 		Watches(&v1alpha1.CloudCertificate{}, handler.EnqueueRequestsFromMapFunc(r.boundTo)).
 		Watches(&v1alpha1.CertificateTargetPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyBinding)).
-		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{}))
+	for _, product := range r.Options.Targets {
+		if kind := watchable[product]; kind != "" {
+			build = build.WatchesMetadata(watched(kind), changes{r, product})
+		}
+	}
+	return build.
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
 			EnableWarmup:            new(true),
