@@ -79,7 +79,7 @@ func (r *backlogResult) record(to *recorder, prefix string, rate, throttled floa
 	n := float64(r.size)
 	to.figure(prefix+"uploads a second, middle 80 %", middleRate(r.tally.uploads), "/s", atLeast(rate))
 	to.figure(prefix+"calls throttled", 100*ratio(float64(r.tally.throttled), float64(r.tally.all)), "%", atMost(throttled))
-	to.note(prefix+"most uploads in any second", float64(peak(r.tally.uploads)), "")
+	to.note(prefix+"most uploads in any second", float64(mostWithin(r.tally.uploads, time.Second)), "")
 	to.count(prefix+"certificates made per object", float64(len(r.tally.uploads))/n, exactly(1))
 	to.count(prefix+"certificates that statuses name, per object", float64(r.distinct)/n, exactly(1))
 	to.count(prefix+"writes to the API server per certificate, events included", r.requests.writes()/n, atMost(2))

@@ -66,7 +66,7 @@ func TestRates(t *testing.T) {
 		t.Errorf("nothing has a rate of %v", got)
 	}
 	// Half open: the call a second later is of another second.
-	if got := peak(steady); got != 100 {
+	if got := mostWithin(steady, time.Second); got != 100 {
 		t.Errorf("a steady 100 a second has %d in a second", got)
 	}
 	if got := within(steady, steady[10], steady[20]); got != 10 {

@@ -41,12 +41,12 @@ func within(times []time.Time, from, to time.Time) int {
 	return n
 }
 
-// peak is the most events in any half-open second.
-func peak(times []time.Time) int {
+// mostWithin is the most events in any half-open span of time.
+func mostWithin(times []time.Time, span time.Duration) int {
 	sorted := slices.SortedFunc(slices.Values(times), time.Time.Compare)
 	most, first := 0, 0
 	for i, t := range sorted {
-		for t.Sub(sorted[first]) >= time.Second {
+		for t.Sub(sorted[first]) >= span {
 			first++
 		}
 		most = max(most, i-first+1)

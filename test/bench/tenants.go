@@ -130,19 +130,6 @@ func meanwhile(ctx context.Context, noise, measured func(context.Context) error)
 	return errors.Join(err, <-ended)
 }
 
-// busiestMinute is the most calls within a minute.
-func busiestMinute(times []time.Time) int {
-	times = slices.SortedFunc(slices.Values(times), time.Time.Compare)
-	most, first := 0, 0
-	for i, at := range times {
-		for at.Sub(times[first]) >= time.Minute {
-			first++
-		}
-		most = max(most, i-first+1)
-	}
-	return most
-}
-
 // noisyTenant has 300 objects of one tenant on one Secret, which changes three times a second
 // to contents that the cloud refuses, while another tenant renews.
 func noisyTenant(ctx context.Context, b *bench, to *recorder) error {
@@ -208,7 +195,7 @@ func busiestObject(calls []emulator.Call) int {
 	}
 	most := 0
 	for _, times := range byObject {
-		most = max(most, busiestMinute(append(times, lists...)))
+		most = max(most, mostWithin(append(times, lists...), time.Minute))
 	}
 	return most
 }
@@ -254,7 +241,7 @@ func fight(ctx context.Context, b *bench, to *recorder) error {
 			times = append(times, call.Received)
 		}
 	}
-	to.count("calls in the busiest minute", float64(busiestMinute(times)), atMost(12))
+	to.count("calls in the busiest minute", float64(mostWithin(times, time.Minute)), atMost(12))
 	to.count("certificates made of two contents", float64(len(sumUp(calls).uploads)), exactly(2))
 	return nil
 }

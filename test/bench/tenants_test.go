@@ -13,10 +13,10 @@ import (
 func TestBusiestMinute(t *testing.T) {
 	t.Parallel()
 	times := append(every(30, 10*time.Second), every(5, time.Second)...)
-	if got := busiestMinute(times); got != 6+5 {
+	if got := mostWithin(times, time.Minute); got != 6+5 {
 		t.Errorf("%d in the busiest minute", got)
 	}
-	if got := busiestMinute(nil); got != 0 {
+	if got := mostWithin(nil, time.Minute); got != 0 {
 		t.Errorf("nothing has a minute with %d", got)
 	}
 }
