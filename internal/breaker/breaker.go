@@ -97,6 +97,13 @@ func (b *Breaker) Open() bool {
 	return b.isOpen()
 }
 
+// IsIdle reports whether no call is under way.
+func (b *Breaker) IsIdle() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.busy == 0
+}
+
 // May returns how long to wait before a call of a tenant may be admitted, 0 where one would be
 // now. It takes no turn.
 func (b *Breaker) May(tenant string) (wait time.Duration) {

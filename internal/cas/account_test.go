@@ -73,7 +73,7 @@ func TestEveryCallEndsBeforeASuccessorStarts(t *testing.T) {
 					<-r.Context().Done()
 					return nil, r.Context().Err()
 				})
-				client.cloud.limiterFor(client.identity, RegionChina, ActionUpload)
+				limiterOf(client.cloud, client.identity, RegionChina, ActionUpload)
 				time.Sleep(ratelimit.QuietStart)
 				began := time.Now()
 				err := call(t.Context(), client)
@@ -110,9 +110,9 @@ func TestLimitersBelongToTheAccount(t *testing.T) {
 			if _, err := c.Account(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			limiters[name] = cloud.limiterFor(c.identity, RegionChina, ActionUpload)
-			if cloud.limiterFor(c.identity, RegionInternational, ActionUpload) == limiters[name] ||
-				cloud.limiterFor(c.identity, RegionChina, ActionDelete) == limiters[name] {
+			limiters[name] = limiterOf(cloud, c.identity, RegionChina, ActionUpload)
+			if limiterOf(cloud, c.identity, RegionInternational, ActionUpload) == limiters[name] ||
+				limiterOf(cloud, c.identity, RegionChina, ActionDelete) == limiters[name] {
 				t.Errorf("%s: one limiter for two regions or actions", name)
 			}
 		}
@@ -136,7 +136,7 @@ func TestASlotFromBeforeTheAccountWasKnownSlowsItDown(t *testing.T) {
 		if _, err := client.Account(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		early.place.Throttled(time.Now(), 5*time.Second)
+		early.Throttled(time.Now(), 5*time.Second)
 		if _, err := client.Reserve(t.Context(), ActionUpload); !alibaba.IsThrottled(err) {
 			t.Errorf("the account goes on after its limiter was throttled: %v", err)
 		}
@@ -154,7 +154,7 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 			time.Sleep(ratelimit.QuietStart / 2)
 		}
 		for _, region := range Regions() {
-			slot, _ := client.cloud.limiterFor(client.identity, region, ActionUpload).Reserve("", ratelimit.Prompt, ratelimit.Prompt.Horizon())
+			slot, _ := limiterOf(client.cloud, client.identity, region, ActionUpload).Reserve("", ratelimit.Prompt, ratelimit.Prompt.Horizon())
 			if slot == nil {
 				t.Fatalf("%s: the first call has to come back", region)
 			}
@@ -164,32 +164,10 @@ func TestOnlyTheStartOfAProcessIsQuiet(t *testing.T) {
 			}
 		}
 		other := newBubbleClient(t, func(*http.Request) (*http.Response, error) { return answerWith(`{"AccountId":"1"}`), nil })
-		if slot, wait := other.cloud.limiterFor(other.identity, RegionChina, ActionUpload).Reserve("", ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
+		if slot, wait := limiterOf(other.cloud, other.identity, RegionChina, ActionUpload).Reserve("", ratelimit.Prompt, 0); slot != nil || wait < ratelimit.QuietStart {
 			t.Errorf("a process that has just begun calls after %v", wait)
 		}
 	})
-}
-
-func TestWhatRotatedCredentialsLeaveIsBounded(t *testing.T) {
-	t.Parallel()
-	clock := newFreeClock()
-	c := newTestCloud(t, alibaba.Config{Clock: clock}, Config{})
-	for i := range 500 {
-		p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
-		if err != nil {
-			t.Fatal(err)
-		}
-		client, err := c.Client(RegionChina, p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		slot, _ := client.Reserve(t.Context(), ActionUpload) // none in the quiet second
-		slot.Release()
-		clock.advance(6 * time.Minute)
-	}
-	if left := len(c.limiters.accounts) + c.limiters.strangers.Len(); left > 2*maxStrangers {
-		t.Errorf("%d limiters are left", left)
-	}
 }
 
 func TestSlots(t *testing.T) {

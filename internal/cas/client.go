@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/gate"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -37,10 +38,7 @@ func (c *Cloud) Client(region string, p alibaba.Provider) (*Client, error) {
 	if p == nil {
 		return nil, alibaba.NoCredentials("no provider")
 	}
-	identity, isNew := c.caller.Identity(p)
-	if isNew {
-		c.dropIdle()
-	}
+	identity, _ := c.caller.Identity(p)
 	return &Client{cloud: c, region: region, endpoint: endpoint, identity: identity}, nil
 }
 
@@ -57,7 +55,11 @@ func (c *Client) KnownAccount() string { return c.identity.KnownAccount() }
 func (c *Client) Account(ctx context.Context) (string, error) {
 	account, err := c.identity.Account(ctx)
 	if err == nil {
-		c.cloud.accountKnown(c.identity)
+		var places []gate.Place
+		for _, region := range Regions() {
+			places = append(places, gate.Place{Region: region})
+		}
+		c.cloud.gates.Known(c.identity, places...)
 	}
 	return account, err
 }
@@ -77,29 +79,23 @@ func (c *Client) ReserveAs(ctx context.Context, action alibaba.Action, u ratelim
 }
 
 func (c *Client) reserve(ctx context.Context, action alibaba.Action, u ratelimit.Urgency, horizon time.Duration) (*Slot, error) {
-	if ctx.Err() != nil {
-		return nil, alibaba.GivenUp(ctx, action)
-	}
-	limiter := c.cloud.limiterFor(c.identity, c.region, action)
-	if limiter == nil {
-		return nil, &alibaba.Error{Action: action, Message: "the action has no limiter"}
-	}
-	if failure := c.place().mayEnter(c.behalf.Tenant, action); failure != nil {
+	slot, failure := c.way().Reserve(ctx, action, u, horizon)
+	if failure != nil {
 		return nil, failure
 	}
-	place, retryAfter := limiter.Reserve(c.behalf.Tenant, u, horizon)
-	if place == nil {
-		c.waited(action, retryAfter)
-		return nil, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
-	}
-	return &Slot{place: place, key: c.slotKey(action)}, nil
+	return slot, nil
 }
 
-func (c *Client) place() *place { return c.cloud.placeFor(c.identity, c.region) }
-
-func (c *Client) slotKey(action alibaba.Action) slotKey {
-	return slotKey{credential: c.identity.Credential(), region: c.region, action: action}
+// way is how the client's calls go now: whose limits they are is learned on the way.
+func (c *Client) way() *gate.Way {
+	place := gate.Place{Region: c.region}
+	through, _ := c.cloud.gates.Of(c.identity, place)
+	return &gate.Way{Gate: through, Place: place, Identity: c.identity, Clock: c.cloud.clock, Tenant: c.behalf.Tenant, Waited: c.waited}
 }
+
+// Slot is a place in the pace of one action of one account and region, for calls with one
+// credential. It is used by one call, or given back.
+type Slot = gate.Slot
 
 // Tag is a tag of a certificate.
 type Tag struct{ Key, Value string }
@@ -181,48 +177,35 @@ func (c *Client) Delete(ctx context.Context, certID int64) error {
 	return err
 }
 
-// send sends one call at the time of its slot. The credentials come first, because a
-// provider may have to call STS; the signature last, because it carries the time.
+// send sends one call at the time of its slot; see gate.Send.
 func send[T any](ctx context.Context, c *Client, slot *Slot, call alibaba.Call) (*T, error) {
 	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
 	defer cancel()
-	if key := c.slotKey(call.Action); !slot.take(key) {
-		var err error
-		if slot, err = c.Reserve(ctx, call.Action); err != nil {
-			return nil, err
-		}
-		slot.take(key)
-	}
-	to := c.place()
-	entered, failure := to.enter(c.behalf.Tenant, call.Action)
-	if failure != nil {
-		slot.place.GiveBack()
-		return nil, failure
-	}
-	credentials, failure := c.identity.Credentials(ctx)
-	var sent time.Time
-	if failure == nil {
-		begin := c.cloud.clock.Now()
-		sent, failure = slot.wait(ctx)
-		c.waited(call.Action, c.cloud.clock.Now().Sub(begin))
-	}
-	if failure != nil {
-		entered.Cancel()
-		slot.place.GiveBack()
-		return nil, failure
-	}
-	call.Written = func() { slot.place.Written(sent) }
-	answer, failure := alibaba.Send[T](ctx, c.identity, credentials, call)
-	to.end(entered, failure)
+	answer, sent, failure := gate.Send[T](ctx, c.way(), slot, call)
 	if failure == nil {
 		c.tell(call.Action, nil)
 		return answer, nil
 	}
-	if failure.Class == alibaba.Throttled {
-		failure.RetryAfter = slot.place.Throttled(sent, failure.RetryAfter)
+	if sent {
+		c.tell(call.Action, failure)
 	}
-	c.tell(call.Action, failure)
 	return nil, failure
+}
+
+// Behalf says for whom a client calls.
+type Behalf struct {
+	// Tenant shares the account's limits with other tenants; empty is the operator itself.
+	Tenant string
+	// Sent, if set, is told of every call that was sent, and its error.
+	Sent func(action alibaba.Action, err error)
+}
+
+// For returns the same client for calls on somebody's behalf. Sweeps are the operator's own,
+// whoever asks for them.
+func (c *Client) For(b Behalf) *Client {
+	client := *c
+	client.behalf = b
+	return &client
 }
 
 // tell says that a call was sent.

@@ -23,6 +23,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/gate"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -121,6 +122,12 @@ func testCredentials() alibaba.Credentials {
 	return alibaba.Credentials{AccessKeyID: testID, AccessKeySecret: testSecret, SecurityToken: testToken}
 }
 
+// limiterOf returns the limiter of an action, which is made if there is none.
+func limiterOf(c *Cloud, id *alibaba.Identity, region string, action alibaba.Action) *ratelimit.Limiter {
+	through, _ := c.gates.Of(id, gate.Place{Region: region})
+	return through.Limiter(action)
+}
+
 // newTestClient returns a client of the server whose limiters are past their
 // quiet second.
 func newTestClient(t *testing.T, url string) (*Client, *freeClock) {
@@ -135,7 +142,7 @@ func newTestClient(t *testing.T, url string) (*Client, *freeClock) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.limiterFor(client.identity, RegionChina, ActionUpload)
+	limiterOf(c, client.identity, RegionChina, ActionUpload)
 	clock.advance(2 * ratelimit.QuietStart)
 	return client, clock
 }

@@ -9,11 +9,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
-	"github.com/cloudcert-io/cloudcert/internal/breaker"
+	"github.com/cloudcert-io/cloudcert/internal/gate"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
@@ -47,7 +46,7 @@ type Config struct {
 	Background func(func())
 }
 
-// Cloud is what all clients of CAS in a process share: limiters, inventories and breakers. It is
+// Cloud is what all clients of CAS in a process share: gates and inventories. It is
 // safe for concurrent use.
 type Cloud struct {
 	caller      *alibaba.Caller
@@ -58,15 +57,8 @@ type Cloud struct {
 	parseName   inventory.ParseName
 	ownWriteAge time.Duration
 	background  func(func())
-	workers     int
 	observeWait func(Pace, time.Duration)
-
-	mu          sync.Mutex
-	began       time.Time // see Begin; zero before
-	limiters    kept[limiters]
-	inventories kept[*inventory.Inventory]
-	places      kept[*place]
-	regions     map[string]*breaker.Breaker
+	gates       *gate.Gates[*inventory.Inventory]
 }
 
 // New checks the configuration and makes a Cloud that calls by the caller. Nothing is
@@ -81,12 +73,7 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 		parseName:   config.ParseName,
 		ownWriteAge: config.OwnWriteAge,
 		background:  config.Background,
-		workers:     cmp.Or(config.Workers, defaultWorkers),
 		observeWait: config.ObserveWait,
-		limiters:    newKept[limiters](),
-		inventories: newKept[*inventory.Inventory](),
-		places:      newKept[*place](),
-		regions:     map[string]*breaker.Breaker{},
 	}
 	if err := c.setEndpoints(config.Endpoints); err != nil {
 		return nil, err
@@ -94,8 +81,25 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 	if err := errors.Join(setRate(&c.uploadQPS, config.UploadQPS, "upload"), setRate(&c.listQPS, config.ListQPS, "list")); err != nil {
 		return nil, err
 	}
+	c.gates = gate.New(gate.Config[*inventory.Inventory]{
+		Clock: c.clock, Workers: cmp.Or(config.Workers, defaultWorkers), Rates: c.rates,
+		Fresh: c.newInventory, Merge: func(from, to *inventory.Inventory) { to.Merge(from) },
+		// A deletion has time, and may go unanswered for the sake of one certificate.
+		HasTime: func(action alibaba.Action) bool { return action == ActionDelete },
+	})
 	return c, nil
 }
+
+// defaultWorkers is the default of Config.Workers.
+const defaultWorkers = 60
+
+// rates are the calls a second of an account in any region.
+func (c *Cloud) rates(gate.Place) map[alibaba.Action]float64 {
+	return map[alibaba.Action]float64{ActionUpload: c.uploadQPS, ActionDelete: c.uploadQPS, ActionList: c.listQPS}
+}
+
+// Begin says that calls may be made from now on; see gate.Gates.Begin.
+func (c *Cloud) Begin() { c.gates.Begin() }
 
 func (c *Cloud) setEndpoints(endpoints map[string]string) error {
 	for _, region := range Regions() {

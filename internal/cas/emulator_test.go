@@ -82,7 +82,7 @@ func clientsOf(t *testing.T, server *emulator.Server) map[string]*Client {
 		if clients[region], err = cloud.Client(region, p); err != nil {
 			t.Fatal(err)
 		}
-		cloud.limiterFor(clients[region].identity, region, ActionUpload)
+		limiterOf(cloud, clients[region].identity, region, ActionUpload)
 	}
 	clock.advance(2 * ratelimit.QuietStart)
 	return clients

@@ -7,7 +7,7 @@ import (
 	"context"
 	"time"
 
-	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/gate"
 	"github.com/cloudcert-io/cloudcert/internal/inventory"
 )
 
@@ -24,17 +24,12 @@ func (c *Cloud) newInventory() *inventory.Inventory {
 	})
 }
 
-// inventoryFor returns what is known of the certificates that the given identity
-// reaches in a region.
-func (c *Cloud) inventoryFor(id *alibaba.Identity, region string) *inventory.Inventory {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.inventories.get(c.budgetOf(id, region), c.clock.Now(), c.newInventory)
-}
-
 // Inventory returns what is known of the certificates that this client reaches:
 // one for all clients of an account and region.
-func (c *Client) Inventory() *inventory.Inventory { return c.cloud.inventoryFor(c.identity, c.region) }
+func (c *Client) Inventory() *inventory.Inventory {
+	_, known := c.cloud.gates.Of(c.identity, gate.Place{Region: c.region})
+	return known
+}
 
 func (c *Client) source() inventory.Source {
 	return inventory.Source{Lister: c, Credential: c.identity.Credential()}

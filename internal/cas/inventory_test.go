@@ -35,6 +35,12 @@ func parseTestName(name string) (identity, content string, ok bool) {
 // ready, and counts its list calls.
 func inventoryClient(t *testing.T, o emulator.Options) (client *Client, server *emulator.Server, lists *atomic.Int64) {
 	t.Helper()
+	return inventoryClientAt(t, o, 0)
+}
+
+// inventoryClientAt is inventoryClient with a number of lists a second, 0 for the default.
+func inventoryClientAt(t *testing.T, o emulator.Options, listQPS float64) (client *Client, server *emulator.Server, lists *atomic.Int64) {
+	t.Helper()
 	server, lists = newEmulator(t, o), &atomic.Int64{}
 	cloud := newTestCloud(t, alibaba.Config{
 		STSEndpoint: "http://127.0.0.1:1", Transport: server.Transport(RegionChina),
@@ -43,7 +49,7 @@ func inventoryClient(t *testing.T, o emulator.Options) (client *Client, server *
 				lists.Add(1)
 			}
 		},
-	}, Config{Endpoints: map[string]string{RegionChina: "http://127.0.0.1:1"}, ParseName: parseTestName})
+	}, Config{Endpoints: map[string]string{RegionChina: "http://127.0.0.1:1"}, ParseName: parseTestName, ListQPS: listQPS})
 	p, err := alibaba.Static(longLived())
 	if err != nil {
 		t.Fatal(err)
@@ -313,8 +319,7 @@ func TestNoSweepUndoesOurOwnYoungWrites(t *testing.T) {
 func TestNoLongSweepUndoesWhatWasWrittenMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		client, server, _ := inventoryClient(t, emulator.Options{})
-		client.cloud.listQPS = 1
+		client, server, _ := inventoryClientAt(t, emulator.Options{}, 1)
 		fill(t, server, 7000)
 		all := server.Certificates(testAccount, RegionChina)
 		oldest, newest := all[0], all[len(all)-1]

@@ -18,13 +18,9 @@ type Pace struct {
 // Rates returns how many calls a second are let go now, of everything that is in use. Those
 // whose account is not known yet are left out: they are as many as there are credentials.
 func (c *Cloud) Rates() map[Pace]float64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	rates := map[Pace]float64{}
-	for key, group := range c.limiters.accounts {
-		for action, limiter := range group {
-			rates[Pace{Account: key.account, Region: key.region, Action: action}] = limiter.Rate()
-		}
+	for pace, rate := range c.gates.Rates() {
+		rates[Pace{Account: pace.Account, Region: pace.Region, Action: pace.Action}] = rate
 	}
 	return rates
 }

@@ -38,7 +38,7 @@ func TestRatesAreOfAccountsThatAreKnown(t *testing.T) {
 		if slot, err = client.Reserve(t.Context(), ActionUpload); err != nil {
 			t.Fatal(err)
 		}
-		slot.place.Throttled(time.Now(), 0)
+		slot.Throttled(time.Now(), 0)
 		if got := client.cloud.Rates()[pace(ActionUpload)]; got >= 95 {
 			t.Errorf("after a throttled answer the rate is still %v", got)
 		}

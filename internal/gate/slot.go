@@ -1,7 +1,7 @@
 // Copyright The cloudcert Authors.
 // SPDX-License-Identifier: Apache-2.0
 
-package cas
+package gate
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
-// Slot is a place in the pace of one action of one account and region, for calls with one
-// credential. It is used by one call, or given back.
+// Slot is a place in the pace of one action at one gate, for calls with one credential. It is
+// used by one call, or given back.
 type Slot struct {
 	place *ratelimit.Slot
 	key   slotKey
@@ -21,8 +21,9 @@ type Slot struct {
 
 // slotKey says for which calls a slot is good.
 type slotKey struct {
-	credential, region string
-	action             alibaba.Action
+	credential string
+	place      Place
+	action     alibaba.Action
 }
 
 // Release gives the slot back if no call has taken it. It may be called at any
@@ -31,6 +32,12 @@ func (s *Slot) Release() {
 	if s != nil {
 		s.place.Release()
 	}
+}
+
+// Throttled slows the limiter of the slot down, as after an answer to a call that was sent at a
+// time, and returns when it is worth asking again.
+func (s *Slot) Throttled(sent time.Time, timeLeft time.Duration) time.Duration {
+	return s.place.Throttled(sent, timeLeft)
 }
 
 // take makes the slot the caller's, unless it is spent or of another kind.

@@ -1,0 +1,193 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
+)
+
+const action alibaba.Action = "Read"
+
+var (
+	here  = Place{Service: "alb", Region: "cn-shanghai"}
+	there = Place{Service: "alb", Region: "cn-beijing"}
+)
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// world is gates in a bubble, whose cloud says that every credential is of account 1.
+type world struct {
+	t       *testing.T
+	caller  *alibaba.Caller
+	gates   *Gates[*int]
+	answers roundTripper // of calls that are not for STS
+}
+
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{t: t}
+	var err error
+	w.caller, err = alibaba.New(alibaba.Config{Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
+		if w.answers != nil && !strings.HasPrefix(r.URL.Host, "sts.") {
+			return w.answers(r)
+		}
+		return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"AccountId":"1"}`))}, nil
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.gates = New(Config[*int]{
+		Clock: w.caller.Clock(), Workers: 8, Rates: func(Place) map[alibaba.Action]float64 { return map[alibaba.Action]float64{action: 2} },
+		Fresh: func() *int { return new(int) }, Merge: func(from, to *int) { *to += *from },
+	})
+	return w
+}
+
+func (w *world) identity(name string) *alibaba.Identity {
+	w.t.Helper()
+	p, err := alibaba.Static(alibaba.Credentials{AccessKeyID: name, AccessKeySecret: "s"})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	id, _ := w.caller.Identity(p)
+	return id
+}
+
+// known is identity, once its account was learned.
+func (w *world) known(name string) *alibaba.Identity {
+	w.t.Helper()
+	id := w.identity(name)
+	if _, err := id.Account(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	return id
+}
+
+func (w *world) way(id *alibaba.Identity, p Place, tenant string) *Way {
+	gate, _ := w.gates.Of(id, p)
+	return &Way{Gate: gate, Place: p, Identity: id, Clock: w.caller.Clock(), Tenant: tenant}
+}
+
+func TestAGateIsAnAccountsAtAPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		stranger := w.identity("a")
+		early, kept := w.gates.Of(stranger, here)
+		*kept = 3
+		if other, _ := w.gates.Of(w.identity("b"), here); other == early {
+			t.Error("two credentials of unknown accounts share a gate")
+		}
+		account, keptOfAccount := w.gates.Of(w.known("c"), here)
+		*keptOfAccount = 4
+		id := w.known("a")
+		w.gates.Known(id, here, there)
+		late, keptLate := w.gates.Of(id, here)
+		if late != account || *keptLate != 7 {
+			t.Errorf("another gate, or what was kept is lost: %d", *keptLate)
+		}
+		if other, _ := w.gates.Of(id, there); other == late {
+			t.Error("two places share a gate")
+		}
+		if slot, _ := early.Limiter(action).Reserve("", ratelimit.Prompt, 0); slot != nil {
+			t.Error("who still has the gate of the credential calls besides")
+		}
+	})
+}
+
+// Whoever makes up credentials takes no more memory with each.
+func TestGatesOfStrangersAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		for i := range 500 {
+			w.gates.Of(w.identity(fmt.Sprint(i)), here)
+		}
+		if n := w.gates.gates.strangers.Len(); n > 2*maxStrangers {
+			t.Errorf("%d gates are left", n)
+		}
+	})
+}
+
+func TestGatesOfAccountsAreForgottenInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.known("a")
+		for i := range 100 {
+			w.gates.Of(id, Place{Service: "alb", Region: fmt.Sprint(i)})
+		}
+		time.Sleep(alibaba.IdleAfter + time.Second)
+		w.gates.Of(id, here)
+		if n, around := len(w.gates.gates.accounts), len(w.gates.around); n != 1 || around != 1 {
+			t.Errorf("%d gates of accounts and %d places are left, want the one in use", n, around)
+		}
+	})
+}
+
+// A place that hangs occupies a quarter of the workers, over all accounts, and the others are told
+// why; another place goes on.
+func TestAPlaceThatHangsOccupiesAQuarterOfTheWorkers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		hanging, most := 0, 0
+		w.answers = func(r *http.Request) (*http.Response, error) {
+			if strings.HasPrefix(r.URL.Host, "here.") {
+				hanging++
+				most = max(most, hanging)
+				<-r.Context().Done()
+				hanging--
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"RequestId":"r"}`))}, nil
+		}
+		w.gates.Begin()
+		time.Sleep(2 * ratelimit.QuietStart)
+		for i := range 8 { // each of an account of its own
+			go func() { _ = w.send(w.way(w.identity(fmt.Sprint(i)), here, fmt.Sprint(i)), "here") }()
+		}
+		synctest.Wait()
+		if most != 2 {
+			t.Errorf("%d of 8 workers are busy with the place that hangs, want 2", most)
+		}
+		if err := w.send(w.way(w.identity("0"), there, "0"), "there"); err != nil {
+			t.Errorf("another place is not called: %v", err)
+		}
+		for range 10 {
+			time.Sleep(time.Second)
+			_ = w.send(w.way(w.identity("0"), here, "0"), "here")
+		}
+		err := w.send(w.way(w.identity("0"), here, "0"), "here")
+		if after, ok := alibaba.RetryAfter(err); !ok || after > 4*time.Second || alibaba.MayHaveHappened(err) {
+			t.Errorf("a call that was turned away: %v, again after %s", err, after)
+		}
+	})
+}
+
+type answer struct{ RequestID string }
+
+func (*answer) Validate() error { return nil }
+
+func (w *world) send(way *Way, host string) error {
+	ctx, cancel := context.WithTimeout(w.t.Context(), alibaba.CallTimeout)
+	defer cancel()
+	_, _, failure := Send[answer](ctx, way, nil, alibaba.Call{Action: action, Version: "2020-06-16", Endpoint: "https://" + host + ".example.com", Region: "cn-shanghai"})
+	if failure == nil {
+		return nil
+	}
+	return failure
+}
