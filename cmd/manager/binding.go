@@ -12,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
@@ -74,8 +75,13 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	if err := mayServeBindings(ctx, of.Live, s.watchNamespaces, binding.Watched(s.targets)); err != nil {
 		return nil, err
 	}
-	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints})
+	cloud, err := targets.New(caller, targets.Config{Endpoints: s.targetEndpoints, Workers: s.maxConcurrentReconciles})
 	if err != nil {
+		return nil, err
+	}
+	// Only the leader calls: what one before it sent may still count.
+	begin := manager.RunnableFunc(func(context.Context) error { cloud.Begin(); return nil })
+	if err := mgr.Add(begin); err != nil {
 		return nil, err
 	}
 	r := &binding.Reconciler{

@@ -4,16 +4,16 @@
 package targets
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/gate"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
@@ -21,31 +21,28 @@ import (
 type Config struct {
 	// Endpoints are URLs by what ParseEndpoint returns: a product, or a product and a region.
 	Endpoints map[string]string
+	// Workers are those who call at the same time; default 60. A product that does not answer in
+	// a region may occupy a quarter of them.
+	Workers int
 }
 
-// Cloud is what all adapters of a process share: endpoints and limits. It is safe for
+// defaultWorkers is the default of Config.Workers.
+const defaultWorkers = 60
+
+// Cloud is what all adapters of a process share: endpoints and gates. It is safe for
 // concurrent use.
 type Cloud struct {
 	caller    *alibaba.Caller
 	endpoints map[string]string
-
-	mu       sync.Mutex
-	began    time.Time // see Begin; zero before
-	limiters map[limit]*ratelimit.Limiter
-}
-
-// limit says whose limit it is: an account's in a region, for one action. Until the account is
-// known it is the credential's.
-type limit struct {
-	account, credential string
-	product             Product
-	region              string
-	action              alibaba.Action
+	gates     *gate.Gates[struct{}]
 }
 
 // New checks the configuration and makes a Cloud that calls by the caller. Nothing is called.
 func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
-	c := &Cloud{caller: caller, endpoints: map[string]string{}, limiters: map[limit]*ratelimit.Limiter{}}
+	c := &Cloud{caller: caller, endpoints: map[string]string{}, gates: gate.New(gate.Config[struct{}]{
+		Clock: caller.Clock(), Workers: cmp.Or(config.Workers, defaultWorkers), Rates: rates,
+		Fresh: func() struct{} { return struct{}{} }, Merge: func(_, _ struct{}) {},
+	})}
 	for key, raw := range config.Endpoints {
 		if _, _, err := ParseEndpoint(key + "=" + raw); err != nil {
 			return nil, err
@@ -58,6 +55,9 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 	}
 	return c, nil
 }
+
+// rates are the calls a second of an account at a place.
+func rates(p gate.Place) map[alibaba.Action]float64 { return table[Product(p.Service)].rates }
 
 // ParseEndpoint parses a flag "<product>[/<region>]=URL". The URL is https, or http on a
 // loopback address, and is a host with an optional port.
@@ -86,8 +86,8 @@ func joinNames() string {
 }
 
 // Adapter returns the adapter of a product that acts with a credential, on behalf of a tenant with
-// whom others share the limits in turns. It is cheap enough for every reconcile: limits are kept
-// here, and forgotten an hour after their last use.
+// whom others share the limits in turns. It is cheap enough for every reconcile: what is known of
+// limits is kept here, and forgotten an hour after its last use.
 func (c *Cloud) Adapter(name Product, p alibaba.Provider, tenant string, urgency ratelimit.Urgency) (Adapter, error) {
 	product, ok := table[name]
 	if !ok {
@@ -96,73 +96,12 @@ func (c *Cloud) Adapter(name Product, p alibaba.Provider, tenant string, urgency
 	if p == nil {
 		return nil, alibaba.NoCredentials("no provider")
 	}
-	identity, isNew := c.caller.Identity(p)
-	if isNew {
-		c.dropIdle()
-	}
+	identity, _ := c.caller.Identity(p)
 	return product.adapter(&session{cloud: c, product: product, identity: identity, tenant: tenant, urgency: urgency}), nil
 }
 
-// Begin says that calls may be made from now on, and that another process may have made some
-// until now: none is sent for a second. Without it that second begins with the first call.
-func (c *Cloud) Begin() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.begin()
-}
-
-// c.mu is held.
-func (c *Cloud) begin() time.Time {
-	if c.began.IsZero() {
-		c.began = c.caller.Clock().Now()
-	}
-	return c.began
-}
-
-// limiterFor returns the limiter of an action. As soon as the account of a credential is known,
-// what was kept for the credential alone moves to the account.
-func (c *Cloud) limiterFor(s *session, region string, action alibaba.Action) *ratelimit.Limiter {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	rate, ok := s.product.rates[action]
-	if !ok {
-		return nil
-	}
-	key := limit{credential: s.identity.Credential(), product: s.product.name, region: region, action: action}
-	if account := s.identity.KnownAccount(); account != "" {
-		before := key
-		key.account, key.credential = account, ""
-		c.move(before, key)
-	}
-	l := c.limiters[key]
-	if l == nil {
-		l = ratelimit.New(c.caller.Clock(), rate, c.begin().Add(ratelimit.QuietStart))
-		c.limiters[key] = l
-	}
-	return l
-}
-
-// move hands what one limiter knows to another. c.mu is held.
-func (c *Cloud) move(before, after limit) {
-	from := c.limiters[before]
-	if from == nil {
-		return
-	}
-	delete(c.limiters, before)
-	if to := c.limiters[after]; to != nil {
-		from.MergeInto(to)
-		return
-	}
-	c.limiters[after] = from
-}
-
-// dropIdle forgets limiters that nobody has used for an hour.
-func (c *Cloud) dropIdle() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	past := c.caller.Clock().Now().Add(-alibaba.IdleAfter)
-	maps.DeleteFunc(c.limiters, func(_ limit, l *ratelimit.Limiter) bool { return l.IdleSince().Before(past) })
-}
+// Begin says that calls may be made from now on; see gate.Gates.Begin.
+func (c *Cloud) Begin() { c.gates.Begin() }
 
 // session is one product with one credential.
 type session struct {
@@ -205,7 +144,15 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 	}
 	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
 	defer cancel()
-	answer, failed := paced[T](ctx, s, begun, alibaba.Call{
+	way, horizon := s.way(region), s.urgency.Horizon()
+	if begun {
+		horizon = nextHorizon
+	}
+	slot, failed := way.Reserve(ctx, action, s.urgency, horizon)
+	if failed != nil {
+		return nil, s.fail(t, failed)
+	}
+	answer, _, failed := gate.Send[T](ctx, way, slot, alibaba.Call{
 		Service: string(s.product.name), Action: action, Version: s.product.version, Endpoint: url, Region: region, Params: params,
 		Permission: s.product.permission + ":" + string(action), Codes: s.product.codes,
 	})
@@ -215,61 +162,11 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 	return answer, nil
 }
 
-// paced sends a call at its place in the pace of its action. The credentials come before the
-// place is used, because a provider may have to call STS.
-func paced[T any](ctx context.Context, s *session, begun bool, c alibaba.Call) (*T, *alibaba.Error) {
-	slot, failure := s.reserve(ctx, c, begun)
-	if failure != nil {
-		return nil, failure
-	}
-	credentials, failure := s.identity.Credentials(ctx)
-	var sent time.Time
-	if failure == nil {
-		sent, failure = wait(ctx, slot, c.Action)
-	}
-	if failure != nil {
-		slot.GiveBack()
-		return nil, failure
-	}
-	c.Written = func() { slot.Written(sent) }
-	answer, failure := alibaba.Send[T](ctx, s.identity, credentials, c)
-	if failure == nil {
-		return answer, nil
-	}
-	if failure.Class == alibaba.Throttled {
-		failure.RetryAfter = slot.Throttled(sent, failure.RetryAfter)
-	}
-	return nil, failure
-}
-
-func (s *session) reserve(ctx context.Context, c alibaba.Call, begun bool) (*ratelimit.Slot, *alibaba.Error) {
-	if ctx.Err() != nil {
-		return nil, alibaba.GivenUp(ctx, c.Action)
-	}
-	limiter := s.cloud.limiterFor(s, c.Region, c.Action)
-	if limiter == nil {
-		return nil, &alibaba.Error{Action: c.Action, Message: "the action has no limiter"}
-	}
-	horizon := s.urgency.Horizon()
-	if begun {
-		horizon = nextHorizon
-	}
-	slot, retryAfter := limiter.Reserve(s.tenant, s.urgency, horizon)
-	if slot == nil || !slot.Take() {
-		return nil, &alibaba.Error{Action: c.Action, Class: alibaba.Throttled, RetryAfter: retryAfter, Message: "the account's limit is in use"}
-	}
-	return slot, nil
-}
-
-func wait(ctx context.Context, slot *ratelimit.Slot, action alibaba.Action) (time.Time, *alibaba.Error) {
-	sent, err := slot.Wait(ctx)
-	if err == nil {
-		return sent, nil
-	}
-	if paused, ok := errors.AsType[*ratelimit.PausedError](err); ok {
-		return time.Time{}, &alibaba.Error{Action: action, Class: alibaba.Throttled, RetryAfter: paused.RetryAfter, Message: paused.Error()}
-	}
-	return time.Time{}, alibaba.GivenUp(ctx, action)
+// way is how the session's calls go to a region now: whose limits they are is learned on the way.
+func (s *session) way(region string) *gate.Way {
+	place := gate.Place{Service: string(s.product.name), Region: region}
+	through, _ := s.cloud.gates.Of(s.identity, place)
+	return &gate.Way{Gate: through, Place: place, Identity: s.identity, Clock: s.cloud.caller.Clock(), Tenant: s.tenant}
 }
 
 // progressHint is when a resource that is being changed is worth another read (T9).

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
@@ -163,10 +164,41 @@ func TestLimitsOfACredentialMoveToItsAccount(t *testing.T) {
 	}
 	_, err := adapter.Read(t.Context(), slot)
 	wantClass(t, err, Throttled)
-	for key := range w.own.limiters {
-		if key.action == listenerRead && key.account != account {
-			t.Errorf("the limiter is kept for %+v", key)
-		}
+}
+
+// A product that does not answer in a region is left alone there, and is told apart from the same
+// product elsewhere.
+func TestAProductThatDoesNotAnswerIsProbed(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	slot, elsewhere := slotOf(SlotDefault), slotOf(SlotDefault)
+	elsewhere.Region = "cn-beijing"
+	w.server.Inject(emulator.Fault{Kind: emulator.FaultReset, Product: "alb", Region: slot.Region})
+	read := func(from Target) error {
+		w.clock.advance(time.Second)
+		_, err := w.tryRead(from)
+		return err
+	}
+	for range 6 {
+		wantClass(t, read(slot), Transient)
+	}
+	before := w.calls("GetListenerAttribute")
+	adapter := w.adapter(ALB)
+	_, err := adapter.Read(t.Context(), slot) // the probe
+	wantClass(t, err, Transient)
+	_, err = adapter.Read(t.Context(), slot)
+	if e := wantClass(t, err, Transient); e.RetryAfter <= 0 || alibaba.MayHaveHappened(err) {
+		t.Errorf("turned away: again after %s, may have happened: %t", e.RetryAfter, alibaba.MayHaveHappened(err))
+	}
+	if n := w.calls("GetListenerAttribute") - before; n != 1 {
+		t.Errorf("%d calls were sent while the product is probed, want one", n)
+	}
+	wantClass(t, read(elsewhere), TargetNotFound)
+	w.server.ClearFaults()
+	w.clock.advance(5 * time.Second)
+	if err := read(slot); err != nil {
+		t.Errorf("after its return: %v", err)
 	}
 }
 
