@@ -56,6 +56,21 @@ func (w *Way) Reserve(ctx context.Context, action alibaba.Action, u ratelimit.Ur
 	return &Slot{place: place, key: w.slotKey(action)}, nil
 }
 
+// Pass waits for a place in a pace that no call has for itself: one that bounds what is begun
+// for a purpose.
+func (w *Way) Pass(ctx context.Context, purpose alibaba.Action, u ratelimit.Urgency) *alibaba.Error {
+	slot, failure := w.Reserve(ctx, purpose, u, u.Horizon())
+	if failure != nil {
+		return failure
+	}
+	slot.place.Take()
+	if _, failure := slot.wait(ctx); failure != nil {
+		slot.place.GiveBack()
+		return failure
+	}
+	return nil
+}
+
 // Send sends one call at the time of its slot; a nil or spent slot is replaced by a new one. The
 // slot is spent if the call was sent, else given back. The credentials come first, because a
 // provider may have to call STS; the signature last, because it carries the time.

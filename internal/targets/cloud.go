@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,8 +57,20 @@ func New(caller *alibaba.Caller, config Config) (*Cloud, error) {
 	return c, nil
 }
 
-// rates are the calls a second of an account at a place.
-func rates(p gate.Place) map[alibaba.Action]float64 { return table[Product(p.Service)].rates }
+const (
+	// checks is the pace of reads that check for drift. It is no action of the cloud.
+	checks alibaba.Action = "check for drift"
+	// checkShare is the part of the reads that it may take.
+	checkShare = 0.2
+)
+
+// rates are the calls a second of an account at a place, and how many of the reads may be checks.
+func rates(p gate.Place) map[alibaba.Action]float64 {
+	product := table[Product(p.Service)]
+	rates := maps.Clone(product.rates)
+	rates[checks] = checkShare * product.rates[product.read]
+	return rates
+}
 
 // ParseEndpoint parses a flag "<product>[/<region>]=URL". The URL is https, or http on a
 // loopback address, and is a host with an optional port.
@@ -86,7 +99,8 @@ func joinNames() string {
 }
 
 // Adapter returns the adapter of a product that acts with a credential, on behalf of a tenant with
-// whom others share the limits in turns. It is cheap enough for every reconcile: what is known of
+// whom others share the limits in turns. With the urgency Repair it checks for drift: its reads are
+// a fifth of all that the limit allows, at most. It is cheap enough for every reconcile: what is known of
 // limits is kept here, and forgotten an hour after its last use.
 func (c *Cloud) Adapter(name Product, p alibaba.Provider, tenant string, urgency ratelimit.Urgency) (Adapter, error) {
 	product, ok := table[name]
@@ -149,7 +163,11 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 		horizon = nextHorizon
 	}
 	slot, failed := way.Reserve(ctx, action, s.urgency, horizon)
+	if failed == nil && s.urgency == ratelimit.Repair && action == s.product.read {
+		failed = way.Pass(ctx, checks, s.urgency)
+	}
 	if failed != nil {
+		slot.Release()
 		return nil, s.fail(t, failed)
 	}
 	answer, _, failed := gate.Send[T](ctx, way, slot, alibaba.Call{

@@ -50,7 +50,7 @@ func TestEveryProductIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
 		p := table[name]
-		if p.name != name || p.version == "" || p.permission == "" || p.called == "" || len(p.hosts) == 0 || len(p.rates) < 2 || p.adapter == nil {
+		if p.name != name || p.version == "" || p.permission == "" || p.called == "" || len(p.hosts) == 0 || len(p.rates) < 2 || p.adapter == nil || p.rates[p.read] == 0 {
 			t.Errorf("%s is not whole", name)
 		}
 		for action, rate := range p.rates {
@@ -133,8 +133,8 @@ func TestLimitsAreThoseOfTheAccountAndAction(t *testing.T) {
 	if _, err := adapter.Read(t.Context(), slot); err != nil {
 		t.Fatal(err)
 	}
-	_, err := adapter.Read(t.Context(), slot) // one read a second
-	if e := wantClass(t, err, Throttled); e.RetryAfter <= 0 || e.RetryAfter > time.Second {
+	_, err := adapter.Read(t.Context(), slot) // about one read a second
+	if e := wantClass(t, err, Throttled); e.RetryAfter <= 0 || e.RetryAfter > 2*time.Second {
 		t.Errorf("come back after %s", e.RetryAfter)
 	}
 	if n := w.calls("GetListenerAttribute"); n != 1 {
@@ -146,6 +146,37 @@ func TestLimitsAreThoseOfTheAccountAndAction(t *testing.T) {
 	wantClass(t, err, TargetNotFound) // another region has a limit of its own
 	if _, err := must1(w.own.Adapter(CDN, w.key, "shop", ratelimit.Prompt)).Read(t.Context(), Target{Product: CDN, Domain: "x.example.com"}); classOf(err) != TargetNotFound {
 		t.Errorf("%v", err) // and so has another product
+	}
+}
+
+// TestChecksTakeAFifthOfTheReads: what waits for a read has the rest.
+func TestChecksTakeAFifthOfTheReads(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	w.listener()
+	try := func(u ratelimit.Urgency) bool {
+		_, err := must1(w.own.Adapter(ALB, w.key, "shop", u)).Read(t.Context(), slotOf(SlotDefault))
+		return err == nil
+	}
+	play := func(others bool) (checked, read int) {
+		w.clock.advance(time.Minute)
+		for range 300 { // seconds
+			w.clock.advance(time.Second)
+			if try(ratelimit.Repair) {
+				checked++
+			}
+			if others && try(ratelimit.Prompt) {
+				read++
+			}
+		}
+		return checked, read
+	}
+	most := int(300*reads*checkShare) + 1
+	if checked, _ := play(false); checked > most || checked < most*8/10 {
+		t.Errorf("%d checks in 300 s without any other read, want about %d", checked, most)
+	}
+	if checked, read := play(true); checked > most || checked < 5 || read < 200 {
+		t.Errorf("%d checks and %d other reads in 300 s, want some checks, and most of the others", checked, read)
 	}
 }
 
