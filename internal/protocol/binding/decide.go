@@ -90,6 +90,12 @@ func (o Observed) isUpToDate() bool {
 		s.Pending.CertID == 0 && len(s.Leftover) == 0
 }
 
+// OnlyChecks reports whether the binding is up to date but for a check for drift.
+func (o Observed) OnlyChecks() bool {
+	o.Tried.Check = false
+	return o.isUpToDate()
+}
+
 // notReady waits for the CloudCertificate. What is placed stays.
 func (o Observed) notReady(holds *Holds) Step {
 	problem := o.Certificate.Problem
@@ -115,8 +121,9 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 	case Progressing:
 		return o.progressing(f.Text, f.After, holds)
 	case Throttled:
+		v.Reason, v.Ready = v1alpha1.ReasonThrottled, o.whileServed()
 		since := o.Tried.ThrottledSince
-		v.Reason, v.Ready, v.Quiet = v1alpha1.ReasonThrottled, o.whileServed(), since.IsZero() || o.Now.Sub(since) < quietThrottle
+		v.Quiet = since.IsZero() || o.Now.Sub(since) < quietThrottle || o.OnlyChecks() // nobody waits for a check
 		v.Again = o.hint(f.After)
 	case TargetNotFound:
 		v.Reason = v1alpha1.ReasonTargetNotFound
@@ -130,6 +137,9 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 		v.Reason = v1alpha1.ReasonBindFailed
 	case Transient:
 		v.Reason, v.Again.Pace = v1alpha1.ReasonBindFailed, verdict.Soon
+		if f.After > 0 { // a product that does not answer is probed, in turn
+			v.Again = o.hint(f.After)
+		}
 	}
 	return Wait{Verdict: v, Holds: holds}
 }

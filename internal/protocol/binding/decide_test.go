@@ -157,6 +157,32 @@ func brief(step Step) string {
 	return strings.ToLower(strings.TrimPrefix(fmt.Sprintf("%T", step), "binding."))
 }
 
+// TestWaitingForATurnIsQuiet: a status says so after a minute, and never of a check for drift.
+func TestWaitingForATurnIsQuiet(t *testing.T) {
+	t.Parallel()
+	throttled := func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: Throttled, After: time.Second} }
+	for name, tc := range map[string]struct {
+		observed Observed
+		want     bool
+	}{
+		"at first":               {with(fresh(), throttled), true},
+		"for less than a minute": {with(fresh(), func(o *Observed) { throttled(o); o.Tried.ThrottledSince = ago(time.Minute - 1) }), true},
+		"for a minute":           {with(fresh(), func(o *Observed) { throttled(o); o.Tried.ThrottledSince = ago(time.Minute) }), false},
+		"a check for drift": {with(bound(), func(o *Observed) {
+			throttled(o)
+			o.Tried.Check, o.Tried.ThrottledSince = true, ago(time.Hour)
+		}), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			step, ok := Decide(tc.observed).(Wait)
+			if !ok || step.Verdict.Quiet != tc.want {
+				t.Errorf("%#v, want one that is quiet: %t", step, tc.want)
+			}
+		})
+	}
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	denied := &Failure{Kind: Denied, Text: "alb:ListListenerCertificates is missing"}
@@ -196,10 +222,11 @@ func TestDecide(t *testing.T) {
 		"a call that waits for its turn changes no Ready": {with(renewed(), func(o *Observed) {
 			o.Slot, o.SoFar.Read, o.Tried.ThrottledSince = nil, &Failure{Kind: Throttled}, ago(time.Minute)
 		}), "wait Throttled unchanged again=hint"},
-		"Unbind on what is bound is held":                  {with(bound(), unbind), "hold true"},
-		"Unbind that is taken back is let go":              {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
-		"Unbind of a slot of one place holds nothing":      {with(single(bound()), unbind), "nothing"},
-		"Unbind on what never placed anything is not held": {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
+		"a product that does not answer is asked again when it said": {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{After: 3 * time.Second} }), "wait BindFailed again=hint"},
+		"Unbind on what is bound is held":                            {with(bound(), unbind), "hold true"},
+		"Unbind that is taken back is let go":                        {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
+		"Unbind of a slot of one place holds nothing":                {with(single(bound()), unbind), "nothing"},
+		"Unbind on what never placed anything is not held":           {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
 
 		// Copies that a product keeps.
 		"a copy of a superseded version is deleted":               {copied(newID, oldID, oldID), "discard [10-cn-hangzhou]"},
