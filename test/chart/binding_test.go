@@ -30,7 +30,7 @@ const bindsConfigMaps = "binding: {targets: [configmap]}"
 // each of those that add another kind of object to it.
 func TestBindingGrantsWhatKustomizeGrants(t *testing.T) {
 	t.Parallel()
-	for _, kinds := range [][]string{{"configmap"}, {"configmap", "service"}, {"configmap", "albconfig"}} {
+	for _, kinds := range [][]string{{"configmap"}, {"configmap", "service"}, {"configmap", "albconfig"}, {"configmap", "service", "albconfig"}} {
 		t.Run(strings.Join(kinds, ","), func(t *testing.T) {
 			t.Parallel()
 			rendered := kustomizeWithBinding(t, kinds[1:]...)

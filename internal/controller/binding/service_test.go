@@ -77,3 +77,53 @@ func TestClusterIsInTheRegionOfItsNodes(t *testing.T) {
 		})
 	}
 }
+
+// TestServiceThatHasChangedSinceItWasRead keeps what somebody has written in between, whatever that
+// is.
+func TestServiceThatHasChangedSinceItWasRead(t *testing.T) {
+	t.Parallel()
+	object := &corev1.Service{
+		ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "gateway"},
+		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(classNLB)},
+	}
+	kube := fake.NewClientBuilder().WithObjects(object).Build()
+	adapter := service{live: kube, writer: kube}
+	at := targets.Target{Product: targets.Service, Resource: "shop/gateway"}
+	placement := targets.Placement{Certificate: targets.Certificate{CertID: 7, Region: "cn-hangzhou"}}
+	annotated := func() string {
+		t.Helper()
+		if err := kube.Get(t.Context(), client.ObjectKeyFromObject(object), object); err != nil {
+			t.Fatal(err)
+		}
+		return object.Annotations[annotationCertID]
+	}
+	before, err := adapter.Read(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	annotated()
+	object.Annotations = map[string]string{annotationCertID: "8-cn-hangzhou"}
+	if err := kube.Update(t.Context(), object); err != nil {
+		t.Fatal(err)
+	}
+	for name, err := range map[string]error{
+		"placing": adapter.Place(t.Context(), at, before, placement), "removing": adapter.Remove(t.Context(), at, before, targets.Removal{Entries: []targets.Entry{{}}}),
+	} {
+		if e, ok := err.(*targets.Error); !ok || e.Class != targets.Progressing { //nolint:errorlint // it must be one itself
+			t.Errorf("%s over a change is answered %v", name, err)
+		}
+	}
+	if got := annotated(); got != "8-cn-hangzhou" {
+		t.Errorf("the annotation is %q: what somebody wrote was overwritten", got)
+	}
+	after, err := adapter.Read(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := adapter.Place(t.Context(), at, after, placement); err != nil {
+		t.Fatal(err)
+	}
+	if got := annotated(); got != "7-cn-hangzhou" {
+		t.Errorf("the annotation is %q", got)
+	}
+}
