@@ -34,6 +34,8 @@ type apiServer struct {
 	secretLog logbook
 
 	bindingLog logbook
+	policies   map[types.NamespacedName]*v1alpha1.CertificateTargetPolicy
+	policyLog  logbook
 	lacks      string // a field of the status that the installed CRD does not know
 	stored     func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
@@ -91,10 +93,12 @@ func newAPIServer() *apiServer {
 		secrets: map[types.NamespacedName]*corev1.Secret{},
 
 		bindings: map[types.NamespacedName]*v1alpha1.CloudCertificateBinding{},
+		policies: map[types.NamespacedName]*v1alpha1.CertificateTargetPolicy{},
 
 		objectLog:  logbook{present: map[types.NamespacedName]client.Object{}},
 		secretLog:  logbook{present: map[types.NamespacedName]client.Object{}},
 		bindingLog: logbook{present: map[types.NamespacedName]client.Object{}},
+		policyLog:  logbook{present: map[types.NamespacedName]client.Object{}},
 	}
 }
 
@@ -232,6 +236,34 @@ func (a *apiServer) refuses(patch []byte) error {
 	return nil
 }
 
+// merge applies a JSON merge patch to an object, under the version that the patch names.
+func merge(old client.Object, data []byte, into client.Object) error {
+	var lock struct {
+		Metadata struct {
+			ResourceVersion string `json:"resourceVersion"`
+		} `json:"metadata"`
+	}
+	if err := json.Unmarshal(data, &lock); err != nil {
+		return err
+	}
+	if rv := lock.Metadata.ResourceVersion; rv != "" && rv != old.GetResourceVersion() {
+		return apierrors.NewConflict(schema.GroupResource{Group: v1alpha1.GroupVersion.Group}, old.GetName(), errors.New("changed"))
+	}
+	merged, err := jsonpatch.MergePatch(encode(old), data)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(merged, into)
+}
+
+// patchAny applies a JSON merge patch to an object of either kind, or to its status.
+func (a *apiServer) patchAny(object client.Object, patch client.Patch, status, strict bool) error {
+	if b, ok := object.(*v1alpha1.CloudCertificateBinding); ok {
+		return a.patchBinding(b, patch, status)
+	}
+	return a.patch(object.(*v1alpha1.CloudCertificate), patch, status, strict)
+}
+
 // patch applies a JSON merge patch to an object or to its status.
 func (a *apiServer) patch(object *v1alpha1.CloudCertificate, patch client.Patch, status, strict bool) error {
 	key := client.ObjectKeyFromObject(object)
@@ -248,24 +280,8 @@ func (a *apiServer) patch(object *v1alpha1.CloudCertificate, patch client.Patch,
 			return err
 		}
 	}
-	var lock struct {
-		Metadata struct {
-			ResourceVersion string `json:"resourceVersion"`
-			UID             string `json:"uid"`
-		} `json:"metadata"`
-	}
-	if err := json.Unmarshal(data, &lock); err != nil {
-		return err
-	}
-	if rv := lock.Metadata.ResourceVersion; rv != "" && rv != old.ResourceVersion {
-		return apierrors.NewConflict(schema.GroupResource{Resource: "cloudcertificates"}, key.Name, errors.New("changed"))
-	}
-	merged, err := jsonpatch.MergePatch(encode(old), data)
-	if err != nil {
-		return err
-	}
 	patched := &v1alpha1.CloudCertificate{}
-	if err := json.Unmarshal(merged, patched); err != nil {
+	if err := merge(old, data, patched); err != nil {
 		return err
 	}
 	result := old.DeepCopy()

@@ -188,6 +188,8 @@ func (w *world) checkRest() {
 	for key, object := range w.api.objects {
 		w.checkObject(key, object)
 	}
+	w.watchProducts()
+	w.checkBindings()
 	for _, c := range w.ours() {
 		identity, _, _ := bundle.ParseName(c.Name)
 		if key, known := w.identities[identity]; known {
@@ -308,30 +310,4 @@ func (w *world) isExcused(last *v1alpha1.CloudCertificate, c emulator.Certificat
 		return false
 	}
 	return said != ""
-}
-
-// checkUnused says whether a certificate that is deleted is used by a binding.
-func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
-	for _, binding := range sortedKeys(w.api.bindings) {
-		b := w.api.bindings[binding]
-		if slices.Contains(w.served[binding], id) {
-			w.violatef("certificate %d was deleted while binding %s uses it", id.certID, binding)
-		}
-		refers := binding.Namespace == key.Namespace && b.Spec.CertificateRef.Name == key.Name
-		if refers && (b.Status.FirstReadTime.IsZero() || b.Status.BoundCertID == id.certID || slices.Contains(b.Status.LeftoverCertIDs, id.certID)) {
-			w.violatef("certificate %d was deleted although binding %s keeps it: %s", id.certID, binding, encode(b.Status))
-		}
-	}
-}
-
-// isHeldBack reports whether a binding keeps a version for ever.
-func (w *world) isHeldBack(key types.NamespacedName, certID int64) bool {
-	for binding, b := range w.api.bindings {
-		refers := binding.Namespace == key.Namespace && b.Spec.CertificateRef.Name == key.Name
-		held := append([]int64{b.Status.BoundCertID, b.Status.PendingCertID}, b.Status.LeftoverCertIDs...)
-		if refers && b.Status.FirstReadTime.IsZero() || binding.Namespace == key.Namespace && slices.Contains(held, certID) {
-			return true
-		}
-	}
-	return false
 }

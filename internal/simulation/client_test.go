@@ -32,6 +32,11 @@ func (c cachedClient) Get(_ context.Context, key client.ObjectKey, into client.O
 			object.DeepCopyInto(into)
 			return nil
 		}
+	case *v1alpha1.CloudCertificateBinding:
+		if object, ok := c.op.bindings.seen[key].(*v1alpha1.CloudCertificateBinding); ok {
+			object.DeepCopyInto(into)
+			return nil
+		}
 	case *metav1.PartialObjectMetadata:
 		if secret := c.op.secrets.seen[key]; secret != nil {
 			secret.(*metav1.PartialObjectMetadata).DeepCopyInto(into)
@@ -44,31 +49,42 @@ func (c cachedClient) Get(_ context.Context, key client.ObjectKey, into client.O
 }
 
 func (c cachedClient) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
+	switch into := into.(type) {
+	case *v1alpha1.CloudCertificateBindingList:
+		for _, object := range c.list(c.op.bindings, options) {
+			into.Items = append(into.Items, *object.(*v1alpha1.CloudCertificateBinding))
+		}
+	case *v1alpha1.CertificateTargetPolicyList:
+		for _, object := range c.list(c.op.policies, options) {
+			into.Items = append(into.Items, *object.(*v1alpha1.CertificateTargetPolicy))
+		}
+	case *v1alpha1.CloudCertificateList:
+		for _, object := range c.list(c.op.objects, options) {
+			into.Items = append(into.Items, *object.(*v1alpha1.CloudCertificate))
+		}
+	default:
+		return fmt.Errorf("%T is not cached", into)
+	}
+	return nil
+}
+
+// list returns what an informer has seen, of a namespace and by an index if they are asked for.
+func (c cachedClient) list(from *informer, options []client.ListOption) (found []client.Object) {
 	o := &client.ListOptions{}
 	o.ApplyOptions(options)
-	if bindings, ok := into.(*v1alpha1.CloudCertificateBindingList); ok {
-		for _, key := range sortedKeys(c.op.bindings.seen) {
-			if key.Namespace == o.Namespace {
-				bindings.Items = append(bindings.Items, *c.op.bindings.seen[key].(*v1alpha1.CloudCertificateBinding))
-			}
-		}
-		return nil
-	}
-	list := into.(*v1alpha1.CloudCertificateList)
-	for _, key := range sortedKeys(c.op.objects.seen) {
-		object := c.op.object(key)
+	for _, key := range sortedKeys(from.seen) {
 		if o.Namespace != "" && o.Namespace != key.Namespace {
 			continue
 		}
 		if o.FieldSelector != nil {
 			wanted := o.FieldSelector.Requirements()[0]
-			if !slices.Contains(c.op.indexes[wanted.Field](object), wanted.Value) {
+			if !slices.Contains(c.op.indexes[wanted.Field](from.seen[key]), wanted.Value) {
 				continue
 			}
 		}
-		list.Items = append(list.Items, *object)
+		found = append(found, from.seen[key])
 	}
-	return nil
+	return found
 }
 
 func (c cachedClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
@@ -87,7 +103,7 @@ func (c cachedClient) write(what string, object client.Object, patch client.Patc
 	if c.op.world.unlocked {
 		patch = withoutLock{patch}
 	}
-	if err := c.op.world.api.patch(object.(*v1alpha1.CloudCertificate), patch, status, strict); err != nil {
+	if err := c.op.world.api.patchAny(object, patch, status, strict); err != nil {
 		return err
 	}
 	return after
@@ -131,6 +147,11 @@ func (l liveReader) Get(_ context.Context, key client.ObjectKey, into client.Obj
 	switch into := into.(type) {
 	case *v1alpha1.CloudCertificate:
 		if object := l.op.world.api.objects[key]; object != nil {
+			object.DeepCopyInto(into)
+			return nil
+		}
+	case *v1alpha1.CloudCertificateBinding:
+		if object := l.op.world.api.bindings[key]; object != nil {
 			object.DeepCopyInto(into)
 			return nil
 		}

@@ -22,8 +22,9 @@ type secretContent struct {
 }
 
 var pool struct {
-	once sync.Once
-	all  []secretContent
+	once       sync.Once
+	all        []secretContent
+	neighbours [][]byte // certificates of somebody else
 }
 
 // secretContents are certificates made once, in the first bubble: all bubbles begin at the
@@ -41,6 +42,13 @@ func secretContents(t testing.TB) []secretContent {
 			}
 			pool.all = append(pool.all, newSecretContent(t, pair.Certificate, pair.PrivateKey))
 		}
+		for _, hosts := range [][]string{{theirHost}, {theirHost, "shop.example.org"}, {theirHost, ourHost}} {
+			pair, err := ca.Issue(10*365*24*time.Hour, nil, hosts...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pool.neighbours = append(pool.neighbours, pair.Certificate)
+		}
 		pool.all = append(pool.all, secretContent{data: map[string][]byte{
 			"tls.crt": pool.all[0].data["tls.crt"], "tls.key": pool.all[1].data["tls.key"],
 		}})
@@ -57,4 +65,11 @@ func newSecretContent(t testing.TB, certificate, key []byte) secretContent {
 		t.Fatal(err)
 	}
 	return secretContent{data: api.secrets[name].Data, content: content.Hash.Content()}
+}
+
+// neighbourContents are certificates that nobody of ours has a key for. The last one is for a host
+// of ours, too.
+func neighbourContents(t testing.TB) [][]byte {
+	secretContents(t)
+	return pool.neighbours
 }

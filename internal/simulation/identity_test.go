@@ -310,7 +310,7 @@ func TestTwoOperatorsDoNotMoveAnObjectWithoutEnd(t *testing.T) {
 				for time.Since(began) < 50*time.Minute {
 					for _, op := range w.operators {
 						op.deliver()
-						if due := op.queue.due(); len(due) > 0 {
+						if due := op.due(); len(due) > 0 {
 							op.run(due[0])
 						}
 					}

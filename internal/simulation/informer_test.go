@@ -21,7 +21,7 @@ type informer struct {
 	cache.Informer
 	source    *logbook
 	transform toolscache.TransformFunc
-	handler   toolscache.ResourceEventHandler
+	handlers  []toolscache.ResourceEventHandler
 	seen      map[types.NamespacedName]client.Object
 	cursor    int
 	resync    time.Time
@@ -44,7 +44,7 @@ func transformOf(kind client.Object) toolscache.TransformFunc {
 
 // AddEventHandlerWithOptions implements cache.Informer.
 func (i *informer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
-	i.handler = handler
+	i.handlers = append(i.handlers, handler)
 	return registration{}, nil
 }
 
@@ -69,7 +69,9 @@ func (i *informer) list(initial bool) {
 		if _, there := i.source.present[key]; !there {
 			last := i.seen[key]
 			delete(i.seen, key)
-			i.handler.OnDelete(toolscache.DeletedFinalStateUnknown{Key: key.String(), Obj: last})
+			i.tell(func(h toolscache.ResourceEventHandler) {
+				h.OnDelete(toolscache.DeletedFinalStateUnknown{Key: key.String(), Obj: last})
+			})
 		}
 	}
 }
@@ -94,7 +96,7 @@ func (i *informer) next() bool {
 	}
 	if last := i.seen[e.key]; last != nil {
 		delete(i.seen, e.key)
-		i.handler.OnDelete(last)
+		i.tell(func(h toolscache.ResourceEventHandler) { h.OnDelete(last) })
 	}
 	return true
 }
@@ -109,10 +111,17 @@ func (i *informer) show(key types.NamespacedName, object client.Object, initial 
 	before := i.seen[key]
 	i.seen[key] = now
 	if before == nil {
-		i.handler.OnAdd(now, initial)
+		i.tell(func(h toolscache.ResourceEventHandler) { h.OnAdd(now, initial) })
 		return
 	}
-	i.handler.OnUpdate(before, now)
+	i.tell(func(h toolscache.ResourceEventHandler) { h.OnUpdate(before, now) })
+}
+
+// tell lets every controller that watches know of an event.
+func (i *informer) tell(event func(toolscache.ResourceEventHandler)) {
+	for _, handler := range i.handlers {
+		event(handler)
+	}
 }
 
 // resyncDue shows everything once more when its time has come.
@@ -122,6 +131,6 @@ func (i *informer) resyncDue() {
 	}
 	i.resync = time.Now().Add(*certificate.CacheOptions(nil).SyncPeriod)
 	for _, key := range sortedKeys(i.seen) {
-		i.handler.OnUpdate(i.seen[key], i.seen[key])
+		i.tell(func(h toolscache.ResourceEventHandler) { h.OnUpdate(i.seen[key], i.seen[key]) })
 	}
 }

@@ -5,9 +5,9 @@ package simulation
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/go-logr/logr"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -25,8 +25,8 @@ import (
 // informers and the queue wait for the simulation.
 type playedManager struct {
 	manager.Manager
-	op         *operator
-	controller manager.Runnable
+	op          *operator
+	controllers []manager.Runnable
 }
 
 // scheme has every kind that the operator reads or writes.
@@ -45,10 +45,7 @@ func (m *playedManager) Add(runnable manager.Runnable) error {
 	case manager.RunnableFunc:
 		return runnable(context.Background())
 	default:
-		if m.controller != nil {
-			return fmt.Errorf("the simulation does not know what to do with a %T", runnable)
-		}
-		m.controller = runnable
+		m.controllers = append(m.controllers, runnable)
 	}
 	return nil
 }
@@ -80,11 +77,17 @@ type informers struct {
 
 // GetInformer implements cache.Informers.
 func (c informers) GetInformer(_ context.Context, object client.Object, _ ...cache.InformerGetOption) (cache.Informer, error) {
-	switch object.(type) {
+	switch object := object.(type) {
 	case *v1alpha1.CloudCertificate:
 		return c.op.objects, nil
 	case *v1alpha1.CloudCertificateBinding:
 		return c.op.bindings, nil
+	case *v1alpha1.CertificateTargetPolicy:
+		return c.op.policies, nil
+	case *metav1.PartialObjectMetadata:
+		if object.Kind == "Namespace" {
+			return &informer{}, nil // nothing here goes by the labels of namespaces
+		}
 	}
 	return c.op.secrets, nil
 }

@@ -37,6 +37,7 @@ func (w *world) deleteInConsole(c emulator.Certificate) {
 	w.notef("console: certificate %d deleted", c.CertID)
 	w.cloud.DeleteOutOfBand(c.AccountID, c.Region, c.CertID)
 	w.vanished[idOf(c)] = time.Now()
+	w.lookAnew()
 }
 
 // loseCurrent deletes the current version of an object that has others.

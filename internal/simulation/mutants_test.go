@@ -134,7 +134,9 @@ func surplus(object *v1alpha1.CloudCertificate) []v1alpha1.CertificateVersion {
 func TestBrokenProtocolsAreCaught(t *testing.T) {
 	t.Parallel()
 	const most = 3000
-	for name, mutant := range mutants {
+	all := maps.Clone(mutants)
+	maps.Copy(all, bindingMutants)
+	for name, mutant := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			caught := catch(t, mutant, most)
@@ -156,6 +158,7 @@ func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
 		}
 		return caught == ""
 	}
+	lifecycles := allLifecycles()
 	names := slices.Sorted(maps.Keys(lifecycles))
 	for _, name := range names {
 		synctest.Test(t, func(t *testing.T) {

@@ -17,7 +17,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
@@ -27,6 +26,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
@@ -35,19 +35,23 @@ type operator struct {
 	world   *world
 	name    string
 	r       *certificate.Reconciler
+	b       *binding.Reconciler
 	drift   *certificate.Drift
 	cloud   *cas.Cloud
 	objects *informer
 	secrets *informer
 
 	bindings *informer
+	policies *informer
 
 	indexes map[string]client.IndexerFunc
-	queue   *queue
-	cancel  context.CancelFunc
-	dead    bool
+	// queue has the CloudCertificates to be reconciled, and bindingQueue the bindings.
+	queue, bindingQueue *queue
+	cancel              context.CancelFunc
+	dead                bool
 
-	checking bool // the check for drift is under way
+	checking bool             // the check for drift is under way
+	shown    map[string]shown // by listener, what it was last shown
 }
 
 // start starts an operator, as a new process does: with a fresh list of everything.
@@ -59,6 +63,7 @@ func (w *world) start() *operator {
 		secrets: newInformer(&w.api.secretLog, &corev1.Secret{}),
 
 		bindings: newInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
+		policies: newInformer(&w.api.policyLog, &v1alpha1.CertificateTargetPolicy{}),
 	}
 	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: transport{op}})
 	if err != nil {
@@ -92,6 +97,7 @@ func (w *world) start() *operator {
 		},
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
+	op.b = op.newBindingReconciler(caller)
 	op.begin()
 	w.operators = append(w.operators, op)
 	return op
@@ -106,13 +112,18 @@ func (op *operator) begin() {
 	ctx, cancel := context.WithCancel(w.ctx)
 	op.cancel = cancel
 	mgr := &playedManager{op: op}
-	if err := op.r.SetupWithManager(ctx, mgr, op.takeQueue); err != nil {
+	if err := op.r.SetupWithManager(ctx, mgr, takeQueue(&op.queue, false)); err != nil {
 		w.t.Fatal(err)
 	}
-	go func() { _ = mgr.controller.Start(ctx) }()
-	synctest.Wait()
+	if err := op.b.SetupWithManager(ctx, mgr, takeQueue(&op.bindingQueue, true)); err != nil {
+		w.t.Fatal(err)
+	}
+	for _, controller := range mgr.controllers {
+		go func() { _ = controller.Start(ctx) }()
+		synctest.Wait() // watches that both have tell the first of them first
+	}
 	if w.deaf {
-		op.secrets.handler = toolscache.ResourceEventHandlerFuncs{}
+		op.secrets.handlers = nil
 	}
 	for _, i := range op.watches() {
 		i.list(true)
@@ -134,10 +145,7 @@ func (op *operator) object(key types.NamespacedName) *v1alpha1.CloudCertificate 
 
 // watches are all that an operator has.
 func (op *operator) watches() []*informer {
-	if op.bindings.handler == nil {
-		return []*informer{op.objects, op.secrets} // it serves none
-	}
-	return []*informer{op.objects, op.secrets, op.bindings}
+	return []*informer{op.objects, op.secrets, op.bindings, op.policies}
 }
 
 // relist interrupts all watches.
@@ -157,22 +165,50 @@ func (op *operator) deliver() {
 }
 
 // takeQueue has a controller take its work from a queue of the simulation.
-func (op *operator) takeQueue(options *controller.Options) {
-	options.NewQueue = func(_ string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
-		op.queue = newQueue(limiter)
-		return op.queue
+func takeQueue(into **queue, byName bool) func(*controller.Options) {
+	return func(options *controller.Options) {
+		options.NewQueue = func(_ string, limiter workqueue.TypedRateLimiter[reconcile.Request]) workqueue.TypedRateLimitingInterface[reconcile.Request] {
+			*into = newQueue(limiter, byName)
+			return *into
+		}
 	}
 }
 
-// run lets the controller do one reconcile of an object, or what a mutant does in its place.
-func (op *operator) run(key types.NamespacedName) {
+// work is what one of the controllers may do next.
+type work struct {
+	queue *queue
+	key   types.NamespacedName
+}
+
+// due is all that may be done now: first what is about CloudCertificates, then what is about
+// bindings, each in the order of its queue.
+func (op *operator) due() (all []work) {
+	for _, queue := range []*queue{op.queue, op.bindingQueue} {
+		for _, key := range queue.due() {
+			all = append(all, work{queue, key})
+		}
+	}
+	return all
+}
+
+// soonest is when something is due, at the latest at an end.
+func (op *operator) soonest(end time.Time) time.Time {
+	return op.bindingQueue.soonest(op.queue.soonest(end))
+}
+
+// run lets a controller do one reconcile, or what a mutant does in its place.
+func (op *operator) run(next work) {
 	if op.dead {
 		return
 	}
 	w := op.world
-	op.queue.hand(reconcile.Request{NamespacedName: key}, func() (done bool) {
-		w.notef("%s reconcile %s", op.name, key.Name)
-		return w.onReconcile != nil && w.onReconcile(op, key)
+	next.queue.hand(reconcile.Request{NamespacedName: next.key}, func() (done bool) {
+		if next.queue == op.bindingQueue {
+			w.notef("%s reconcile binding %s", op.name, next.key)
+			return false
+		}
+		w.notef("%s reconcile %s", op.name, next.key.Name)
+		return w.onReconcile != nil && w.onReconcile(op, next.key)
 	})
 }
 
@@ -209,6 +245,7 @@ func (op *operator) step(what string) (before, after error) {
 		synctest.Wait() // what it has found so far gets into the queue
 	}
 	w.steps++
+	w.kinds = append(w.kinds, what[:strings.IndexByte(what, ' ')])
 	w.notef("%s step %d: %s", op.name, w.steps, what)
 	if w.steps == w.disturbAt && strings.HasPrefix(what, w.disturbance.only) {
 		return op.disturb()
@@ -317,7 +354,10 @@ func (r recorder) Eventf(regarding, _ runtime.Object, _, reason, _, note string,
 	if reason != v1alpha1.ReasonReleased {
 		return
 	}
-	object := regarding.(*v1alpha1.CloudCertificate)
+	object, ok := regarding.(*v1alpha1.CloudCertificate)
+	if !ok {
+		return // a binding tells what it leaves, which is kept anyway
+	}
 	w.announced[string(object.UID)] += text
 }
 

@@ -889,7 +889,7 @@ func TestAnUploadOfAnotherOperatorIsHeld(t *testing.T) {
 		first := w.operator()
 		for range 20 {
 			first.deliver()
-			first.run(theKey)
+			first.run(work{first.queue, theKey})
 			if tries, _ := w.calls(cas.ActionUpload); tries > 0 {
 				break
 			}

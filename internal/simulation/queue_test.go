@@ -24,6 +24,9 @@ type queue struct {
 	work    chan *waitingRequest
 	down    chan struct{}
 	added   int
+	// byName takes the place of the order in which requests came, where several watches of one
+	// controller show the same event in no order.
+	byName bool
 }
 
 // waitingRequest is a request that waits.
@@ -34,9 +37,9 @@ type waitingRequest struct {
 	order    int
 }
 
-func newQueue(limiter workqueue.TypedRateLimiter[reconcile.Request]) *queue {
+func newQueue(limiter workqueue.TypedRateLimiter[reconcile.Request], byName bool) *queue {
 	return &queue{
-		limiter: limiter, waiting: map[reconcile.Request]*waitingRequest{}, busy: map[reconcile.Request]chan struct{}{},
+		limiter: limiter, byName: byName, waiting: map[reconcile.Request]*waitingRequest{}, busy: map[reconcile.Request]chan struct{}{},
 		work: make(chan *waitingRequest), down: make(chan struct{}),
 	}
 }
@@ -76,7 +79,11 @@ func (q *queue) due() []types.NamespacedName {
 		}
 	}
 	slices.SortFunc(items, func(a, b *waitingRequest) int {
-		return cmp.Or(-cmp.Compare(a.priority, b.priority), a.due.Compare(b.due), cmp.Compare(a.order, b.order))
+		order := cmp.Compare(a.order, b.order)
+		if q.byName {
+			order = cmp.Compare(a.request.String(), b.request.String())
+		}
+		return cmp.Or(-cmp.Compare(a.priority, b.priority), a.due.Compare(b.due), order)
 	})
 	keys := make([]types.NamespacedName, 0, len(items))
 	for _, item := range items {

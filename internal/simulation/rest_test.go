@@ -30,11 +30,11 @@ func (w *world) quiesce() {
 		}
 		w.start()
 	}
+	if w.products != nil {
+		w.bindingAtRest()
+	}
 	op := w.operators[0]
 	w.checkAwake(op)
-	if w.pick(2) == 0 { // else they are stuck for ever
-		w.follow()
-	}
 	w.settle(op, 26*time.Hour)
 	for range 3 {
 		op.checkDrift()
@@ -51,7 +51,7 @@ func (w *world) settle(op *operator, limit time.Duration) {
 		if op.dead {
 			return
 		}
-		if due := op.queue.due(); len(due) > 0 {
+		if due := op.due(); len(due) > 0 {
 			op.run(due[0])
 			if reconciles > 20000 {
 				w.violatef("no rest after %d reconciles", reconciles)
@@ -59,7 +59,7 @@ func (w *world) settle(op *operator, limit time.Duration) {
 			}
 			continue
 		}
-		next := op.queue.soonest(end)
+		next := op.soonest(end)
 		for _, i := range op.watches() {
 			if i.resync.Before(next) {
 				next = i.resync

@@ -20,10 +20,16 @@ import (
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 )
 
 // act lets one thing happen that may happen at any time.
 func (w *world) act() {
+	if w.products != nil && w.random.IntN(6) == 0 {
+		w.events++
+		w.bind()
+		return
+	}
 	switch dice := w.random.IntN(100); {
 	case dice < 45:
 		w.runSomething()
@@ -47,9 +53,6 @@ func (w *world) act() {
 	case dice < 81:
 		w.events++
 		w.misfortune()
-	case dice < 84:
-		w.events++
-		w.bind()
 	default:
 		w.events++
 		w.user()
@@ -62,7 +65,7 @@ func (w *world) someOperator() *operator {
 
 func (w *world) runSomething() {
 	op := w.someOperator()
-	if due := op.queue.due(); len(due) > 0 {
+	if due := op.due(); len(due) > 0 {
 		op.run(due[w.random.IntN(len(due))])
 	}
 }
@@ -118,11 +121,14 @@ func (w *world) inject() {
 		Kind: kinds[w.random.IntN(len(kinds))], Count: 1 + w.random.IntN(6), AfterCommit: w.random.IntN(2) == 0,
 		Skip: w.random.IntN(3), Delay: time.Duration(1+w.random.IntN(20)) * time.Second,
 	}
+	if w.products != nil {
+		f.Product = []string{"", "alb", "cdn"}[w.random.IntN(3)]
+	}
 	if f.Kind == emulator.FaultListLag && !w.fixed {
 		return
 	}
 	if f.Kind == emulator.FaultDenied && !w.fixed {
-		f.Action = string(cas.ActionUpload) // see prefix
+		f.Product, f.Action = "", string(cas.ActionUpload) // see prefix
 	}
 	if f.Kind == emulator.FaultNameTaken || f.Kind == emulator.FaultHang {
 		f.Count = 1
@@ -158,6 +164,10 @@ func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violati
 		mutant(w)
 	}
 	w.chaos, w.fixed = true, fixed
+	if pick(2) == 0 {
+		w.openProducts(products.Options{Configuring: time.Duration(pick(20)) * time.Second})
+		w.admitAll()
+	}
 	w.start()
 	for _, key := range keys[:2] {
 		w.create(key)
@@ -183,11 +193,22 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	began := time.Now()
-	points, violations := &atomic.Int64{}, &atomic.Int64{}
-	t.Run("crash points", func(t *testing.T) { testCrashPoints(t, points, violations) })
-	t.Run("schedules", func(t *testing.T) { testSchedules(t, violations) })
-	fmt.Printf("simulation: %d crash points, %d schedules, %d violations, %.0f s\n",
-		points.Load(), *schedules, violations.Load(), time.Since(began).Seconds())
+	var all tally
+	t.Run("crash points", func(t *testing.T) { testCrashPoints(t, &all) })
+	t.Run("schedules", func(t *testing.T) { testSchedules(t, &all) })
+	fmt.Printf("simulation: %d crash points, %d schedules, %d changes of listeners and domains, %d foreign certificates removed, %d unserved hosts, %d violations, %.0f s\n",
+		all.points.Load(), *schedules, all.changes.Load(), all.foreign.Load(), all.unserved.Load(), all.violations.Load(), time.Since(began).Seconds())
+}
+
+// tally is what is told of a run of the simulation.
+type tally struct{ points, changes, foreign, unserved, violations atomic.Int64 }
+
+// add counts a world at its end.
+func (t *tally) add(w *world, violations []string) {
+	t.changes.Add(int64(w.writes))
+	t.foreign.Add(int64(w.lost.foreign))
+	t.unserved.Add(int64(w.lost.unserved))
+	t.violations.Add(int64(len(violations)))
 }
 
 // TestNothingThatIsRememberedIsNeeded plays schedules in which every operator forgets, before each
@@ -218,16 +239,16 @@ func replay(t *testing.T, seed uint64) {
 }
 
 // testSchedules plays random schedules, one on each processor at a time.
-func testSchedules(t *testing.T, total *atomic.Int64) {
+func testSchedules(t *testing.T, all *tally) {
 	var next, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
 			for seed := next.Add(1); seed <= int64(*schedules) && failed.Load() < 5; seed = next.Add(1) {
 				synctest.Test(t, func(t *testing.T) {
-					if _, violations := simulate(t, uint64(seed), nil); len(violations) > 0 {
+					w, violations := simulate(t, uint64(seed), nil)
+					if all.add(w, violations); len(violations) > 0 {
 						failed.Add(1)
-						total.Add(int64(len(violations)))
 						t.Errorf("schedule %d (replay it with go test ./internal/simulation -run TestSimulation -seed=%d -v): %s",
 							seed, seed, strings.Join(violations, "\n"))
 					}

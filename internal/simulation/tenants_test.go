@@ -178,11 +178,11 @@ func (w *tenants) tick(spell []func()) {
 func (w *tenants) workOnce(until time.Time) {
 	op := w.operator()
 	op.deliver()
-	if due := op.queue.due(); len(due) > 0 {
+	if due := op.due(); len(due) > 0 {
 		op.run(due[0])
 		return
 	}
-	time.Sleep(time.Until(op.queue.soonest(until)))
+	time.Sleep(time.Until(op.soonest(until)))
 }
 
 // checkCalm says whether the calm objects follow their Secrets in time.

@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha1"
 	"encoding/base64"
@@ -32,7 +33,7 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	var after error
 	if action != "GetCallerIdentity" { // asked for by a goroutine of its own, and without effect
 		var before error
-		if before, after = t.op.step("cloud " + action + " " + form.Get("Name") + form.Get("CertId")); before != nil {
+		if before, after = t.op.step(kindOfCall(request.URL.Port(), action) + " " + action + " " + form.Get("Name") + form.Get("CertId")); before != nil {
 			return nil, before
 		}
 		if action == string(cas.ActionUpload) && w.rename != nil {
@@ -40,12 +41,17 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 			resign(form)
 		}
 	}
-	region := cas.RegionChina
-	if request.URL.Port() == "2" {
-		region = cas.RegionInternational
+	to := request.URL.Port()
+	switch to {
+	case "1":
+		to = cas.RegionChina
+	case "2":
+		to = cas.RegionInternational
+	default:
+		return t.product(request, to, form, after)
 	}
 	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
-	response, err := w.transports[region].RoundTrip(request)
+	response, err := w.transports[to].RoundTrip(request)
 	if action != "GetCallerIdentity" {
 		w.afterCall(t.op, form)
 		if action == string(cas.ActionUpload) && (err != nil || after != nil) && w.lostAnswer != nil {
@@ -61,6 +67,37 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	return response, err
 }
 
+// kindOfCall is what a step is called that calls the cloud. Reads of products are told apart: their
+// answer is all that can be lost.
+func kindOfCall(port, action string) string {
+	isRead := strings.HasPrefix(action, "Get") || strings.HasPrefix(action, "List") || strings.HasPrefix(action, "Describe")
+	if isRead && port != "1" && port != "2" {
+		return "read"
+	}
+	return "cloud"
+}
+
+// product carries a call to a product.
+func (t transport) product(request *http.Request, to string, form url.Values, after error) (*http.Response, error) {
+	t.op.checkWrite(form)
+	request.Body, request.ContentLength = io.NopCloser(strings.NewReader(form.Encode())), -1
+	response, err := t.op.world.transports[to].RoundTrip(request)
+	t.op.world.watchProducts()
+	if after != nil {
+		return nil, after
+	}
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return nil, err
+	}
+	t.op.noteAnswer(form, body)
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
+}
+
 // afterCall compares the cloud with the journal: what was made, and what was deleted.
 func (w *world) afterCall(op *operator, form url.Values) {
 	journal := w.cloud.Journal()
@@ -70,6 +107,7 @@ func (w *world) afterCall(op *operator, form url.Values) {
 	call := journal[len(journal)-1]
 	if call.Committed && call.Action == string(cas.ActionDelete) {
 		w.checkDeleted(op.account(form.Get("AccessKeyId")), call)
+		w.watchProducts()
 	}
 	if call.Committed && call.Action == string(cas.ActionUpload) {
 		w.uploaded[calledFor(call)] = form.Get("Cert") + form.Get("SignCert") + form.Get("EncryptCert")

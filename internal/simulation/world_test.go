@@ -23,7 +23,9 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 const (
@@ -58,7 +60,8 @@ type world struct {
 	started    int // operators ever
 
 	steps       int
-	disturbAt   int // the step that is disturbed; 0 is none
+	kinds       []string // of the steps: what their names begin with
+	disturbAt   int      // the step that is disturbed; 0 is none
 	disturbance disturbance
 	played      int  // steps before the world came to rest
 	chaos       bool // random kills, failures and things in between
@@ -79,7 +82,14 @@ type world struct {
 	snapshots  []etcdSnapshot
 	uploaded   map[certificateID]string                            // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
-	served     map[types.NamespacedName][]certificateID            // what the targets of bindings use, the newest last
+
+	products   *products.Cloud // nil where nothing is carried anywhere
+	neighbours []string        // identifiers of somebody else's certificates
+	seen       sight
+	lost       losses
+	writes     int                        // calls that would change a listener or a domain
+	adopted    map[string]map[string]bool // by place, what bindings have ever named in spec.adopt
+	restores   map[string]bool            // by place, whether one has ever been to put ours back
 
 	breakage
 }
@@ -95,7 +105,8 @@ type breakage struct {
 	ownWriteAge  time.Duration
 	clock        clock.PassiveClock // the operators'
 	settleDelay  time.Duration
-	onMissing    func(op *operator, key types.NamespacedName) // what drift does about an absent certificate
+	onMissing    func(op *operator, key types.NamespacedName)          // what drift does about an absent certificate
+	adapt        func(op *operator, a targets.Adapter) targets.Adapter // another adapter of a product
 	onReconcile  func(op *operator, key types.NamespacedName) bool
 	pruneDelayed func(d time.Duration) time.Duration
 }
@@ -119,8 +130,8 @@ func newWorld(t testing.TB, seed uint64, options emulator.Options, report func(v
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]publication{},
 		announced: map[string]string{}, foreign: map[certificateID]bool{}, vanished: map[certificateID]time.Time{},
 		uploaded: map[certificateID]string{}, replaced: map[certificateID]time.Time{},
-		gone:   map[types.NamespacedName]*v1alpha1.CloudCertificate{},
-		served: map[types.NamespacedName][]certificateID{},
+		gone:    map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		adopted: map[string]map[string]bool{}, restores: map[string]bool{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay, w.clock = time.Now(), 30*time.Second, clock.RealClock{}

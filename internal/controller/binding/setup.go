@@ -33,8 +33,9 @@ const byCertificate = "certificate"
 // reconcileTimeout ends a reconcile that hangs, before the manager stops waiting for it.
 const reconcileTimeout = 25 * time.Second
 
-// SetupWithManager registers the controller, its indexes and its watches.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) error {
+// SetupWithManager registers the controller, its indexes and its watches. Who plays time adjusts the
+// options of the controller: it brings a queue that waits for it.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, adjust ...func(*controller.Options)) error {
 	for field, index := range map[string]client.IndexerFunc{
 		bySlot: slotsOf, byObject: objectsOf,
 		byCertificate: func(o client.Object) []string {
@@ -58,12 +59,22 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager) 
 		}
 	}
 	return build.
-		WithOptions(controller.Options{
-			MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-			EnableWarmup:            new(true),
-			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-		}).
+		WithOptions(r.controllerOptions(adjust)).
 		Complete(reconcile.Func(r.reconcileRequest))
+}
+
+// controllerOptions say how many bindings are reconciled at a time, and how soon one that failed
+// is tried again.
+func (r *Reconciler) controllerOptions(adjust []func(*controller.Options)) controller.Options {
+	options := controller.Options{
+		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
+		EnableWarmup:            new(true),
+		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
+	}
+	for _, change := range adjust {
+		change(&options)
+	}
+	return options
 }
 
 // reconcileRequest is reconcile.AsReconciler, and forgets bindings that are gone. A reconcile

@@ -1,0 +1,180 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/bundle"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+)
+
+// isHeldBack reports whether a binding keeps a version for ever.
+func (w *world) isHeldBack(key types.NamespacedName, certID int64) bool {
+	for binding, b := range w.api.bindings {
+		refers := binding.Namespace == key.Namespace && b.Spec.CertificateRef.Name == key.Name
+		held := append([]int64{b.Status.BoundCertID, b.Status.PendingCertID}, b.Status.LeftoverCertIDs...)
+		if refers && b.Status.FirstReadTime.IsZero() || binding.Namespace == key.Namespace && slices.Contains(held, certID) {
+			return true
+		}
+	}
+	return false
+}
+
+// checkBindings compares what bindings say at rest, and what is where they carry certificates to,
+// with what was promised.
+func (w *world) checkBindings() {
+	for _, key := range sortedKeys(w.api.bindings) {
+		w.checkBinding(key, w.api.bindings[key])
+	}
+	hours := time.Since(w.began).Hours()
+	if most := callsPerEvent*(w.events+len(w.api.objects)+len(w.api.bindings)+1) + int(hours)*2*len(w.api.bindings); w.writes > most {
+		w.violatef("%d calls that change listeners and domains in %.0f h for %d things that happened", w.writes, hours, w.events)
+	}
+}
+
+func (w *world) checkBinding(key types.NamespacedName, b *v1alpha1.CloudCertificateBinding) {
+	w.checkText("the status", string(encode(b.Status)))
+	if !b.DeletionTimestamp.IsZero() {
+		w.violatef("binding %s is still being deleted: %s", key, encode(b.Status.Conditions))
+		return
+	}
+	want := w.expected(key, b)
+	ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || !slices.Contains(want, ready.Reason) {
+		w.violatef("binding %s: %s, want one of %v; %s holds %v", key, encode(b.Status), want, w.placeOf(b).name, w.holds(w.placeOf(b)))
+		return
+	}
+	if ready.Reason == v1alpha1.ReasonSynced {
+		w.checkBound(key, b)
+	}
+}
+
+// checkBound says whether a place holds what its binding says, and no other version of it.
+func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificateBinding) {
+	p, object := w.placeOf(b), w.api.objects[w.certificateOf(b)]
+	current := cas.CertIdentifier(object.Status.CertID, object.Status.Region)
+	inDefault := p.shared && w.isIn(place{target: p.target, at: p.at}, current)
+	if b.Status.BoundCertIdentifier != current || !w.isIn(p, current) && !inDefault {
+		w.violatef("binding %s says %s; %s is current, and %s holds %v", key, encode(b.Status), current, p.name, w.holds(p))
+	}
+	identity := bundle.Identity(clusterID, key.Namespace, b.Spec.CertificateRef.Name)
+	ours := 0
+	for _, c := range w.ours() {
+		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && w.isIn(p, identifierOf(c)) {
+			ours++
+		}
+	}
+	if ours > 1 {
+		w.violatef("binding %s: %d versions are left in %s: %v; %s", key, ours, p.name, w.holds(p), encode(b.Status))
+	}
+}
+
+// certificateOf is the CloudCertificate that a binding refers to.
+func (w *world) certificateOf(b *v1alpha1.CloudCertificateBinding) types.NamespacedName {
+	return types.NamespacedName{Namespace: b.Namespace, Name: b.Spec.CertificateRef.Name}
+}
+
+// admits reports whether a binding may act: by the policy, or with credentials of its tenant.
+func (w *world) admits(b *v1alpha1.CloudCertificateBinding) bool {
+	object := w.api.objects[w.certificateOf(b)]
+	return len(w.api.policies) > 0 || object != nil && object.Spec.CredentialsSecretRef.Name != ""
+}
+
+// rivals are the older bindings that want the same place.
+func (w *world) rivals(key types.NamespacedName, b *v1alpha1.CloudCertificateBinding) (certain, possible bool) {
+	p := w.placeOf(b)
+	for _, other := range w.bindingsAt(p) {
+		o := w.api.bindings[other]
+		same := !p.shared || w.certificateOf(o) == w.certificateOf(b)
+		older := o.CreationTimestamp.Before(&b.CreationTimestamp) || o.CreationTimestamp.Equal(&b.CreationTimestamp) && o.UID < b.UID
+		if other == key || !same || !older {
+			continue
+		}
+		possible = true
+		object := w.api.objects[w.certificateOf(o)]
+		certain = certain || object != nil && object.Spec.CredentialsSecretRef.Name == "" && w.admits(o)
+	}
+	return certain, possible
+}
+
+// expected are the reasons that a binding may have come to.
+func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateBinding) (reasons []string) {
+	p, object := w.placeOf(b), w.api.objects[w.certificateOf(b)]
+	certain, possible := w.rivals(key, b)
+	switch {
+	case !w.admits(b):
+		return []string{v1alpha1.ReasonNotAllowed}
+	case certain:
+		return []string{v1alpha1.ReasonOccupied}
+	case possible:
+		reasons = append(reasons, v1alpha1.ReasonOccupied)
+	}
+	if object == nil {
+		return append(reasons, v1alpha1.ReasonCertificateNotReady)
+	}
+	wanted, _ := w.wanted(object)
+	switch {
+	case wanted != v1alpha1.ReasonSynced:
+		return append(reasons, v1alpha1.ReasonCertificateNotReady, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonTargetNotFound, v1alpha1.ReasonSuspended)
+	case object.Status.AccountID != ownAccount:
+		return append(reasons, v1alpha1.ReasonTargetNotFound)
+	case b.Spec.Suspend:
+		return append(reasons, v1alpha1.ReasonSuspended)
+	case p.target.ALB != nil && object.Status.Region != cas.RegionChina:
+		return append(reasons, v1alpha1.ReasonRegionMismatch)
+	}
+	return append(reasons, w.placed(p, b, object)...)
+}
+
+// placed are the reasons of a binding whose certificate may be placed.
+func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1alpha1.CloudCertificate) []string {
+	current := cas.CertIdentifier(object.Status.CertID, object.Status.Region)
+	held := w.holds(p)
+	switch {
+	case w.isIn(p, current):
+		return []string{v1alpha1.ReasonSynced}
+	case p.shared && w.isIn(place{target: p.target, at: p.at}, current): // the default serves it
+		return []string{v1alpha1.ReasonSynced}
+	case p.shared && w.additional() >= fullQuota:
+		return []string{v1alpha1.ReasonQuotaExceeded}
+	case p.target.CDN != nil && len(held) == 0: // what was deleted in the console is served no longer, and still named
+		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
+	case !p.shared && len(held) > 0 && !w.gives(b, held[0].CertIdentifier):
+		return []string{v1alpha1.ReasonOccupied}
+	case p.target.ALB != nil && !p.shared && w.isIn(place{target: p.target, at: p.at, shared: true}, current): // T13
+		return []string{v1alpha1.ReasonBindFailed}
+	}
+	return []string{v1alpha1.ReasonSynced}
+}
+
+// gives reports whether a binding may replace a certificate: one of its object, the one that it
+// has placed, or one that it names.
+func (w *world) gives(b *v1alpha1.CloudCertificateBinding, identifier string) bool {
+	return w.isOf(identifier, w.certificateOf(b)) || identifier == b.Status.BoundCertIdentifier || slices.Contains(b.Spec.Adopt, identifier)
+}
+
+// additional counts the additional certificates of the load balancer.
+func (w *world) additional() (n int) {
+	for _, id := range listenerIDs {
+		is, _ := w.products.ListenerState(id)
+		n += len(is.Additional)
+	}
+	return n
+}
+
+// isOf reports whether a certificate is one of an object.
+func (w *world) isOf(identifier string, key types.NamespacedName) bool {
+	for _, c := range w.ours() {
+		if owner, _, _ := bundle.ParseName(c.Name); identifierOf(c) == identifier && owner == bundle.Identity(clusterID, key.Namespace, key.Name) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,85 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"context"
+	"slices"
+
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// brokenAdapter is an adapter with one of its methods broken.
+type brokenAdapter struct {
+	targets.Adapter
+	read   func(s targets.State) targets.State
+	place  func(ctx context.Context, t targets.Target, s targets.State, p targets.Placement) error
+	remove func(s targets.State, r targets.Removal, t targets.Target) targets.Removal
+}
+
+// Read implements targets.Adapter.
+func (b brokenAdapter) Read(ctx context.Context, t targets.Target) (targets.State, error) {
+	s, err := b.Adapter.Read(ctx, t)
+	if b.read != nil && err == nil {
+		s = b.read(s)
+	}
+	return s, err
+}
+
+// Place implements targets.Adapter.
+func (b brokenAdapter) Place(ctx context.Context, t targets.Target, s targets.State, p targets.Placement) error {
+	if b.place != nil {
+		if err := b.place(ctx, t, s, p); err != nil {
+			return err
+		}
+	}
+	return b.Adapter.Place(ctx, t, s, p)
+}
+
+// Remove implements targets.Adapter.
+func (b brokenAdapter) Remove(ctx context.Context, t targets.Target, s targets.State, r targets.Removal) error {
+	if b.remove != nil {
+		r = b.remove(s, r, t)
+	}
+	return b.Adapter.Remove(ctx, t, s, r)
+}
+
+// bindingMutants break the rules of bindings, each in one way.
+var bindingMutants = map[string]func(*world){
+	"takes out whatever is for the same host": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, remove: func(s targets.State, r targets.Removal, t targets.Target) targets.Removal {
+				for _, e := range s.In(t) {
+					if e.CertIdentifier == w.neighbours[2] && !slices.Contains(r.Entries, e) {
+						r.Entries = append(r.Entries, e)
+					}
+				}
+				return r
+			}}
+		}
+	},
+	"takes out before it puts in": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, place: func(ctx context.Context, t targets.Target, s targets.State, p targets.Placement) error {
+				before := slices.DeleteFunc(slices.Clone(s.In(t)), func(e targets.Entry) bool {
+					return e.Role == targets.RoleDefault || slices.Contains(w.neighbours, e.CertIdentifier)
+				})
+				if len(before) == 0 {
+					return nil
+				}
+				return a.Remove(ctx, t, s, targets.Removal{Entries: before, Seed: p.Seed})
+			}}
+		}
+	},
+	"writes while the listener is changed": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, read: func(s targets.State) targets.State { s.Busy = false; return s }}
+		}
+	},
+	"believes a part of a list": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, read: func(s targets.State) targets.State { s.Incomplete = ""; return s }}
+		}
+	},
+}

@@ -1,0 +1,200 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"encoding/json"
+	"net/url"
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
+)
+
+// sight is what the products are seen to hold and to serve, and nobody has touched since but
+// operators.
+type sight struct {
+	held   map[string][]string // identifiers by the name of a place, but for those on their way out
+	served map[probe]bool      // what a client gets that asks
+}
+
+// probe is a client that asks a listener or a domain for a host.
+type probe struct{ at, host string }
+
+// losses counts what must never happen.
+type losses struct{ foreign, unserved int }
+
+func (w *world) look() sight {
+	now := sight{held: map[string][]string{}, served: map[probe]bool{}}
+	for _, p := range places {
+		for _, a := range w.holds(p) {
+			if a.Status != "Dissociating" {
+				now.held[p.name] = append(now.held[p.name], a.CertIdentifier)
+			}
+		}
+		for _, host := range []string{ourHost, theirHost} {
+			h, _ := w.products.Shake(p.at, host)
+			now.served[probe{p.at, host}] = h.Valid(time.Now())
+		}
+	}
+	return now
+}
+
+// lookAnew is after what somebody else did.
+func (w *world) lookAnew() {
+	if w.products != nil {
+		w.seen = w.look()
+	}
+}
+
+// watchProducts compares what is held and served with what was before a call of an operator.
+func (w *world) watchProducts() {
+	if w.products == nil {
+		return
+	}
+	before, now := w.seen, w.look()
+	w.seen = now
+	excused := map[string]bool{}
+	for _, p := range places {
+		for _, identifier := range before.held[p.name] {
+			if !slices.Contains(now.held[p.name], identifier) {
+				excused[p.at] = w.checkTakenOut(p, identifier) || excused[p.at]
+			}
+		}
+		if !p.shared && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
+			w.violatef("the only certificate of %s was taken away", p.name)
+		}
+	}
+	for asked, was := range before.served {
+		if was && !now.served[asked] && !excused[asked.at] {
+			w.lost.unserved++
+			w.violatef("host %s is not served any more at %s, which holds %v", asked.host, asked.at, now.held)
+		}
+	}
+}
+
+// inCAS reports whether the certificate of an identifier is there.
+func (w *world) inCAS(identifier string) bool {
+	return slices.ContainsFunc(w.all(), func(c emulator.Certificate) bool { return identifierOf(c) == identifier })
+}
+
+// checkTakenOut says whether a certificate may have gone out of a place, and reports whether
+// somebody has asked for the end of it.
+func (w *world) checkTakenOut(p place, identifier string) (asked bool) {
+	foreign := slices.Contains(w.neighbours, identifier)
+	switch {
+	case foreign && w.mayReplace(p, identifier):
+		return true
+	case foreign:
+		w.lost.foreign++
+		w.violatef("the foreign certificate %s was taken out of %s, and nobody asked for it", identifier, p.name)
+		return true
+	}
+	return slices.ContainsFunc(w.bindingsAt(p), func(key types.NamespacedName) bool {
+		b := w.api.bindings[key]
+		return !b.DeletionTimestamp.IsZero() && b.Spec.OnDelete == v1alpha1.BindingUnbind
+	})
+}
+
+// mayReplace reports whether a binding of a place has ever named a foreign certificate, or was to
+// put ours back.
+func (w *world) mayReplace(p place, identifier string) bool {
+	return w.adopted[p.name][identifier] || !p.shared && w.restores[p.name]
+}
+
+// bindingsAt are the bindings of a place.
+func (w *world) bindingsAt(p place) (all []types.NamespacedName) {
+	for _, key := range sortedKeys(w.api.bindings) {
+		if w.placeOf(w.api.bindings[key]).name == p.name {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// placeOf is the place that a binding is for.
+func (w *world) placeOf(b *v1alpha1.CloudCertificateBinding) place {
+	i := slices.IndexFunc(places, func(p place) bool { return string(encode(p.target)) == string(encode(b.Spec.Target)) })
+	return places[i]
+}
+
+// checkUnused says whether a certificate that is deleted is used by a binding.
+func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
+	identifier := cas.CertIdentifier(id.certID, id.Region)
+	for _, binding := range sortedKeys(w.api.bindings) {
+		b := w.api.bindings[binding]
+		if binding.Namespace != key.Namespace || b.Spec.CertificateRef.Name != key.Name {
+			continue
+		}
+		if id.Account == ownAccount && w.isIn(w.placeOf(b), identifier) {
+			w.violatef("certificate %s was deleted while %s holds it for binding %s: %s", identifier, w.placeOf(b).name, binding, encode(b.Status))
+		}
+		if b.Status.FirstReadTime.IsZero() || b.Status.BoundCertID == id.certID || slices.Contains(b.Status.LeftoverCertIDs, id.certID) {
+			w.violatef("certificate %s was deleted although binding %s keeps it: %s", identifier, binding, encode(b.Status))
+		}
+	}
+}
+
+// shown is what a process was last shown of a listener.
+type shown struct {
+	status           string
+	listed, defaults int
+	total            int
+	partial          bool
+}
+
+// noteAnswer follows what an operator is shown of listeners, for checkWrite.
+func (op *operator) noteAnswer(form url.Values, body []byte) {
+	var answer struct {
+		ListenerStatus string
+		TotalCount     *int
+		Certificates   []struct{ IsDefault bool }
+		NextToken      string
+	}
+	id := form.Get("ListenerId")
+	if id == "" || json.Unmarshal(body, &answer) != nil {
+		return
+	}
+	if op.shown == nil {
+		op.shown = map[string]shown{}
+	}
+	is := op.shown[id]
+	switch form.Get("Action") {
+	case "GetListenerAttribute":
+		is = shown{status: answer.ListenerStatus}
+	case "ListListenerCertificates":
+		if answer.TotalCount == nil {
+			return
+		}
+		is.listed, is.total = is.listed+len(answer.Certificates), *answer.TotalCount
+		for _, c := range answer.Certificates {
+			if c.IsDefault {
+				is.defaults++
+			}
+		}
+		is.partial = answer.NextToken == "" && is.total != is.listed && is.total != is.listed-is.defaults // T12
+	}
+	op.shown[id] = is
+}
+
+// checkWrite counts a write, and says whether it may be sent to a listener after what it was last shown of it.
+func (op *operator) checkWrite(form url.Values) {
+	action, id := form.Get("Action"), form.Get("ListenerId")
+	if kindOfCall("", action) == "read" {
+		return
+	}
+	if op.world.writes++; id == "" {
+		return // a domain is changed at once
+	}
+	switch is := op.shown[id]; {
+	case is.status != "Running":
+		op.world.violatef("%s is sent to %s, which was last seen as %q", action, id, is.status)
+	case is.partial:
+		op.world.violatef("%s is sent to %s by a list that shows %d of %d certificates", action, id, is.listed, is.total)
+	}
+}
