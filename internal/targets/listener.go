@@ -28,7 +28,7 @@ const (
 const (
 	// maxPages ends a list whose token of the next page never ends.
 	maxPages = 10
-	// maxPerCall is how many certificates one call takes off (T9).
+	// maxPerCall is how many certificates one call puts on or takes off (T9).
 	maxPerCall = 15
 )
 
@@ -318,6 +318,33 @@ func (a *listeners) Place(ctx context.Context, t Target, s State, p Placement) e
 		"ClientToken": clientToken(p.Seed, string(action), t.Resource, id),
 	})
 	return asError(a.alreadyPlaced(err, t, s, p.Certificate))
+}
+
+// PlaceAll implements Several. That the product has one of them already says nothing of the others:
+// the next read shows what is missing.
+func (a *listeners) PlaceAll(ctx context.Context, t Target, s State, all []Placement) error {
+	params := map[string]string{"ListenerId": t.Resource}
+	var seeds, ids []string
+	for _, p := range all {
+		send, err := s.prepareListener(t, p.Certificate)
+		if err != nil {
+			return err
+		}
+		if !send {
+			continue
+		}
+		ids, seeds = append(ids, p.Certificate.Identifier()), append(seeds, p.Seed)
+		params[a.additional(len(ids))] = p.Certificate.Identifier()
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	params["ClientToken"] = clientToken(strings.Join(seeds, " "), append([]string{string(listenerAdd), t.Resource}, ids...)...)
+	_, err := call[accepted](ctx, a.session, t, listenerAdd, false, params)
+	if err != nil && is(err, a.product.already) {
+		err.Class, err.RetryAfter = Progressing, progressHint
+	}
+	return asError(err)
 }
 
 // prepareListener is prepare for a listener, which also refuses what would come to nothing there.

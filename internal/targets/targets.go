@@ -55,6 +55,18 @@ type Adapter interface {
 	Remove(ctx context.Context, t Target, s State, r Removal) error
 }
 
+// Several is an Adapter of a product that takes several certificates into Additional slots in one
+// call.
+type Several interface {
+	// PlaceAll is Place for several certificates at once, at most MostTogether, of which it leaves
+	// out those that the state shows already. All are placed, or none: what the product refuses
+	// may be about any of them. PlaceAll is idempotent, as Place is.
+	PlaceAll(ctx context.Context, t Target, s State, all []Placement) error
+}
+
+// MostTogether is how many certificates go into one call.
+const MostTogether = maxPerCall
+
 // Store is an Adapter of a product that keeps a copy of each certificate in a store of its own
 // (CLB). A Service names a certificate of that store in an annotation.
 type Store interface {
