@@ -86,7 +86,10 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 	}
 	r := &binding.Reconciler{
 		Client: of.Client, Live: of.Live, Recorder: of.Recorder, Credentials: of.Accounts, Clock: of.Clock, Jitter: of.Jitter,
-		Adapter: func(p targets.Product, by alibaba.Provider, namespace string) (targets.Adapter, error) {
+		Adapter: func(p targets.Product, by alibaba.Provider, namespace string, check bool) (targets.Adapter, error) {
+			if check {
+				return cloud.Adapter(p, by, namespace, ratelimit.Repair)
+			}
 			return cloud.Adapter(p, by, namespace, ratelimit.Prompt)
 		},
 		Options: binding.Options{

@@ -96,8 +96,12 @@ func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconc
 	w.must(err)
 	return &binding.Reconciler{
 		Client: op.r.Client, Live: op.r.Live, Recorder: op.r.Recorder, Credentials: op.r.Accounts, Clock: op.r.Clock, Jitter: op.r.Jitter,
-		Adapter: func(p targets.Product, by alibaba.Provider, namespace string) (targets.Adapter, error) {
-			adapter, err := cloud.Adapter(p, by, namespace, ratelimit.Prompt)
+		Adapter: func(p targets.Product, by alibaba.Provider, namespace string, check bool) (targets.Adapter, error) {
+			urgency := ratelimit.Prompt
+			if check {
+				urgency = ratelimit.Repair
+			}
+			adapter, err := cloud.Adapter(p, by, namespace, urgency)
 			if err == nil && w.adapt != nil {
 				adapter = w.adapt(op, adapter)
 			}

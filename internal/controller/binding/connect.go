@@ -66,7 +66,7 @@ func (r *reconciliation) cloud(ctx context.Context, product targets.Product) (ta
 	if problem := r.otherAccount(); problem != "" {
 		return nil, &targets.Error{Class: targets.Unauthenticated, Message: problem}
 	}
-	return r.Adapter(product, provider, r.next.Namespace)
+	return r.Adapter(product, provider, r.next.Namespace, r.onlyChecks())
 }
 
 // secret is the Secret of the credentials that the binding acts with.

@@ -5,6 +5,7 @@ package binding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -76,8 +77,11 @@ func (r *reconciliation) discard(ctx context.Context, step rules.Discard) error 
 			removal.Entries = append(removal.Entries, e)
 		}
 	}
-	r.readings.drop(r.place.WriterKey())
-	if err := r.adapter.Remove(ctx, r.target(), *r.state, removal); err != nil {
+	err = r.takeOut(ctx, removal)
+	if _, waits := isTurn(err); waits {
+		return err
+	}
+	if err != nil && !errors.Is(err, errHandedIn) {
 		r.soFar.Discard = failureOf(err)
 		return nil
 	}

@@ -26,6 +26,7 @@ type recollection struct {
 	checkAt        time.Time // when its target is looked at
 	read           string    // the version of its object that was read last
 	seen           string    // the version that a watch has shown since; empty for none
+	decidedBy      time.Time // when the reading began that it was last decided by
 	ownerKnown     bool
 	owner          string // who else manages the resource
 	certID         int64  // the version that was placed
@@ -68,11 +69,16 @@ func (m *memory) seen(b *v1alpha1.CloudCertificateBinding, version string) {
 	m.objects.Change(b, func(known *recollection) { known.seen = version })
 }
 
-// begins notes that the object is about to be read, and reports whether the last reading is behind
-// the object: what is seen from now on may be newer than what comes of it.
-func (m *memory) begins(b *v1alpha1.CloudCertificateBinding) (behind bool) {
-	m.objects.Change(b, func(known *recollection) { behind, known.seen = known.isBehind(), "" })
-	return behind
+// behind reports whether the last reading is behind the binding's object.
+func (m *memory) behind(b *v1alpha1.CloudCertificateBinding) bool {
+	known := m.objects.Of(b)
+	return known.isBehind()
+}
+
+// begins notes that the object is about to be read: what is seen from now on may be newer than
+// what comes of it.
+func (m *memory) begins(b *v1alpha1.CloudCertificateBinding) {
+	m.objects.Change(b, func(known *recollection) { known.seen = "" })
 }
 
 // hasRead notes which version of the object was read.
@@ -91,8 +97,13 @@ func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (d
 }
 
 // checked notes that the target was read: the next check for drift is another one.
-func (m *memory) checked(b *v1alpha1.CloudCertificateBinding) {
-	m.objects.Change(b, func(known *recollection) { known.checkAt = time.Time{} })
+func (m *memory) checked(b *v1alpha1.CloudCertificateBinding, began time.Time) {
+	m.objects.Change(b, func(known *recollection) { known.checkAt, known.decidedBy = time.Time{}, began })
+}
+
+// lastRead is when the reading began that a binding was last decided by.
+func (m *memory) lastRead(b *v1alpha1.CloudCertificateBinding) time.Time {
+	return m.objects.Of(b).decidedBy
 }
 
 // checkFrom notes when the target is checked again because something is under way.

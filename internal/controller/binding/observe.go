@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -38,11 +39,14 @@ type reconciliation struct {
 	account string
 	// state is what was read; nil until then.
 	state *targets.State
-	// borrowed reports whether another binding read it, and ownRead that none may.
-	borrowed, ownRead bool
-	// reserved reports whether nobody else writes to the target.
-	reserved bool
-	soFar    rules.SoFar
+	// ticket is the part in the round of the resource; nil until then. made is what was read for
+	// it, or taken over, at its time, and owner what was asked on the way.
+	ticket *ticket
+	made   reading
+	owner  *string
+	// since is set where only a reading that begins later will do.
+	since time.Time
+	soFar rules.SoFar
 }
 
 // begin takes a binding up. It reads from the cache alone.
@@ -56,6 +60,9 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 	if !apierrors.IsNotFound(err) {
 		p.certificate = certificate
 	}
+	if resyncAsked(object) {
+		p.since = r.Clock.Now()
+	}
 	if p.consent, err = p.observeConsent(ctx); err != nil {
 		return nil, err
 	}
@@ -64,17 +71,6 @@ func (r *Reconciler) begin(ctx context.Context, object *v1alpha1.CloudCertificat
 
 // target is the slot as adapters name it.
 func (r *reconciliation) target() targets.Target { return r.place.targetFor(r.certificate) }
-
-func (r *reconciliation) reserve() bool {
-	r.reserved = r.reserved || r.writers.reserve(r.place.WriterKey())
-	return r.reserved
-}
-
-func (r *reconciliation) release() {
-	if r.reserved {
-		r.writers.release(r.place.WriterKey())
-	}
-}
 
 // observe is everything that the next decision may rest on.
 func (r *reconciliation) observe() rules.Observed {

@@ -124,15 +124,16 @@ func (r *reconciliation) end(ctx context.Context, v verdict.Verdict) (reconcile.
 		}
 	}
 	if r.state != nil || r.soFar.Placed || r.soFar.Removed {
-		r.memory.checked(r.before)
+		r.memory.checked(r.before, r.made.began)
 	}
-	return r.requeue(v.Again), nil
+	return r.requeue(v), nil
 }
 
 // requeue says when a binding is reconciled again: as a verdict asks for, or at the next check
 // for drift.
-func (r *reconciliation) requeue(again verdict.Again) reconcile.Result {
+func (r *reconciliation) requeue(v verdict.Verdict) reconcile.Result {
 	var after time.Duration
+	again := v.Again
 	switch again.Pace {
 	case verdict.Never:
 		r.memory.calm(r.before)
@@ -148,7 +149,9 @@ func (r *reconciliation) requeue(again verdict.Again) reconcile.Result {
 		after = min(after, again.AtMost)
 	}
 	after = max(after, time.Millisecond)
-	r.memory.checkFrom(r.before, r.Clock.Now().Add(after)) // what is under way is looked at then
+	if v.Reason != v1alpha1.ReasonThrottled || !r.onlyChecks() { // a check that waits stays due since when it was, so that a reading of another binding serves it
+		r.memory.checkFrom(r.before, r.Clock.Now().Add(after)) // what is under way is looked at then
+	}
 	return reconcile.Result{RequeueAfter: after}
 }
 

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -66,18 +65,18 @@ type Reconciler struct {
 	Live        client.Reader
 	Recorder    events.EventRecorder
 	Credentials Credentials
-	// Adapter returns the adapter of a product that acts with credentials.
-	Adapter func(p targets.Product, by alibaba.Provider, namespace string) (targets.Adapter, error)
+	// Adapter returns the adapter of a product that acts with credentials. Checks for drift have
+	// time.
+	Adapter func(p targets.Product, by alibaba.Provider, namespace string, check bool) (targets.Adapter, error)
 	Options Options
 	Clock   clock.PassiveClock
 	// Jitter spreads a periodic delay, so that objects which failed together are not tried
 	// again together.
 	Jitter func(time.Duration) time.Duration
 
-	memory   memory
-	writers  writers
-	readings readings
-	home     home
+	memory memory
+	rounds rounds
+	home   home
 }
 
 // maxSteps is more than any reconcile takes: a property test of the rules says so.
@@ -93,7 +92,7 @@ func isStale(err error) bool {
 }
 
 // Reconcile takes one step after the other until one is the last: observe, decide, act, publish.
-// A target is read and written by one reconcile at a time.
+// A target is read and written by one reconcile at a time, for all that want to know or write.
 func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertificateBinding) (reconcile.Result, error) {
 	p, err := r.begin(ctx, object)
 	if err != nil {
@@ -102,6 +101,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	defer func() { p.release() }()
 	for range maxSteps {
 		step := rules.Decide(p.observe())
+		if _, asks := step.(rules.Inspect); !asks {
+			p.tell()
+		}
 		if rules.Ends(step) {
 			return p.conclude(ctx, step)
 		}
@@ -114,10 +116,10 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 
 // again requeues a reconcile that could not go on.
 func (r *reconciliation) again(err error) (reconcile.Result, error) {
-	switch {
-	case errors.Is(err, errBusy):
-		return reconcile.Result{RequeueAfter: r.Jitter(busyRetry)}, nil // another binding writes to the same target
-	case isStale(err):
+	if after, ok := isTurn(err); ok {
+		return reconcile.Result{RequeueAfter: r.Jitter(after)}, nil // it is woken by the next reading, if that comes earlier
+	}
+	if isStale(err) {
 		return reconcile.Result{RequeueAfter: r.memory.retries.Next(r.before, retries.CatchUp, verdict.Never)}, nil
 	}
 	return reconcile.Result{}, err
@@ -128,7 +130,7 @@ func (r *reconciliation) again(err error) (reconcile.Result, error) {
 func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 	switch step.(type) {
 	case rules.Record, rules.Place, rules.Remove, rules.Discard:
-		if r.giveBack() {
+		if r.isOld() {
 			return nil // Decide asks for a read again
 		}
 	}
@@ -153,34 +155,6 @@ func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 	return nil
 }
 
-// read reads the resource that the slot belongs to, and keeps others from writing to it until
-// the reconcile has ended.
-func (r *reconciliation) read(ctx context.Context) error {
-	if r.adapter == nil && !r.connect(ctx) {
-		return nil
-	}
-	if !r.reserve() {
-		return errBusy
-	}
-	r.ownRead = r.memory.begins(r.next) || r.ownRead
-	state, borrowed := r.borrow()
-	if r.borrowed = borrowed; !borrowed {
-		began := r.Clock.Now()
-		var err error
-		if state, err = r.adapter.Read(ctx, r.target()); err != nil {
-			r.soFar.Read = failureOf(err)
-			return nil
-		}
-		r.readings.keep(r.reader(), reading{began, r.place.WriterKey(), state}, r.Clock.Now())
-	}
-	r.state = &state
-	r.memory.hasRead(r.next, state.Revision)
-	if refused := r.refusedBy(state); refused != "" {
-		r.consent.Refused = refused
-	}
-	return r.observeHeld(ctx)
-}
-
 // inspect asks who else manages the resource.
 func (r *reconciliation) inspect(ctx context.Context) {
 	owner, err := r.adapter.Owner(ctx, r.target(), *r.state)
@@ -193,6 +167,7 @@ func (r *reconciliation) inspect(ctx context.Context) {
 		text += " (" + owner.Detail + ")"
 	}
 	r.memory.inspected(r.next, text)
+	r.owner = &text
 }
 
 // placeCurrent asks for the current version to be served. Right before, the binding and its
@@ -209,14 +184,14 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
-	r.readings.drop(r.place.WriterKey())
-	err = r.adapter.Place(ctx, r.target(), *r.state, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
-	countPlacement(r.place.Product, err)
-	if err != nil {
+	err = r.putIn(ctx, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
+	if _, waits := isTurn(err); waits {
+		return err
+	}
+	if err != nil && !errors.Is(err, errHandedIn) {
 		r.soFar.Place = failureOf(err)
 		return nil
 	}
-	r.memory.placed(r.next, certificate.CertID, r.Clock.Now())
 	r.soFar.Placed = true
 	r.outdate()
 	return nil
@@ -247,8 +222,11 @@ func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
 			removal.Entries = append(removal.Entries, e)
 		}
 	}
-	r.readings.drop(r.place.WriterKey())
-	if err := r.adapter.Remove(ctx, r.target(), *r.state, removal); err != nil {
+	err := r.takeOut(ctx, removal)
+	if _, waits := isTurn(err); waits {
+		return err
+	}
+	if err != nil && !errors.Is(err, errHandedIn) {
 		r.soFar.Remove = failureOf(err)
 		return nil
 	}
@@ -293,35 +271,4 @@ func hashOf(text string) uint64 {
 	hash := fnv.New64a()
 	_, _ = hash.Write([]byte(text))
 	return hash.Sum64()
-}
-
-// errBusy says that another reconcile has the target.
-var errBusy = errors.New("another binding writes to the same target")
-
-// busyRetry is when a target is tried again that another binding writes to.
-const busyRetry = 200 * time.Millisecond
-
-// writers are the targets that a reconcile has for itself.
-type writers struct {
-	mu   sync.Mutex
-	busy map[string]bool
-}
-
-func (w *writers) reserve(key string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.busy[key] {
-		return false
-	}
-	if w.busy == nil {
-		w.busy = map[string]bool{}
-	}
-	w.busy[key] = true
-	return true
-}
-
-func (w *writers) release(key string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	delete(w.busy, key)
 }

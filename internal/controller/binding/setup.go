@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -20,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
@@ -52,7 +54,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 		Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(r.neighbours), builder.WithPredicates(comesOrGoes())).
 		Watches(&v1alpha1.CloudCertificate{}, handler.EnqueueRequestsFromMapFunc(r.boundTo)).
 		Watches(&v1alpha1.CertificateTargetPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyBinding)).
-		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{}))
+		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{})).
+		WatchesRawSource(source.TypedFunc[reconcile.Request](r.wakeBy))
 	for _, product := range r.Options.Targets {
 		if kind := watchable[product]; kind != "" {
 			build = build.WatchesMetadata(watched(kind), changes{r, product})
@@ -75,6 +78,14 @@ func (r *Reconciler) controllerOptions(adjust []func(*controller.Options)) contr
 		change(&options)
 	}
 	return options
+}
+
+// wakeBy lets rounds wake bindings by the controller's queue.
+func (r *Reconciler) wakeBy(_ context.Context, queue workqueue.TypedRateLimitingInterface[reconcile.Request]) error {
+	r.rounds.mu.Lock()
+	defer r.rounds.mu.Unlock()
+	r.rounds.wake = func(who types.NamespacedName) { queue.Add(reconcile.Request{NamespacedName: who}) }
+	return nil
 }
 
 // reconcileRequest is reconcile.AsReconciler, and forgets bindings that are gone. A reconcile

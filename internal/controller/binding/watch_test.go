@@ -47,7 +47,8 @@ func TestVersionsThatAWatchShows(t *testing.T) {
 	if !isBehind() {
 		t.Error("a change that nobody has read is not read")
 	}
-	if behind := m.begins(b); !behind || isBehind() {
+	behind := m.behind(b)
+	if m.begins(b); !behind || isBehind() {
 		t.Error("a reading that has begun is behind what was seen before it")
 	}
 	m.hasRead(b, "2")
