@@ -87,7 +87,7 @@ e2e-end: ## As root, interrupt and kill such nodes, and see that nothing is left
 BENCH = assets="$$(go run ./hack/assets)" && go build -o bin/bench ./test/bench && KUBEBUILDER_ASSETS="$$assets" exec bin/bench --commit=$(COMMIT)
 
 .PHONY: bench
-bench: build ## Measure speed and memory (half an hour); ARGS=-h shows its flags.
+bench: build ## Measure speed and memory (40 minutes); ARGS=-h shows its flags.
 	@$(BENCH) --json=bin/bench.json --plots=bin $(ARGS)
 
 .PHONY: bench-quick

@@ -91,6 +91,8 @@ func scenarios() [][]scenario {
 		{{"large account", largeAccount}},
 		{{"noisy tenant", noisyTenant}, {"fight", fight}, {"hanging region", hangingRegion}},
 		{{"failover", failover}},
+		{{"renewal of a binding", bindingRenewal}},
+		{{"bindings", bindings}, {"restart with bindings", bindingsRestart}, {"drift of bindings", bindingsDrift}},
 		{{"growth", growth}, {"restart", restart}, {"memory", memory}, {"drift", driftRound}},
 	}
 }
@@ -107,6 +109,10 @@ type bench struct {
 	fleetOnce sync.Once
 	fleet     *fleet
 	fleetErr  error
+
+	boundOnce sync.Once
+	bound     *boundFleet
+	boundErr  error
 }
 
 // of is a size at the scale of this run.
@@ -128,7 +134,7 @@ func run(ctx context.Context, args []string) (err error) {
 		return err
 	}
 	defer func() {
-		b.closeFleet()
+		b.closeFleets()
 		err = errors.Join(err, os.RemoveAll(b.dir))
 	}()
 	if err := b.prepare(); err != nil {

@@ -55,14 +55,14 @@ func has(pairs []*dto.LabelPair, labels []string) bool {
 }
 
 // apiRequests is what operators have asked of the API server. Nobody else patches
-// CloudCertificates, writes events or gets single Secrets here.
-type apiRequests struct{ status, finalizer, events, secretReads float64 }
+// CloudCertificates or their bindings, writes events or gets single Secrets here.
+type apiRequests struct{ status, finalizer, bindings, events, secretReads float64 }
 
-func (r apiRequests) writes() float64 { return r.status + r.finalizer + r.events }
+func (r apiRequests) writes() float64 { return r.status + r.finalizer + r.bindings + r.events }
 
 func (r apiRequests) minus(before apiRequests) apiRequests {
 	return apiRequests{
-		r.status - before.status, r.finalizer - before.finalizer, r.events - before.events, r.secretReads - before.secretReads,
+		r.status - before.status, r.finalizer - before.finalizer, r.bindings - before.bindings, r.events - before.events, r.secretReads - before.secretReads,
 	}
 }
 
@@ -84,6 +84,7 @@ func (w *world) apiRequests(ctx context.Context) (apiRequests, error) {
 	return apiRequests{
 		status:      all.sum(requests, "resource=cloudcertificates", "subresource=status", "verb=PATCH|PUT|APPLY"),
 		finalizer:   all.sum(requests, "resource=cloudcertificates", "subresource=", "verb=PATCH|PUT|APPLY"),
+		bindings:    all.sum(requests, "resource=cloudcertificatebindings", "verb=PATCH|PUT|APPLY"),
 		events:      all.sum(requests, "resource=events", "verb=POST|PATCH|PUT|APPLY"),
 		secretReads: all.sum(requests, "resource=secrets", "verb=GET"),
 	}, nil

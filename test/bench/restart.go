@@ -32,9 +32,12 @@ func (b *bench) fleetOf(ctx context.Context) (*fleet, error) {
 	return b.fleet, b.fleetErr
 }
 
-func (b *bench) closeFleet() {
+func (b *bench) closeFleets() {
 	if b.fleet != nil {
 		b.fleet.close()
+	}
+	if b.bound != nil {
+		b.bound.close()
 	}
 }
 
