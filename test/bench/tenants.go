@@ -282,6 +282,7 @@ func hangingRegion(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
+	made := len(sumUp(calls).uploads)
 	first, last, most := afterReturn(calls, returned)
 	to.figure("in the other region, Secret update to status, p50", milliseconds(percentile(times, 0.5)), "ms", nil)
 	to.figure("in the other region, Secret update to status, p99", milliseconds(percentile(times, 0.99)), "ms", atMost(300))
@@ -289,7 +290,7 @@ func hangingRegion(ctx context.Context, b *bench, to *recorder) error {
 	to.count("most calls that waited for the region at a time", float64(most), atMost(15))
 	to.figure("used again after its return", first.Seconds(), "s", atMost(10))
 	to.note("all its objects synced after its return", last.Seconds(), "s")
-	to.count("certificates made per object and renewal", float64(len(sumUp(calls).uploads))/float64(objects+renewals), exactly(1))
+	to.count("certificates made per object and renewal", float64(made)/float64(objects+renewals), exactly(1))
 	return nil
 }
 
@@ -306,15 +307,8 @@ func (w *world) addObjectsIn(ctx context.Context, namespace, prefix string, n in
 // afterReturn returns how long after a region's return its first and last upload was made, and
 // how many calls waited for it at a time before.
 func afterReturn(calls []emulator.Call, returned time.Time) (first, last time.Duration, most int) {
-	type change struct {
-		at time.Time
-		by int
-	}
-	var changes []change
+	calls = slices.DeleteFunc(calls, func(call emulator.Call) bool { return call.Region != farRegion })
 	for _, call := range calls {
-		if call.Region != farRegion {
-			continue
-		}
 		if call.Committed && call.Action == actionUpload {
 			after := call.Decided.Sub(returned)
 			last = max(last, after)
@@ -322,7 +316,19 @@ func afterReturn(calls []emulator.Call, returned time.Time) (first, last time.Du
 				first = after
 			}
 		}
-		if call.Received.Before(returned) {
+	}
+	return first, last, mostAtATime(calls, returned)
+}
+
+// mostAtATime is how many of the calls that came before a time were under way at the same time.
+func mostAtATime(calls []emulator.Call, before time.Time) (most int) {
+	type change struct {
+		at time.Time
+		by int
+	}
+	var changes []change
+	for _, call := range calls {
+		if call.Received.Before(before) {
 			changes = append(changes, change{call.Received, 1})
 			if !call.Finished.IsZero() { // else it is still under way
 				changes = append(changes, change{call.Finished, -1})
@@ -335,5 +341,5 @@ func afterReturn(calls []emulator.Call, returned time.Time) (first, last time.Du
 		busy += c.by
 		most = max(most, busy)
 	}
-	return first, last, most
+	return most
 }
