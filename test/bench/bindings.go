@@ -42,7 +42,7 @@ func (b *bench) boundFleetOf(ctx context.Context) (*boundFleet, error) {
 
 // bindFleet binds so many certificates at once, all in one region.
 func (b *bench) bindFleet(ctx context.Context, n int) (f *boundFleet, err error) {
-	m, err := b.newMarket(ctx, 1, n/perListener)
+	m, err := b.newMarket(ctx, 1, n/perListener, 0)
 	if err != nil {
 		return nil, err
 	}

@@ -91,7 +91,7 @@ func scenarios() [][]scenario {
 		{{"large account", largeAccount}},
 		{{"noisy tenant", noisyTenant}, {"fight", fight}, {"hanging region", hangingRegion}},
 		{{"failover", failover}},
-		{{"renewal of a binding", bindingRenewal}},
+		{{"renewal of a binding", bindingRenewal}, {"hanging targets", hangingTargets}},
 		{{"bindings", bindings}, {"restart with bindings", bindingsRestart}, {"drift of bindings", bindingsDrift}},
 		{{"growth", growth}, {"restart", restart}, {"memory", memory}, {"drift", driftRound}},
 	}

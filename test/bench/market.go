@@ -37,24 +37,25 @@ const (
 // Each has limits of its own.
 var mainland = []string{
 	"cn-shanghai", "cn-beijing", "cn-hangzhou", "cn-shenzhen", "cn-qingdao", "cn-zhangjiakou",
-	"cn-wulanchabu", "cn-nanjing", "cn-fuzhou", "cn-heyuan", "cn-guangzhou", "cn-chengdu",
+	"cn-wulanchabu", "cn-nanjing", "cn-fuzhou", "cn-guangzhou", "cn-chengdu",
 }
 
 // market is a world with listeners of ALB. A listener takes 200 ms to be changed.
 type market struct {
 	*world
 
-	regions, listeners int
+	regions, listeners, far int
 }
 
-// newMarket makes a world with listeners, spread over some regions, each of a load balancer of
-// its own: so there is room for 25 additional certificates on each. A policy admits them all.
-func (b *bench) newMarket(ctx context.Context, regions, listeners int) (*market, error) {
+// newMarket makes a world with listeners, spread over some regions, and others that are far, all in
+// a region of their own. Each has a load balancer for itself: so there is room for 25 additional
+// certificates on each. A policy admits them all.
+func (b *bench) newMarket(ctx context.Context, regions, listeners, far int) (*market, error) {
 	w, err := b.newWorld(ctx, append(onTheWay(20*time.Millisecond, 0), "--product="+alb+"=127.0.0.1:0", "--configuring=200ms")...)
 	if err != nil {
 		return nil, err
 	}
-	m := &market{world: w, regions: regions, listeners: listeners}
+	m := &market{world: w, regions: regions, listeners: listeners, far: far}
 	if err := errors.Join(w.createAll(ctx, filepath.Join(testbed.Root(), "config", "binding", "role.yaml")), m.allow(ctx), m.addListeners(ctx)); err != nil {
 		w.close()
 		return nil, err
@@ -80,7 +81,7 @@ func (m *market) addListeners(ctx context.Context) error {
 		return err
 	}
 	standard := strconv.FormatInt(o.present[0], 10) + "-" + region
-	return parallel(ctx, m.listeners, func(ctx context.Context, i int) error {
+	return parallel(ctx, m.listeners+m.far, func(ctx context.Context, i int) error {
 		balancer := products.LoadBalancer{Product: alb, ID: fmt.Sprintf("alb-%d", i), Account: account, Region: m.regionOf(i)}
 		if err := m.cloud.post(ctx, "/emulator/load-balancers", balancer, &struct{}{}); err != nil {
 			return err
@@ -93,18 +94,31 @@ func (m *market) addListeners(ctx context.Context) error {
 
 func listenerName(i int) string { return fmt.Sprintf("lsn-%d", i) }
 
-func (m *market) regionOf(listener int) string { return mainland[listener%m.regions] }
+// farMarket is the region of listeners that are far.
+const farMarket = "cn-heyuan"
+
+func (m *market) regionOf(listener int) string {
+	if listener >= m.listeners {
+		return farMarket
+	}
+	return mainland[listener%m.regions]
+}
 
 // startBinding starts an operator that serves bindings of ALB.
 func (m *market) startBinding(ctx context.Context, args ...string) (*operator, error) {
 	return m.startOperator(ctx, append([]string{"--bind-targets=" + alb, "--target-endpoint=" + alb + "=" + m.cloud.url(alb)}, args...)...)
 }
 
-// bind makes a binding for each of n CloudCertificates, spread over the listeners, as fast as the
-// API server takes them.
+// bind makes a binding for each of n CloudCertificates, spread over the listeners.
 func (m *market) bind(ctx context.Context, n int) error {
+	return m.bindTo(ctx, 0, n, func(i int) int { return i % m.listeners })
+}
+
+// bindTo makes a binding for each of n CloudCertificates from the first on, as fast as the API server
+// takes them.
+func (m *market) bindTo(ctx context.Context, first, n int, listenerOf func(i int) int) error {
 	return parallel(ctx, n, func(ctx context.Context, i int) error {
-		name, listener := nameOf("c", i), i%m.listeners
+		name, listener := nameOf("c", first+i), listenerOf(i)
 		return m.kube.Create(ctx, &v1alpha1.CloudCertificateBinding{
 			ObjectMeta: metav1.ObjectMeta{Namespace: workload, Name: name},
 			Spec: v1alpha1.CloudCertificateBindingSpec{

@@ -7,6 +7,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -17,10 +19,11 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
 const (
-	// reachPace is the time between two renewals. With twelve regions each has one in eight
+	// reachPace is the time between two renewals. With eleven regions each has one in eight
 	// seconds: four reads at one a second, and the hints between them.
 	reachPace = 700 * time.Millisecond
 	// watchPace is how often it is looked at what the listeners serve.
@@ -31,26 +34,11 @@ const (
 // status of the certificate until its listener serves it, at the cloud's own pace.
 func bindingRenewal(ctx context.Context, b *bench, to *recorder) error {
 	n := b.of(60)
-	m, err := b.newMarket(ctx, len(mainland), n)
+	m, err := b.boundMarket(ctx, n, 0)
 	if err != nil {
 		return err
 	}
 	defer m.close()
-	if _, err := m.syncAll(ctx, n, "binding-renewal-fleet"); err != nil {
-		return err
-	}
-	if _, err := m.startBinding(ctx); err != nil {
-		return err
-	}
-	if err := m.bind(ctx, n); err != nil {
-		return err
-	}
-	if _, err := m.waitBound(ctx, n, 5*time.Minute); err != nil {
-		return err
-	}
-	if err := sleep(ctx, time.Duration(len(mainland))*reachPace); err != nil { // until the limits are at rest
-		return err
-	}
 	mark, err := m.cloud.mark(ctx)
 	if err != nil {
 		return err
@@ -82,7 +70,77 @@ func bindingRenewal(ctx context.Context, b *bench, to *recorder) error {
 	to.note("status of the certificate to the binding's status, slowest", milliseconds(percentile(toBinding, 1)), "ms")
 	to.count("renewals that were seen on their listeners", float64(len(toListener))/float64(n), exactly(1))
 	to.count("certificates served per binding afterwards", float64(served)/float64(n), exactly(1))
-	to.count("calls of ALB per renewal", float64(calls)/float64(n), nil)
+	to.count("calls of ALB per renewal", float64(calls)/float64(n), atMost(11))
+	return nil
+}
+
+// boundMarket is a market whose n listeners have a binding each, with an operator that has come to
+// rest. There are certificates for so many far listeners besides, which are not bound yet.
+func (b *bench) boundMarket(ctx context.Context, n, far int) (m *market, err error) {
+	if m, err = b.newMarket(ctx, len(mainland), n, far); err != nil {
+		return nil, err
+	}
+	if _, err = m.syncAll(ctx, n+far*perListener, "bound-market"); err == nil {
+		_, err = m.startBinding(ctx)
+	}
+	if err == nil {
+		err = m.bind(ctx, n)
+	}
+	if err == nil {
+		_, err = m.waitBound(ctx, n, 5*time.Minute)
+	}
+	if err == nil {
+		err = sleep(ctx, time.Duration(len(mainland))*reachPace) // until the limits are at rest
+	}
+	if err != nil {
+		m.close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// hangingTargets has 600 new bindings in a region of ALB that hangs, while those in the others
+// follow renewals.
+func hangingTargets(ctx context.Context, b *bench, to *recorder) error {
+	n, far := b.of(60), b.of(30)
+	m, err := b.boundMarket(ctx, n, far)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	if err := m.cloud.inject(ctx, emulator.Fault{Kind: emulator.FaultHang, Product: alb, Region: farMarket}); err != nil {
+		return err
+	}
+	mark, err := m.cloud.mark(ctx)
+	if err != nil {
+		return err
+	}
+	if err := m.bindTo(ctx, n, far*perListener, func(i int) int { return n + i%far }); err != nil {
+		return err
+	}
+	s, err := m.renewBound(ctx, n)
+	if err != nil {
+		return err
+	}
+	returned := time.Now()
+	if err := m.cloud.heal(ctx); err != nil {
+		return err
+	}
+	if _, err := m.waitBound(ctx, n+1, time.Minute); err != nil {
+		return err
+	}
+	calls, err := m.cloud.calls(ctx, mark)
+	if err != nil {
+		return err
+	}
+	calls = slices.DeleteFunc(calls, func(call emulator.Call) bool { return call.Product != alb || call.Region != farMarket })
+	answered := slices.IndexFunc(calls, func(call emulator.Call) bool { return call.Status == http.StatusOK })
+	toListener, _ := s.times()
+	to.figure("in other regions, status of the certificate to its listener, p50", milliseconds(percentile(toListener, 0.5)), "ms", nil)
+	to.figure("in other regions, status of the certificate to its listener, p99", milliseconds(percentile(toListener, 0.99)), "ms", atMost(1000))
+	to.count("renewals that were seen on their listeners", float64(len(toListener))/float64(n), exactly(1))
+	to.count("most calls that waited for the region at a time", float64(mostAtATime(calls, returned)), atMost(15))
+	to.figure("used again after its return", calls[answered].Received.Sub(returned).Seconds(), "s", atMost(10))
 	return nil
 }
 
