@@ -26,12 +26,14 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
-// fleet is an operator with an object in every state that can last.
+// fleet is an operator with an object of both kinds in every state that can last.
 type fleet struct {
-	*world
+	*market
+
 	metrics string // the address that serves them
 	lease   *coordinationv1.Lease
 }
@@ -52,7 +54,7 @@ func newFleet(t *testing.T) *fleet {
 	options := emulator.Options{Accounts: []emulator.Account{{
 		ID: account, Roles: []emulator.Role{{RoleARN: role, OIDCProviderARN: provider, Token: token}},
 	}, {ID: "9876543210987654", AccessKeyID: strangersKey, AccessKeySecret: accessKey}}}
-	w := newWorld(t, options)
+	w := newMarketOf(t, options, products.Options{})
 	w.args = slices.DeleteFunc(w.args, func(arg string) bool { return arg == "--metrics-bind-address=0" })
 	w.args = append(w.args, "--metrics-bind-address="+address, "--cluster-id=fleet", "--allowed-account-ids="+account, "--leader-elect", "--leader-election-namespace="+w.namespace,
 		"--drift-interval=10s", "--prune-delay=1s", "--settle-delay=1s", "--max-versions-per-hour=2")
@@ -63,7 +65,7 @@ func newFleet(t *testing.T) *fleet {
 	w.env = []string{
 		"ALIBABA_CLOUD_ROLE_ARN=" + role, "ALIBABA_CLOUD_OIDC_PROVIDER_ARN=" + provider, "ALIBABA_CLOUD_OIDC_TOKEN_FILE=" + file,
 	}
-	f := &fleet{world: w, metrics: address}
+	f := &fleet{market: w, metrics: address}
 	f.allowLeases()
 	f.holdLease()
 	return f
@@ -140,6 +142,7 @@ func (f *fleet) populate() {
 		f.waitReason(name, want[name])
 	}
 	f.unsettle()
+	f.bindAll()
 }
 
 func keepNone(cc *v1alpha1.CloudCertificate) { cc.Spec.RevisionHistoryLimit = new(int32(0)) }
@@ -332,6 +335,17 @@ func TestMetricsAreWhatTheirPageSays(t *testing.T) {
 		}
 		return "the series of a deleted object is still there"
 	})
+	bindings := f.bindings()
+	if got := served["cloudcert_binding_ready"].Series; got != len(bindings) {
+		t.Errorf("%d series of %d bindings", got, len(bindings))
+	}
+	f.check(f.kube.Delete(ctx, f.binding("forbidden")))
+	f.eventually(func() string {
+		if f.scrape()["cloudcert_binding_ready"].Series == len(bindings)-1 {
+			return ""
+		}
+		return "the series of a deleted binding is still there"
+	})
 	f.stop()
 	f.args = append(f.args, "--metrics-per-object=false")
 	f.start()
@@ -342,7 +356,7 @@ func TestMetricsAreWhatTheirPageSays(t *testing.T) {
 				t.Fatalf("--metrics-per-object=false serves %s", name)
 			}
 		}
-		if served["cloudcert_certificates"].Series > 0 {
+		if served["cloudcert_certificates"].Series > 0 && served["cloudcert_bindings"].Series > 0 {
 			return ""
 		}
 		return "the sums are not there"

@@ -302,6 +302,7 @@ func alertExpressions(t *testing.T) map[string]string {
 // works, and why.
 var quietAlerts = map[string]string{
 	"CloudcertOutOfSync warning":            "nothing has been out of sync for half an hour",
+	"CloudcertBindingOutOfSync critical":    "nothing has been out of sync for half an hour",
 	"CloudcertCloudCopyExpiring critical":   "no copy in the cloud that ends has another in the cluster",
 	"CloudcertDriftStale warning":           "the list has just been checked",
 	"CloudcertCredentialsExpiring critical": "they have just been renewed",
