@@ -198,17 +198,21 @@ func (s *session) fail(t Target, failed *alibaba.Error) *Error {
 	case Progressing:
 		e.RetryAfter = max(e.RetryAfter, progressHint)
 	case TargetNotFound:
-		e.Message = fmt.Sprintf("%s does not exist in this account: %s", t, e.Message)
+		e.Message = fmt.Sprintf("%s does not exist in this account: %s; check spec.target, and of which account the credentials are", t, e.Message)
 	case CertificateNotFound:
-		e.Message = s.product.called + " does not find the certificate in CAS: it may have been deleted, or be in the other region: " + e.Message
+		e.Message = s.product.called + " does not find the certificate in CAS: it may have been deleted, or be in the other region: " + e.Message +
+			"; have the CloudCertificate checked by the annotation cloudcert.io/resync"
 	case QuotaExceeded:
 		e.Limit = s.product.quota
-		if s.product.raise != "" {
-			e.Message += ": " + s.product.raise
-		}
+		e.Message += ": " + cmp.Or(s.product.raise, "take off what is not needed, or have the quota raised")
 	case Denied:
 		e.Permission = failed.Permission
-	case Transient, Throttled, Refused, Unauthenticated, InUse:
+		e.Message += "; grant it by a RAM policy to the user or role of the credentials"
+	case Unauthenticated:
+		e.Message += "; put a valid access key into the Secret of the credentials, or correct the operator's own"
+	case Refused, InUse:
+		e.Message += "; correct the target, or what the binding refers to"
+	case Transient, Throttled:
 	}
 	return e
 }

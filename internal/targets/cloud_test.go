@@ -268,3 +268,44 @@ func TestTenantsTakeTurns(t *testing.T) {
 		t.Errorf("%v: they do not share the places", had)
 	}
 }
+
+// TestFailuresSayWhatToDo: a failure that a person has to mend says what it is about, what the cloud
+// said, and how it is mended.
+func TestFailuresSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	target := Target{Product: CDN, Domain: "www.example.com"}
+	for name, tc := range map[string]struct {
+		failed alibaba.Error
+		class  Class
+		want   []string
+	}{
+		"no such domain": {
+			alibaba.Error{Class: alibaba.NotFound, Code: "InvalidDomain.NotFound"}, TargetNotFound,
+			[]string{"cdn/www.example.com", "InvalidDomain.NotFound", "check spec.target", "account"},
+		},
+		"no such certificate": {alibaba.Error{Class: alibaba.NotFound, Code: "Certificate.NotFind"}, CertificateNotFound, []string{"CDN", "Certificate.NotFind", "cloudcert.io/resync"}},
+		"no room":             {alibaba.Error{Class: alibaba.Quota, Code: "QuotaFull"}, QuotaExceeded, []string{"QuotaFull", "take off what is not needed"}},
+		"no permission": {
+			alibaba.Error{Class: alibaba.Denied, Code: "NoPermission", Permission: "cdn:SetThing"}, Denied, []string{"NoPermission", "cdn:SetThing", "grant it by a RAM policy"},
+		},
+		"a wrong key": {alibaba.Error{Class: alibaba.Unauthenticated, Code: "InvalidAccessKeyId.NotFound"}, Unauthenticated, []string{"InvalidAccessKeyId.NotFound", "put a valid access key"}},
+		"a refusal":   {alibaba.Error{Class: alibaba.Refused, Code: "DomainInSafeMode"}, Refused, []string{"DomainInSafeMode", "correct the target"}},
+		"what is used": {
+			alibaba.Error{Class: alibaba.DeleteProtected, Code: "InUse"}, InUse, []string{"InUse", "correct the target"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tc.failed.Action = "SetThing"
+			got := (&session{product: table[CDN]}).fail(target, &tc.failed)
+			if got.Class != tc.class {
+				t.Errorf("class %s, want %s", got.Class, tc.class)
+			}
+			for _, want := range append(tc.want, "SetThing: ") {
+				if !strings.Contains(got.Message, want) {
+					t.Errorf("message %q does not say %q", got.Message, want)
+				}
+			}
+		})
+	}
+}

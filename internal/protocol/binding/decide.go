@@ -5,6 +5,7 @@ package binding
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -116,14 +117,15 @@ func (o Observed) whileServed() verdict.Ready {
 // failed says why a call did not do what it was made for. None of it is final: a renewal is
 // never lost to a code that nobody knew.
 func (o Observed) failed(f *Failure, holds *Holds) Step {
-	v := verdict.Verdict{Message: f.Text, Again: verdict.Again{Pace: verdict.Slowly}}
+	v := verdict.Verdict{Message: o.about(f), Again: verdict.Again{Pace: verdict.Slowly}}
 	switch f.Kind {
 	case Progressing:
-		return o.progressing(f.Text, f.After, holds)
+		return o.progressing(v.Message+"; it goes on when that has ended", f.After, holds)
 	case Throttled:
 		v.Reason, v.Ready = v1alpha1.ReasonThrottled, o.whileServed()
 		since := o.Tried.ThrottledSince
 		v.Quiet = since.IsZero() || o.Now.Sub(since) < quietThrottle || o.OnlyChecks() // nobody waits for a check
+		v.Message += "; it goes on by itself"
 		v.Again = o.hint(f.After)
 	case TargetNotFound:
 		v.Reason = v1alpha1.ReasonTargetNotFound
@@ -141,7 +143,18 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 			v.Again = o.hint(f.After)
 		}
 	}
+	if pace := v.Again.Pace.String(); pace != "" {
+		v.Message += "; it is tried again " + pace
+	}
 	return Wait{Verdict: v, Holds: holds}
+}
+
+// about is the text of a failure, with the target that it is about.
+func (o Observed) about(f *Failure) string {
+	if strings.Contains(f.Text, o.Target.Text) {
+		return f.Text
+	}
+	return o.Target.Text + ": " + f.Text
 }
 
 // progressing waits for a change that is under way: no failure while the version before is

@@ -397,13 +397,45 @@ func minutes(n int) (times []time.Time) {
 	return times
 }
 
+// slotText is how messages name the slot of these tests.
+const slotText = "alb/cn-shanghai/lsn-x Additional"
+
+// readFailed is a new binding whose target could not be read.
+func readFailed(kind Kind) Observed {
+	return with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{Kind: kind, Text: "no such listener"} })
+}
+
 // TestMessagesNameObjectReasonAndFix: what a person is told.
 func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		observed Observed
-		want     []string
+		want     []string // the object, field or id, the reason, and who mends it how
 	}{
+		"nobody admits it": {
+			with(fresh(), func(o *Observed) { o.Consent.Refused = `no CertificateTargetPolicy admits it; ask for one` }), []string{"no CertificateTargetPolicy", "ask for one"},
+		},
+		"another has the slot": {
+			with(fresh(), func(o *Observed) { o.Consent.Rival = `CloudCertificateBinding "first" has it; delete one of the two` }), []string{`"first"`, "delete one"},
+		},
+		"a target that is not there": {readFailed(TargetNotFound), []string{slotText, "no such listener", "tried again after 5 minutes"}},
+		"a missing permission":       {readFailed(Denied), []string{slotText, "no such listener", "tried again after 5 minutes"}},
+		"no room":                    {readFailed(QuotaExceeded), []string{slotText, "no such listener", "tried again after 5 minutes"}},
+		"what the product refuses":   {readFailed(Refused), []string{slotText, "no such listener", "tried again after 5 minutes"}},
+		"no credentials":             {readFailed(NoCredentials), []string{slotText, "no such listener", "tried again after 5 minutes"}},
+		"an outage":                  {readFailed(Transient), []string{slotText, "no such listener", "tried again within seconds"}},
+		"a full limit":               {readFailed(Throttled), []string{slotText, "no such listener", "goes on by itself"}},
+		"a listener that is changed": {readFailed(Progressing), []string{slotText, "no such listener", "goes on when that has ended"}},
+		"a check in an outage": {
+			with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, &Failure{Text: "no such listener"} }),
+			[]string{slotText, "10-cn-hangzhou", `"web"`, "could not be checked again: no such listener", "tried again within seconds"},
+		},
+		"a certificate that has ended": {
+			with(fresh(), func(o *Observed) { o.Certificate.NotAfter = ago(time.Minute) }), []string{"11-cn-hangzhou", `"web"`, "2026-11-26T11:59:00Z", "renew it"},
+		},
+		"what is placed again and again": {
+			with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), []string{"11-cn-hangzhou", slotText, "4 times", "look for what takes it out"},
+		},
 		"occupied":          {single(fresh(only(foreign))), []string{"alb/cn-shanghai/lsn-x Default", "99-cn-hangzhou", `"web"`, "spec.adopt"}},
 		"no certificate":    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), []string{`no CloudCertificate "web"`, "spec.certificateRef.name"}},
 		"the wrong region":  {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), []string{"ap-southeast-1", china, "spec.region"}},
@@ -411,7 +443,7 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"what is suspended": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), []string{"10-cn-hangzhou", "99-cn-hangzhou of somebody else"}},
 		"an empty one":      {with(fresh(), func(o *Observed) { o.Object.Suspended = true }), []string{"holds no certificate"}},
 		"managed elsewhere": {with(fresh(), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), []string{"the ALB Ingress controller", "albConfig"}},
-		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{"41 of 42"}},
+		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{slotText, "41 of 42", "read again"}},
 		"an unbind without credentials": {
 			with(deleted(bound()), func(o *Observed) {
 				o.SoFar.NoCloud = &Failure{Kind: NoCredentials, Text: `Secret "keys" does not exist`}
@@ -426,13 +458,18 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w, ok := Decide(tc.observed).(Wait)
-			if !ok {
-				t.Fatalf("got %#v, want a Wait", Decide(tc.observed))
+			message := ""
+			switch step := Decide(tc.observed).(type) {
+			case Wait:
+				message = step.Verdict.Message
+			case Keep:
+				message = step.Message
+			default:
+				t.Fatalf("got %#v, which tells nobody anything", step)
 			}
 			for _, want := range tc.want {
-				if !strings.Contains(w.Verdict.Message, want) {
-					t.Errorf("message %q does not say %q", w.Verdict.Message, want)
+				if !strings.Contains(message, want) {
+					t.Errorf("message %q does not say %q", message, want)
 				}
 			}
 		})

@@ -39,7 +39,7 @@ func (o Observed) unfit() *verdict.Verdict {
 	case o.Now.Before(c.NotBefore), o.Now.After(c.NotAfter):
 		return &verdict.Verdict{
 			Reason: v1alpha1.ReasonCertificateNotReady, Ready: o.whileServed(), Again: verdict.Again{Pace: verdict.Slowly},
-			Message: fmt.Sprintf("certificate %s of CloudCertificate %q is valid from %s to %s, which is not now",
+			Message: fmt.Sprintf("certificate %s of CloudCertificate %q is valid from %s to %s, which is not now; renew it, or wait until it is valid",
 				c.Current, o.Object.CertificateName, c.NotBefore.UTC().Format(time.RFC3339), c.NotAfter.UTC().Format(time.RFC3339)),
 		}
 	}
