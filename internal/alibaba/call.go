@@ -53,8 +53,12 @@ type Call struct {
 }
 
 // strange is the text of an answer that the cloud would not give, and says who gave it: with a proxy
-// in between, or an endpoint that was set, that is the question.
-func (c Call) strange(problem string) string {
+// in between, or an endpoint that was set, that is the question. The cloud's own have the id of a
+// request.
+func (c Call) strange(problem, requestID string) string {
+	if requestID != "" {
+		return problem
+	}
 	_, host, _ := strings.Cut(c.Endpoint, "://")
 	return problem + "; it came from " + host + ": check that this is the cloud's endpoint, and that no proxy or firewall answers in its place"
 }
@@ -171,7 +175,7 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 		body, err = readAnswer(response.Body)
 	}
 	if errors.Is(err, errTooLong) {
-		return nil, nil, &Error{Action: x.Action, Message: x.strange(errTooLong.Error()), HTTPStatus: response.StatusCode, MayHaveHappened: true}
+		return nil, nil, &Error{Action: x.Action, Message: x.strange(errTooLong.Error(), ""), HTTPStatus: response.StatusCode, MayHaveHappened: true}
 	}
 	if err != nil {
 		return nil, nil, fail(fmt.Errorf("failed to read the answer: %w", err))
@@ -226,7 +230,7 @@ func decode(x exchange, response *http.Response, body []byte, answer any) *Error
 	}
 	if problem != "" {
 		return &Error{
-			Action: x.Action, HTTPStatus: response.StatusCode, Message: x.strange(problem),
+			Action: x.Action, HTTPStatus: response.StatusCode, Message: x.strange(problem, requestID),
 			RequestID: requestID, MayHaveHappened: true,
 		}
 	}

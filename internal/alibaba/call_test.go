@@ -281,6 +281,18 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
+// TestAnAnswerWithAnIDIsTheClouds: nobody has to look for a proxy.
+func TestAnAnswerWithAnIDIsTheClouds(t *testing.T) {
+	t.Parallel()
+	for _, answer := range []http.HandlerFunc{reply(200, `{"RequestId":"R"}`), reply(500, `{"RequestId":"R","Message":"sorry"}`)} {
+		server := newCloudServer(t, answer)
+		_, err := newTestClient(t, server.URL).call(t.Context())
+		if err == nil || strings.Contains(err.Error(), "proxy") {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
 // TestAStrangeAnswerNamesWhoGaveIt: whoever runs a proxy, or has set an endpoint, has to know.
 func TestAStrangeAnswerNamesWhoGaveIt(t *testing.T) {
 	t.Parallel()

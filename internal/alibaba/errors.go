@@ -304,8 +304,8 @@ func newAnswerError(call Call, status int, code, message, requestID string) *Err
 		Class:           class,
 		MayHaveHappened: mayHaveHappened(status, code, call.Codes),
 	}
-	if code == "" { // the cloud's own answers carry one
-		e.Message = call.strange(cmp.Or(message, fmt.Sprintf("unreadable answer with HTTP status %d", status)))
+	if code == "" {
+		e.Message = call.strange(cmp.Or(message, fmt.Sprintf("unreadable answer with HTTP status %d", status)), requestID)
 	}
 	if class == Denied && code != "" {
 		e.Permission = call.Permission

@@ -247,6 +247,9 @@ func TestRRSAFailures(t *testing.T) {
 			if e, ok := errors.AsType[*Error](err); tc.status != http.StatusOK && (!ok || e.Role != Role{ARN: env("ALIBABA_CLOUD_ROLE_ARN"), Provider: env("ALIBABA_CLOUD_OIDC_PROVIDER_ARN")}) {
 				t.Errorf("the error does not name the role: %+v", e)
 			}
+			if host := strings.TrimPrefix(server.URL, "http://"); tc.want == Transient && !strings.Contains(tc.body, "Code") && !strings.Contains(err.Error(), host) {
+				t.Errorf("%v does not name %s, which gave no answer of STS", err, host)
+			}
 			if got := len(server.forms()); got != 1 {
 				t.Errorf("%d calls within the pause", got)
 			}

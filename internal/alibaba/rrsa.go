@@ -5,6 +5,7 @@ package alibaba
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -67,7 +68,7 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		failure.Role = r.names()
 		return Credentials{}, asCredentialsError(failure)
 	}
-	return answer.credentials()
+	return answer.credentials(), nil
 }
 
 func (r oidcRole) names() Role { return Role{ARN: r.roleARN, Provider: r.providerARN} }
@@ -110,16 +111,24 @@ type assumeRoleAnswer struct {
 	}
 }
 
-func (a *assumeRoleAnswer) credentials() (Credentials, error) {
+// Validate refuses an answer without everything that credentials need.
+func (a *assumeRoleAnswer) Validate() error {
 	c := a.Credentials
-	expiration, err := time.Parse(time.RFC3339, string(c.Expiration))
+	_, err := time.Parse(time.RFC3339, string(c.Expiration))
 	if err != nil || c.AccessKeyID == "" || c.AccessKeySecret == "" || c.SecurityToken == "" {
-		return Credentials{}, &Error{Action: actionAssumeRole, Message: "the answer carries no complete credentials"}
+		return errors.New("the answer carries no complete credentials")
 	}
+	return nil
+}
+
+// credentials are those of a valid answer.
+func (a *assumeRoleAnswer) credentials() Credentials {
+	c := a.Credentials
+	expiration, _ := time.Parse(time.RFC3339, string(c.Expiration)) // Validate has parsed it
 	return Credentials{
 		AccessKeyID:     string(c.AccessKeyID),
 		AccessKeySecret: string(c.AccessKeySecret),
 		SecurityToken:   string(c.SecurityToken),
 		Expiration:      expiration,
-	}, nil
+	}
 }
