@@ -163,6 +163,7 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 	if op.shown == nil {
 		op.shown = map[string]shown{}
 	}
+	id = shownTo(id, form)
 	is := op.shown[id]
 	switch form.Get("Action") {
 	case "GetListenerAttribute":
@@ -182,6 +183,9 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 	op.shown[id] = is
 }
 
+// shownTo tells what credentials are shown of a listener: others may not find it.
+func shownTo(listener string, form url.Values) string { return listener + " " + form.Get("AccessKeyId") }
+
 // checkWrite counts a write, and says whether it may be sent to a listener after what it was last shown of it.
 func (op *operator) checkWrite(form url.Values) {
 	action, id := form.Get("Action"), form.Get("ListenerId")
@@ -191,7 +195,7 @@ func (op *operator) checkWrite(form url.Values) {
 	if op.world.writes++; id == "" {
 		return // a domain is changed at once
 	}
-	switch is := op.shown[id]; {
+	switch is := op.shown[shownTo(id, form)]; {
 	case is.status != "Running":
 		op.world.violatef("%s is sent to %s, which was last seen as %q", action, id, is.status)
 	case is.partial:
