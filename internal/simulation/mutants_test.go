@@ -158,8 +158,8 @@ func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
 		}
 		return caught == ""
 	}
+	names := append(slices.Sorted(maps.Keys(lifecycles)), slices.Sorted(maps.Keys(bindingLifecycles))...)
 	lifecycles := allLifecycles()
-	names := slices.Sorted(maps.Keys(lifecycles))
 	for _, name := range names {
 		synctest.Test(t, func(t *testing.T) {
 			_, violations := crash(t, lifecycles[name], -1, disturbances[0], mutant)

@@ -262,16 +262,16 @@ func TestSimulationOfTenants(t *testing.T) {
 // brokenTurns break what is shared fairly, each in one way.
 var brokenTurns = map[string]func(*world){
 	"the calls of an object have no bound": func(w *world) {
-		w.clock = fastClock{} // by which ten seconds, until an object may call again, are half a second
+		w.clock = fastClock{} // by which ten seconds, until an object may call again, are two
 	},
 	"a region that does not answer is not noticed": func(w *world) { w.unnoticed = true },
 }
 
-// fastClock runs twenty times as fast as time goes by.
+// fastClock runs five times as fast as time goes by.
 type fastClock struct{ clock.RealClock }
 
 // Now implements clock.PassiveClock.
-func (fastClock) Now() time.Time { return dawn.Add(20 * time.Since(dawn)) }
+func (fastClock) Now() time.Time { return dawn.Add(5 * time.Since(dawn)) }
 
 // dawn is when every bubble begins.
 var dawn = time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
