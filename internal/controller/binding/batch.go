@@ -93,7 +93,18 @@ func (r *rounds) write(ctx context.Context, t *ticket, k kind, c change, now fun
 			}
 		}
 	}
+	if _, waits := isTurn(err); !waits && !mayHaveChanged(err) {
+		r.refused(t)
+	}
 	return err
+}
+
+// refused notes that the next reading tells its binding nothing new. It is tried again at a pace of
+// its own: two that are refused would wake each other without end.
+func (r *rounds) refused(t *ticket) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.writes = false
 }
 
 // join adds a change to the batch of a round, and reports whether it leads. It returns nil where

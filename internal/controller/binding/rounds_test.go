@@ -333,6 +333,43 @@ func TestARefusalHoldsUpNobody(t *testing.T) {
 	})
 }
 
+// Who has written wants to know what came of it. Who was refused knows, and is tried again at a pace of
+// its own: two that are refused would wake each other without end.
+func TestTheNextReadingWakesWhoWasNotRefused(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		answer error
+		woken  int
+	}{
+		"accepted":                      {nil, 1},
+		"being changed":                 {&targets.Error{Class: targets.Progressing, Message: "it is Configuring"}, 1},
+		"refused":                       {&targets.Error{Class: targets.Refused, Message: "not this one"}, 0},
+		"of a certificate that is gone": {&targets.Error{Class: targets.CertificateNotFound, Message: "no such certificate"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				s.refuse = func([]change) error { return tc.answer }
+				first := s.begin(0)
+				if err := s.write(first, alone); !errors.Is(err, tc.answer) {
+					t.Fatal(err)
+				}
+				s.rounds.leave(first)
+				time.Sleep(settling)
+				second, _, wait := s.enter(s.want(1))
+				if second == nil {
+					t.Fatalf("the second is told to wait for %s", wait)
+				}
+				s.rounds.tell(second, reading{began: time.Now(), ended: time.Now()})
+				if len(s.woken) != tc.woken {
+					t.Errorf("%d are woken, want %d", len(s.woken), tc.woken)
+				}
+			})
+		})
+	}
+}
+
 func TestAdditionsAndRemovalsDoNotMix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
