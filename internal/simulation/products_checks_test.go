@@ -167,6 +167,9 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 	is := op.shown[id]
 	switch form.Get("Action") {
 	case "GetListenerAttribute":
+		if answer.ListenerStatus == "" {
+			return // an error shows nothing, and what was read before counts for a while
+		}
 		is = shown{status: answer.ListenerStatus}
 	case "ListListenerCertificates":
 		if answer.TotalCount == nil {
