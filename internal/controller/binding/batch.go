@@ -116,7 +116,7 @@ func (r *rounds) join(t *ticket, k kind, c change) (b *batch, leads bool) {
 		t.decided = true
 		t.deciding--
 	}
-	if t.number != t.round.number || r.writes[t.writer] {
+	if t.number != t.round.number || r.writes[t.writer] || r.isRead(t.writer) {
 		return nil, false
 	}
 	leads = t.batch == nil
@@ -172,7 +172,7 @@ func (r *rounds) begin(t *ticket, b *batch) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b.closed = true
-	if t.number != t.round.number || r.writes[t.writer] {
+	if t.number != t.round.number || r.writes[t.writer] || r.isRead(t.writer) {
 		t.batch = nil
 		return false
 	}

@@ -66,7 +66,7 @@ type round struct {
 	// for drift have a limit of their own.
 	notBefore, noCheckBefore time.Time
 	known                    *reading
-	// number counts the changes of the resource: who decided before one is too late.
+	// number counts the readings and the changes of the resource: who decided before one is too late.
 	number int
 	// active are the reconciles that take part, and deciding those of them that have not handed in
 	// a write; expected are those that were woken and have not come yet.
@@ -126,6 +126,7 @@ func (r *rounds) enter(by reader, w want, now time.Time) (t *ticket, known *read
 	case now.Before(notBefore):
 		return nil, nil, notBefore.Sub(now)
 	}
+	in.anew()
 	in.reads = true
 	return in.ticket(w.who, true), nil, 0
 }
@@ -174,7 +175,22 @@ func (r *rounds) tell(t *ticket, what reading) {
 	if t.number == t.round.number {
 		t.known = &what
 	}
+	for _, other := range r.of {
+		if what.state.Busy && other.writer == t.writer && other != t.round {
+			other.anew() // what others saw of it before is no longer so
+		}
+	}
 	r.wakeAll(t.round)
+}
+
+// isRead reports whether somebody reads a resource, with any credentials. r.mu is held.
+func (r *rounds) isRead(writer string) bool {
+	for _, in := range r.of {
+		if in.writer == writer && in.reads {
+			return true
+		}
+	}
+	return false
 }
 
 // wakeAll wakes those who wait, and expects them. r.mu is held.
@@ -223,11 +239,16 @@ func (r *rounds) leave(t *ticket) {
 func (r *rounds) drop(writer string) {
 	for _, in := range r.of {
 		if in.writer == writer {
-			in.known = nil
-			in.number++
-			clear(in.expected)
+			in.anew()
 		}
 	}
+}
+
+// anew makes every decision by what was read too late. r.mu is held.
+func (in *round) anew() {
+	in.known = nil
+	in.number++
+	clear(in.expected)
 }
 
 func later(a, b time.Time) time.Time {

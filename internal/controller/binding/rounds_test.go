@@ -293,6 +293,7 @@ func TestNobodyWritesByWhatAnotherHasChanged(t *testing.T) {
 		if known != nil || !other.reads {
 			t.Fatal("other credentials share the reading")
 		}
+		s.rounds.tell(other, reading{began: time.Now(), ended: time.Now()})
 		mine, _, _ := s.enter(s.want(2))
 		if err := s.write(mine, alone); err != nil {
 			t.Fatal(err)
@@ -302,11 +303,66 @@ func TestNobodyWritesByWhatAnotherHasChanged(t *testing.T) {
 				t.Errorf("%s writes", name)
 			}
 		}
-		s.rounds.tell(other, reading{began: time.Now(), ended: time.Now()})
 		if next, known, _ := s.rounds.enter(reader{resource: "lsn-a", secret: "ak"}, s.want(3), time.Now()); next != nil || known != nil {
-			t.Error("a reading during the change is shared")
+			t.Error("a reading from before the change is shared")
 		}
 	})
+}
+
+// Somebody may be changing the resource by now, which another reading shows.
+func TestNobodyWritesByAnEarlierReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		first := s.begin(0)
+		anew := s.want(1)
+		anew.since = time.Now().Add(1)
+		second, known, _ := s.enter(anew)
+		if known != nil || !second.reads {
+			t.Fatal("who wants to know anew does not read")
+		}
+		if third, _, _ := s.enter(s.want(2)); third != nil {
+			t.Error("somebody decides by the earlier reading")
+		}
+		for range 2 { // while it is read, and afterwards
+			if _, turn := isTurn(s.write(first, alone)); !turn {
+				t.Error("who decided by the earlier reading writes")
+			}
+			s.rounds.tell(second, reading{began: time.Now(), ended: time.Now()})
+		}
+		if err := s.write(second, alone); err != nil {
+			t.Errorf("who has read anew does not write: %v", err)
+		}
+	})
+}
+
+// What one sees with other credentials counts: while it is read, and where it is being changed.
+func TestNobodyWritesToWhatAnotherSeesChange(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		seen   reading
+		writes bool
+	}{
+		"it is being changed":    {reading{state: targets.State{Busy: true}}, false},
+		"it is at rest":          {reading{}, true},
+		"it is not there at all": {reading{failure: &rules.Failure{Kind: rules.TargetNotFound}}, true}, // of another account
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				first := s.begin(0)
+				other, _, _ := s.rounds.enter(reader{resource: "lsn-a", secret: "ak"}, s.want(1), time.Now())
+				if _, turn := isTurn(s.write(first, alone)); !turn {
+					t.Error("it is written to while it is read")
+				}
+				s.rounds.tell(other, tc.seen)
+				if err := s.write(first, alone); (err == nil) != tc.writes {
+					t.Errorf("it is written to: %v", err)
+				}
+			})
+		})
+	}
 }
 
 // What was refused has changed nothing: who waits for it goes on at once.
