@@ -187,7 +187,9 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 }
 
 // shownTo tells what credentials are shown of a listener: others may not find it.
-func shownTo(listener string, form url.Values) string { return listener + " " + form.Get("AccessKeyId") }
+func shownTo(listener string, form url.Values) string {
+	return listener + " " + form.Get("AccessKeyId")
+}
 
 // checkWrite counts a write, and says whether it may be sent to a listener after what it was last shown of it.
 func (op *operator) checkWrite(form url.Values) {
