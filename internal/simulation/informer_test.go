@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"fmt"
+	"sync"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -21,6 +22,7 @@ type informer struct {
 	cache.Informer
 	source    *logbook
 	transform toolscache.TransformFunc
+	mu        sync.Mutex // the sources of a controller add their handlers at the same time
 	handlers  []toolscache.ResourceEventHandler
 	seen      map[types.NamespacedName]client.Object
 	cursor    int
@@ -44,6 +46,8 @@ func transformOf(kind client.Object) toolscache.TransformFunc {
 
 // AddEventHandlerWithOptions implements cache.Informer.
 func (i *informer) AddEventHandlerWithOptions(handler toolscache.ResourceEventHandler, _ toolscache.HandlerOptions) (toolscache.ResourceEventHandlerRegistration, error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	i.handlers = append(i.handlers, handler)
 	return registration{}, nil
 }
