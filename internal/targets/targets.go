@@ -229,7 +229,8 @@ type Placement struct {
 type Removal struct {
 	// Entries are some of the state's.
 	Entries []Entry
-	// Seed is that of Placement.
+	// Seed is that of Placement, but another one each time: what is taken out is still there, so
+	// that no attempt before has done it, and to take it out twice does no harm.
 	Seed string
 }
 

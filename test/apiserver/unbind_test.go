@@ -106,6 +106,36 @@ func TestUnbindInAnotherAccount(t *testing.T) {
 	m.checkListener(standard)
 }
 
+// TestVersionThatCameBackGoesAgain: one that a renewal took out and a rollback put back is taken out
+// a second time, at the next renewal and at the end. The product remembers the client token of the
+// first time.
+func TestVersionThatCameBackGoesAgain(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, products.Options{})
+	standard := m.balance(nil)
+	m.allow(anyListener())
+	m.start()
+	first, second := m.issue(host), m.issue(host)
+	m.putSecret("web", first)
+	m.create("web", nil)
+	m.bind("alb", toALB(v1alpha1.SlotAdditional), unbinds)
+	before := m.waitBound("alb", 0)
+	m.putSecret("web", second)
+	after := m.waitBound("alb", before)
+	m.putSecret("web", first)
+	if back := m.waitBound("alb", after); back != before {
+		t.Fatalf("the content of before has certificate %d, want %d", back, before)
+	}
+	m.putSecret("web", second)
+	m.waitBound("alb", before)
+	m.checkListener(standard, identifier(after))
+	m.putSecret("web", first)
+	m.waitBound("alb", after)
+	m.check(m.kube.Delete(ctx, m.binding("alb")))
+	m.waitUnbound("alb")
+	m.checkListener(standard)
+}
+
 // TestUnbindGoesOnBesideThoseWhoCouldNotUseIt: a younger binding of the slot that cannot reach the
 // target, or would take what is there for somebody else's, is nobody to leave it to.
 func TestUnbindGoesOnBesideThoseWhoCouldNotUseIt(t *testing.T) {

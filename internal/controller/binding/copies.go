@@ -71,7 +71,7 @@ func (r *reconciliation) discard(ctx context.Context, step rules.Discard) error 
 	if err != nil {
 		return err
 	}
-	removal := targets.Removal{Seed: r.seed("discard", fmt.Sprint(step.IDs))}
+	removal := targets.Removal{Seed: r.removalSeed("discard")}
 	for _, e := range r.state.Entries {
 		if r.isOwnCopy(e) && slices.Contains(step.IDs, idOf(e)) && !slices.Contains(held, idOf(e)) {
 			removal.Entries = append(removal.Entries, e)

@@ -184,7 +184,7 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
-	err = r.putIn(ctx, targets.Placement{Certificate: certificate, Seed: r.seed("place", certificate.Identifier())})
+	err = r.putIn(ctx, targets.Placement{Certificate: certificate, Seed: r.placementSeed(certificate)})
 	if _, waits := isTurn(err); waits {
 		return err
 	}
@@ -216,7 +216,7 @@ func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
 	if err := r.unchanged(ctx); err != nil {
 		return err
 	}
-	removal := targets.Removal{Seed: r.seed("remove", fmt.Sprint(step.IDs))}
+	removal := targets.Removal{Seed: r.removalSeed("remove")}
 	for _, e := range r.state.Entries {
 		if slices.Contains(step.IDs, idOf(e)) && e.Role != targets.RoleStored {
 			removal.Entries = append(removal.Entries, e)
@@ -245,9 +245,16 @@ func (r *reconciliation) outdate() {
 	}
 }
 
-// seed is the same for the same attempt, also after a crash.
-func (r *reconciliation) seed(step, what string) string {
-	return fmt.Sprintf("%s/%s/%s/%d", r.next.UID, step, what, r.next.Status.PendingSince.Unix())
+// placementSeed is the same for the same attempt, also after a crash.
+func (r *reconciliation) placementSeed(certificate targets.Certificate) string {
+	return fmt.Sprintf("%s/place/%s/%d", r.next.UID, certificate.Identifier(), r.next.Status.PendingSince.Unix())
+}
+
+// removalSeed is another one each time. The reading that a removal follows shows that these
+// certificates are there: either they were put in again since the removal before, or that one has
+// come to nothing. Its token would get the answer of then, and nothing would be taken out.
+func (r *reconciliation) removalSeed(step string) string {
+	return fmt.Sprintf("%s/%s/%d", r.next.UID, step, r.Clock.Now().UnixNano())
 }
 
 // unchanged reads the binding live: it is the one that the reconcile knows, to the letter.
