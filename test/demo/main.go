@@ -311,7 +311,7 @@ func (d *demo) showCloud(ctx context.Context) error {
 func (d *demo) printAccess() {
 	fmt.Printf(`everything keeps running; interrupt (Ctrl-C) to end it. In another terminal:
     export KUBECONFIG=%s
-    kubectl get ccert -n %s -o wide
+    kubectl get ccert,ccb -n %s -o wide
     kubectl get events.events.k8s.io -n %s
     curl -s http://%s/certificates       # the emulator's certificates
     curl -s http://%s/journal            # every call that it got
