@@ -54,8 +54,8 @@ func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificate
 		if b.Spec.Target.ALBConfig == nil {
 			way += ", or set spec.credentialsSecretRef"
 		}
-		return fmt.Sprintf("no CertificateTargetPolicy admits %s for namespace %q and every DNS name of CloudCertificate %q; %s",
-			placeOf(b).text(), b.Namespace, b.Spec.CertificateRef.Name, way), false, nil
+		return fmt.Sprintf("no CertificateTargetPolicy admits %s for namespace %q and every DNS name of CloudCertificate %q: %s; %s",
+			placeOf(b).text(), b.Namespace, b.Spec.CertificateRef.Name, lacking(policies.Items, asked), way), false, nil
 	}
 	return "", adoptAny, nil
 }
