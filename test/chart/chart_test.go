@@ -162,6 +162,8 @@ func TestNotesNameWhatIsMissing(t *testing.T) {
 		"one replica":             {"replicaCount: 1", "one replica"},
 		"the API server's port":   {"networkPolicy: {egress: true}", "networkPolicy.apiServerPort"},
 		"an object to begin with": {"watchNamespaces: [shop]", "namespace: shop"},
+		"bindings":                {"binding: {targets: [alb, service]}", "until a CertificateTargetPolicy admits it"},
+		"bindings of anybody":     {"binding: {targets: [alb], policy: SingleTenant}", "WARNING: binding.policy"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
