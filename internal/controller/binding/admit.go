@@ -27,7 +27,10 @@ func (r *reconciliation) observeConsent(ctx context.Context) (rules.Consent, err
 		return rules.Consent{Refused: refused}, err
 	}
 	consent := rules.Consent{AnyAdopted: adoptAny}
-	consent.Rival, consent.Heirs, err = r.rivals(ctx)
+	if consent.Rival, consent.Heirs, err = r.rivals(ctx); err != nil {
+		return consent, err
+	}
+	consent.Needed, err = r.neededByOthers(ctx, r.Client)
 	return consent, err
 }
 
@@ -145,6 +148,56 @@ func (r *reconciliation) reaches(other *v1alpha1.CloudCertificateBinding, secret
 	}
 	theirs, ours := other.Status.AccountID, r.next.Status.AccountID
 	return !other.Status.FirstReadTime.IsZero() && (theirs == "" || ours == "" || theirs == ours)
+}
+
+// neededByOthers are versions that this binding placed for another CloudCertificate than it refers to
+// now, and that another binding has in an additional slot of the same listener, or is about to read
+// there. The reader is the cache for a decision, the API server right before a removal.
+func (r *reconciliation) neededByOthers(ctx context.Context, reader client.Reader) (needed []rules.ID, err error) {
+	abandoned := r.abandoned()
+	if len(abandoned) == 0 {
+		return nil, nil
+	}
+	list := &v1alpha1.CloudCertificateBindingList{}
+	if err := reader.List(ctx, list, client.InNamespace(r.next.Namespace), client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("failed to read which versions other bindings use: %w", err)
+	}
+	for i := range list.Items {
+		other := &list.Items[i]
+		if p := placeOf(other); other.UID == r.next.UID || p.Slot != r.place.Slot || p.ReadKey() != r.place.ReadKey() {
+			continue
+		}
+		certIDs := []int64{other.Status.BoundCertID, other.Status.PendingCertID}
+		if other.Status.FirstReadTime.IsZero() {
+			certificate := &v1alpha1.CloudCertificate{}
+			err := r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
+			if client.IgnoreNotFound(err) != nil {
+				return nil, fmt.Errorf("failed to read the CloudCertificate of binding %q: %w", other.Name, err)
+			}
+			certIDs = append(certIDs, certificate.Status.CertID)
+		}
+		for _, id := range abandoned {
+			if slices.Contains(certIDs, id.CertID) {
+				needed = append(needed, id)
+			}
+		}
+	}
+	return needed, nil
+}
+
+// abandoned are the versions in the status that are none of the CloudCertificate which the binding
+// refers to, where there is room for those of others.
+func (r *reconciliation) abandoned() (ids []rules.ID) {
+	if r.place.Slot != targets.SlotAdditional {
+		return nil
+	}
+	certificate, status := r.observeCertificate(), r.observeStatus()
+	for _, id := range append([]rules.ID{status.Bound, status.Pending}, status.Leftover...) {
+		if id.CertID != 0 && id != certificate.Current && !slices.Contains(certificate.Versions, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // isOlder reports whether a was made before b.

@@ -37,17 +37,23 @@ import (
 // fleetStart is when the process under test begins.
 var fleetStart = time.Unix(1_800_000_000, 0)
 
-// newTestFleet is one that leads, and whose cache has some objects.
-func newTestFleet(t *testing.T, objects ...client.Object) (*Fleet, *clocktesting.FakePassiveClock) {
+// testScheme knows our kinds.
+func testScheme(t *testing.T) *kruntime.Scheme {
 	t.Helper()
 	scheme := kruntime.NewScheme()
 	if err := v1alpha1.AddToScheme(scheme); err != nil {
 		t.Fatal(err)
 	}
+	return scheme
+}
+
+// newTestFleet is one that leads, and whose cache has some objects.
+func newTestFleet(t *testing.T, objects ...client.Object) (*Fleet, *clocktesting.FakePassiveClock) {
+	t.Helper()
 	byCertificateName := func(o client.Object) []string {
 		return []string{o.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
 	}
-	cached := fake.NewClientBuilder().WithScheme(scheme).WithObjects(objects...).
+	cached := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
 		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, byCertificateName).Build()
 	clock := clocktesting.NewFakePassiveClock(fleetStart)
 	f := newFleet(&Reconciler{Client: cached, Clock: clock, Options: Options{Targets: Built()}})

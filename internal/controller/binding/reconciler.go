@@ -211,10 +211,18 @@ func (r *reconciliation) sameCertificate(ctx context.Context) (*v1alpha1.CloudCe
 	return live, nil
 }
 
-// remove takes certificates out of the resource.
+// remove takes certificates out of the resource, none of which another binding has come to need
+// since the decision.
 func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
 	if err := r.unchanged(ctx); err != nil {
 		return err
+	}
+	needed, err := r.neededByOthers(ctx, r.Live)
+	switch {
+	case err != nil:
+		return err
+	case slices.ContainsFunc(step.IDs, func(id rules.ID) bool { return slices.Contains(needed, id) }):
+		return errStale
 	}
 	removal := targets.Removal{Seed: r.removalSeed("remove")}
 	for _, e := range r.state.Entries {
@@ -222,7 +230,7 @@ func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
 			removal.Entries = append(removal.Entries, e)
 		}
 	}
-	err := r.takeOut(ctx, removal)
+	err = r.takeOut(ctx, removal)
 	if _, waits := isTurn(err); waits {
 		return err
 	}

@@ -115,6 +115,13 @@ func copied(copies ...ID) Observed {
 	return o
 }
 
+// referringAnew has a binding refer to another CloudCertificate than the one whose version 10 it
+// placed, and serve version 11 of that.
+func referringAnew(o *Observed) {
+	o.Certificate.Current, o.Certificate.Versions = newID, []ID{newID}
+	o.Status.Bound, o.Status.Leftover, o.Tried.Check = newID, []ID{oldID}, true
+}
+
 // with changes an observation.
 func with(o Observed, change func(*Observed)) Observed {
 	change(&o)
@@ -341,6 +348,14 @@ func TestDecide(t *testing.T) {
 		"a foreign one that is named goes afterwards": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) {
 			o.Status.Bound, o.Object.Adopt, o.Tried.Check = newID, []string{"99-cn-hangzhou"}, true
 		}), `remove [99-cn-hangzhou] replaced="99-cn-hangzhou"`},
+		"what it placed for another CloudCertificate goes afterwards": {with(renewed(entry(oldID), entry(newID)), referringAnew), `remove [10-cn-hangzhou] replaced=""`},
+		"but for what another binding has by now": {with(renewed(entry(oldID), entry(newID)), func(o *Observed) {
+			referringAnew(o)
+			o.Consent.Needed = []ID{oldID}
+		}), "keep bound=11 pending=0 leftover=[] again=never"},
+		"a version of its own goes, whoever has it": {with(renewed(entry(oldID), entry(newID)), func(o *Observed) {
+			o.Status.Bound, o.Consent.Needed, o.Tried.Check = newID, []ID{oldID}, true
+		}), `remove [10-cn-hangzhou] replaced=""`},
 		"a slot of one place leaves nothing over": {single(recorded(only(newID))), "keep bound=11 pending=0 leftover=[] again=never"},
 
 		// Deletion.
@@ -366,16 +381,20 @@ func TestDecide(t *testing.T) {
 		"Unbind that failed otherwise in between": {with(deleted(bound()), func(o *Observed) {
 			o.SoFar.Read, o.Object.Deleted, o.Tried.FailedOtherwise = denied, ago(25*time.Hour), ago(time.Hour)
 		}), "wait DeletionBlocked again=slowly"},
-		"Unbind without credentials":                   {with(deleted(bound()), func(o *Observed) { o.SoFar.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
-		"Unbind for which another binding waits":       {deletedWith(Heir{Same: true}), inherited},
-		"Unbind for one that may adopt it":             {deletedWith(Heir{}, Heir{Adopt: []string{"10-cn-hangzhou"}}), inherited},
-		"Unbind for one that may adopt anything":       {deletedWith(Heir{Adopt: []string{"*"}, AnyAdopted: true}), inherited},
-		"Unbind for one that no policy lets adopt":     {deletedWith(Heir{Adopt: []string{"*"}}), "read"},
-		"Unbind for one that could not use it":         {deletedWith(Heir{}, Heir{Adopt: []string{"99-cn-hangzhou"}}), "read"},
-		"Unbind without consent":                       {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
-		"Unbind that is to leave the target alone":     {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
-		"Unbind of a suspended binding":                {with(deleted(bound()), func(o *Observed) { o.Object.Suspended = true }), `release left="spec.suspend is true"`},
-		"Unbind that became Leave":                     {with(deleted(bound()), func(o *Observed) { o.Object.Unbinds = false }), `release left="spec.onDelete is Leave"`},
+		"Unbind without credentials":               {with(deleted(bound()), func(o *Observed) { o.SoFar.NoCloud = &Failure{Kind: NoCredentials} }), "wait CredentialsUnavailable again=slowly"},
+		"Unbind for which another binding waits":   {deletedWith(Heir{Same: true}), inherited},
+		"Unbind for one that may adopt it":         {deletedWith(Heir{}, Heir{Adopt: []string{"10-cn-hangzhou"}}), inherited},
+		"Unbind for one that may adopt anything":   {deletedWith(Heir{Adopt: []string{"*"}, AnyAdopted: true}), inherited},
+		"Unbind for one that no policy lets adopt": {deletedWith(Heir{Adopt: []string{"*"}}), "read"},
+		"Unbind for one that could not use it":     {deletedWith(Heir{}, Heir{Adopt: []string{"99-cn-hangzhou"}}), "read"},
+		"Unbind without consent":                   {with(deleted(bound()), func(o *Observed) { o.Consent.Refused = "no policy" }), `release left="no policy"`},
+		"Unbind that is to leave the target alone": {with(deleted(bound()), func(o *Observed) { o.Object.Orphan = true }), `release left="the annotation cloudcert.io/orphan asks for it"`},
+		"Unbind of a suspended binding":            {with(deleted(bound()), func(o *Observed) { o.Object.Suspended = true }), `release left="spec.suspend is true"`},
+		"Unbind that became Leave":                 {with(deleted(bound()), func(o *Observed) { o.Object.Unbinds = false }), `release left="spec.onDelete is Leave"`},
+		"Unbind of what another binding has by now": {with(deleted(bound()), func(o *Observed) {
+			referringAnew(o)
+			o.Slot, o.Consent.Needed = &Slot{Entries: []Entry{entry(oldID), entry(newID)}}, []ID{oldID}
+		}), `remove [11-cn-hangzhou] replaced=""`},
 		"Unbind of what never placed anything":         {deleted(fresh()), `release left=""`},
 		"Unbind of the fields of an object":            {with(deleted(single(bound())), func(o *Observed) { o.Target.Unbindable, o.Slot = true, &Slot{Entries: []Entry{only(oldID)}} }), `remove [10-cn-hangzhou] replaced=""`},
 		"Unbind of an object that somebody else wrote": {with(deleted(single(bound())), func(o *Observed) { o.Target.Unbindable, o.Slot = true, &Slot{Entries: []Entry{only(foreign)}} }), `release left=""`},

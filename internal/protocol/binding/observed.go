@@ -141,6 +141,8 @@ type Consent struct {
 	Rival string
 	// Heirs are the younger bindings that wait for the slot.
 	Heirs []Heir
+	// Needed are versions that other bindings have in additional slots of the same listener.
+	Needed []ID
 }
 
 // Heir is a binding that gets the slot when this one goes. It has placed nothing yet.
@@ -272,13 +274,18 @@ func (f *Failure) isRefusal() bool {
 }
 
 // isOurs reports whether a certificate is one of the CloudCertificate's, or one that this
-// binding placed. It is a matter of identity: the hosts of a certificate prove nothing.
+// binding placed. It is a matter of identity: the hosts of a certificate prove nothing. What it
+// placed for another CloudCertificate is another binding's as soon as that one has it.
 func (o Observed) isOurs(id ID) bool {
-	if id.CertID == 0 {
+	switch {
+	case id.CertID == 0:
+		return false
+	case id == o.Certificate.Current, slices.Contains(o.Certificate.Versions, id):
+		return true
+	case slices.Contains(o.Consent.Needed, id):
 		return false
 	}
-	return id == o.Status.Bound || id == o.Status.Pending || id == o.Certificate.Current ||
-		slices.Contains(o.Status.Leftover, id) || slices.Contains(o.Certificate.Versions, id)
+	return id == o.Status.Bound || id == o.Status.Pending || slices.Contains(o.Status.Leftover, id)
 }
 
 // adopts reports whether the spec names a foreign certificate as one to replace.

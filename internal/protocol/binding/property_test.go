@@ -26,7 +26,7 @@ func anyObserved(random *rand.Rand) Observed {
 		return draw(random, time.Time{}, ago(time.Second), ago(time.Minute), ago(9*time.Minute), ago(20*time.Minute), ago(2*time.Hour), ago(26*time.Hour))
 	}
 	id := func() ID {
-		return ID{CertID: int64(random.IntN(6)), Region: draw(random, china, china, china, "ap-southeast-1")}
+		return ID{CertID: int64(1 + random.IntN(5)), Region: draw(random, china, china, china, "ap-southeast-1")}
 	}
 	ids := func() (some []ID) {
 		for range random.IntN(3) {
@@ -47,7 +47,7 @@ func anyObserved(random *rand.Rand) Observed {
 			Adopt: draw(random, nil, nil, []string{"*"}, []string{"3-cn-hangzhou", "4-cn-hangzhou"}),
 		},
 		Status: Status{
-			Generation: int64(random.IntN(3)), Read: flip(), Bound: id(), Pending: draw(random, ID{}, id()), PendingSince: when(), Leftover: ids(),
+			Generation: int64(random.IntN(3)), Read: flip(), Bound: draw(random, ID{}, id(), id(), id()), Pending: draw(random, ID{}, id()), PendingSince: when(), Leftover: ids(),
 			Reason: draw(random, "", v1alpha1.ReasonSynced, v1alpha1.ReasonSynced, v1alpha1.ReasonProgressing, v1alpha1.ReasonSuspended), Ready: flip(),
 		},
 		Certificate: Certificate{
@@ -59,7 +59,7 @@ func anyObserved(random *rand.Rand) Observed {
 		Target: Target{
 			Text: "t", Shared: flip(), Unbindable: flip(), Domain: draw(random, "", "", "www.example.com"), Region: draw(random, "", china, china, china, "ap-southeast-1"), TakesSM: flip(),
 		},
-		Consent: Consent{AnyAdopted: flip(), Heirs: draw(random, nil, nil, nil, []Heir{{Same: true}}, []Heir{{Adopt: []string{"*"}}})},
+		Consent: Consent{AnyAdopted: flip(), Heirs: draw(random, nil, nil, nil, []Heir{{Same: true}}, []Heir{{Adopt: []string{"*"}}}), Needed: draw(random, nil, nil, ids())},
 		Tried: Tried{
 			Check: flip(), CheckAt: when(), OwnerKnown: !seldom(), Owner: draw(random, "", "", "", "", "", "a controller"), FailedOtherwise: when(),
 			Placed: draw(random, nil, minutes(1), minutes(5)),
@@ -77,7 +77,7 @@ func anyObserved(random *rand.Rand) Observed {
 	if flip() {
 		o.Status.Bound, o.Status.Pending = o.Certificate.Current, ID{}
 	}
-	if flip() {
+	if flip() && o.SoFar.Read == nil {
 		o.Slot = anySlot(random, o)
 	}
 	return o
