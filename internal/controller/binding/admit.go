@@ -86,7 +86,8 @@ func (r *Reconciler) labelsOf(ctx context.Context, name string) (map[string]stri
 	return namespace.Labels, nil
 }
 
-// rivals says whether an older binding has the slot, and which younger ones wait for it.
+// rivals says whether an older binding has the slot, and which would go on with it: also an older one
+// may have come to have it after this one had placed something.
 func (r *reconciliation) rivals(ctx context.Context) (rival string, heirs []rules.Heir, err error) {
 	list := &v1alpha1.CloudCertificateBindingList{}
 	for _, slot := range r.place.slots(certificateKey(r.next)) {
@@ -99,13 +100,13 @@ func (r *reconciliation) rivals(ctx context.Context) (rival string, heirs []rule
 				continue
 			}
 			counts, anyAdopted, err := r.counts(ctx, other)
-			switch {
-			case err != nil:
+			if err != nil {
 				return "", nil, err
-			case !counts:
-			case isOlder(other, r.next):
+			}
+			if counts && isOlder(other, r.next) {
 				rival = r.rivalText(other)
-			case other.DeletionTimestamp.IsZero():
+			}
+			if counts && other.DeletionTimestamp.IsZero() {
 				heirs = append(heirs, rules.Heir{Same: certificateKey(other) == certificateKey(r.next), Adopt: other.Spec.Adopt, AnyAdopted: anyAdopted})
 			}
 		}

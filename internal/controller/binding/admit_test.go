@@ -5,6 +5,7 @@ package binding
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -112,5 +113,33 @@ func TestNothingIsTakenOutThatAnotherBindingHasComeToNeed(t *testing.T) {
 	p.state = &targets.State{} // to take something out would need a ticket, and there is none
 	if err := p.remove(t.Context(), rules.Remove{IDs: []rules.ID{{CertID: 10, Region: testRegion}}}); !isStale(err) {
 		t.Errorf("%v, want to decide again", err)
+	}
+}
+
+// TestWhoGoesOnWithASlot: an older binding that has the slot by now goes on with what this one placed,
+// as a younger one that waits does.
+func TestWhoGoesOnWithASlot(t *testing.T) {
+	t.Parallel()
+	deleted := func(b *v1alpha1.CloudCertificateBinding) *v1alpha1.CloudCertificateBinding {
+		b.DeletionTimestamp, b.Finalizers = &metav1.Time{Time: time.Unix(1_800_000_000, 0)}, []string{v1alpha1.FinalizerUnbind}
+		return b
+	}
+	for name, tc := range map[string]struct {
+		other *v1alpha1.CloudCertificateBinding
+		rival bool
+		heirs int
+	}{
+		"an older one":                  {sni("a", "web", "lsn-a", 10), true, 1},
+		"a younger one":                 {sni("c", "web", "lsn-a", 0), false, 1},
+		"an older one that is deleted":  {deleted(sni("a", "web", "lsn-a", 10)), true, 0},
+		"a younger one that is deleted": {deleted(sni("c", "web", "lsn-a", 0)), false, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := consider(t, []*v1alpha1.CloudCertificate{issued("web", 10)}, sni("b", "web", "lsn-a", 10), tc.other)
+			if (p.consent.Rival != "") != tc.rival || len(p.consent.Heirs) != tc.heirs {
+				t.Errorf("rival %q, heirs %v; want %t and %d", p.consent.Rival, p.consent.Heirs, tc.rival, tc.heirs)
+			}
+		})
 	}
 }

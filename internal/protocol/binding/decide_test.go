@@ -105,7 +105,7 @@ func deletedWith(heirs ...Heir) Observed {
 	return o
 }
 
-const inherited = `release left="another binding waits for the slot, and goes on with it"`
+const inherited = `release left="another binding has the slot, or waits for it, and goes on with it"`
 
 // copied is a slot of one place that was seen to serve certificate 11, of a product that keeps
 // copies.

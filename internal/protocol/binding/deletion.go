@@ -51,7 +51,7 @@ func (o Observed) leavesTargetAlone() string {
 	case o.Consent.Refused != "":
 		return o.Consent.Refused
 	case o.isInherited():
-		return "another binding waits for the slot, and goes on with it"
+		return "another binding has the slot, or waits for it, and goes on with it"
 	}
 	return ""
 }

@@ -139,13 +139,14 @@ type Consent struct {
 	AnyAdopted bool
 	// Rival says which older binding has the slot, for people; empty if none does.
 	Rival string
-	// Heirs are the younger bindings that wait for the slot.
+	// Heirs are the other bindings that want the slot: younger ones wait for it, and an older one
+	// has it by now.
 	Heirs []Heir
 	// Needed are versions that other bindings have in additional slots of the same listener.
 	Needed []ID
 }
 
-// Heir is a binding that gets the slot when this one goes. It has placed nothing yet.
+// Heir is a binding that has the slot when this one goes.
 type Heir struct {
 	// Same reports whether it is of the same CloudCertificate: what this one placed is its own.
 	Same bool
