@@ -119,7 +119,7 @@ func (r *reconciliation) isOld() bool {
 // putIn asks for a certificate to be served in the slot, together with those of other bindings
 // where the product takes several.
 func (r *reconciliation) putIn(ctx context.Context, p targets.Placement) error {
-	object := r.next
+	object := r.before // nobody writes to it, and who sends may be another reconcile
 	placed := func() { r.memory.placed(object, p.Certificate.CertID, r.Clock.Now()) }
 	several, ok := r.adapter.(targets.Several)
 	how := alone

@@ -15,6 +15,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -552,6 +553,47 @@ func TestRoundsAreForgotten(t *testing.T) {
 		s.begin(0)
 		if n := len(s.rounds.of); n != 1 {
 			t.Errorf("%d rounds are left", n)
+		}
+	})
+}
+
+// severalAdapter takes several certificates in one call.
+type severalAdapter struct{ targets.Adapter }
+
+func (severalAdapter) PlaceAll(context.Context, targets.Target, targets.State, []targets.Placement) error {
+	return nil
+}
+
+// TestWhoSendsTouchesNoOtherReconcile: a reconcile that has handed its placement in goes on with its
+// own object, which the answer to the write of its status is read into, and ends.
+func TestWhoSendsTouchesNoOtherReconcile(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := &Reconciler{Clock: clock.RealClock{}}
+		first, second := take(r, severalAdapter{}, "first"), take(r, severalAdapter{}, "second")
+		for _, p := range []*reconciliation{first, second} {
+			p.ticket, _, _ = r.rounds.enter(p.reader(), p.want(), time.Now())
+			p.next, p.state = p.before.DeepCopy(), &targets.State{}
+			if p == first {
+				p.rounds.tell(p.ticket, reading{began: time.Now(), ended: time.Now()})
+			}
+		}
+		placement := targets.Placement{Certificate: targets.Certificate{CertID: 7, Region: "cn-hangzhou"}}
+		go func() {
+			time.Sleep(gathering / 2) // the first has begun to gather
+			if err := second.putIn(t.Context(), placement); !errors.Is(err, errHandedIn) {
+				t.Errorf("the second: %v", err)
+			}
+			second.next.UID, second.next.ResourceVersion = types.UID("second"), "2" // as a patch does
+		}()
+		if err := first.putIn(t.Context(), placement); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+		synctest.Wait()
+		for _, p := range []*reconciliation{first, second} {
+			if placed := r.memory.tried(p.next, &v1alpha1.CloudCertificate{Status: v1alpha1.CloudCertificateStatus{CertID: 7}}, time.Now(), time.Now).Placed; len(placed) != 1 {
+				t.Errorf("%s: %d placements are remembered", p.next.Name, len(placed))
+			}
 		}
 	})
 }
