@@ -136,8 +136,9 @@ func (r *rounds) join(t *ticket, k kind, c change) (b *batch, leads bool) {
 	return b, leads
 }
 
-// send sends a batch once it is whole, and ends the round.
-func (r *rounds) send(ctx context.Context, t *ticket, b *batch, now func() time.Time, send func([]change) error) error {
+// send sends a batch once it is whole, and ends the round: also where the call panics, or the
+// resource would be nobody's turn again.
+func (r *rounds) send(ctx context.Context, t *ticket, b *batch, now func() time.Time, send func([]change) error) (err error) {
 	wait := time.NewTimer(gathering)
 	defer wait.Stop()
 	select {
@@ -148,7 +149,14 @@ func (r *rounds) send(ctx context.Context, t *ticket, b *batch, now func() time.
 	if !r.begin(t, b) {
 		return &turnError{after: settling}
 	}
-	err := send(b.changes)
+	err = &targets.Error{Class: targets.Progressing, Message: "the call did not come to its end"} // until it has
+	defer func() { err = r.end(t, b, err, now()) }()
+	err = send(b.changes)
+	return err
+}
+
+// end ends the round by what came of its call.
+func (r *rounds) end(t *ticket, b *batch, err error, now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.writes, t.writer)
@@ -156,7 +164,7 @@ func (r *rounds) send(ctx context.Context, t *ticket, b *batch, now func() time.
 	t.batch = nil
 	t.adapt(b, err)
 	if mayHaveChanged(err) {
-		r.settle(t.writer, now().Add(settling))
+		r.settle(t.writer, now.Add(settling))
 	} else {
 		r.wakeAll(t.round) // whoever waits can go on
 	}

@@ -427,6 +427,26 @@ func TestTheNextReadingWakesWhoWasNotRefused(t *testing.T) {
 	}
 }
 
+// TestACallThatPanicsEndsItsRound: the controller goes on after a panic, and so do the other bindings.
+func TestACallThatPanicsEndsItsRound(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.refuse = func([]change) error { panic("on purpose") }
+		first := s.begin(0)
+		func() {
+			defer func() { _ = recover() }()
+			defer s.rounds.leave(first)
+			_ = s.write(first, adding)
+		}()
+		time.Sleep(settling)
+		s.refuse = nil
+		if err := s.write(s.begin(0), adding); err != nil {
+			t.Errorf("the next one: %v", err)
+		}
+	})
+}
+
 func TestAdditionsAndRemovalsDoNotMix(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
