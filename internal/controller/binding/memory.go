@@ -32,6 +32,8 @@ type recollection struct {
 	certID         int64  // the version that was placed
 	placed         []time.Time
 	throttledSince time.Time
+	same           string // what the last check has come to, of what is under way
+	sameSince      time.Time
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
 }
 
@@ -51,7 +53,7 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 		check := !known.checkAt.IsZero() && !now.Before(known.checkAt) || known.isBehind()
 		tried = rules.Tried{
 			Check: check, CheckAt: known.checkAt, OwnerKnown: known.ownerKnown, Owner: known.owner,
-			ThrottledSince: known.throttledSince, FailedOtherwise: known.otherwise,
+			ThrottledSince: known.throttledSince, SameSince: known.sameSince, FailedOtherwise: known.otherwise,
 		}
 		if c != nil && c.Status.CertID == known.certID {
 			tried.Placed = known.placed
@@ -133,6 +135,18 @@ func (m *memory) throttled(b *v1alpha1.CloudCertificateBinding, now time.Time) {
 	m.objects.Change(b, func(known *recollection) {
 		if now.IsZero() || known.throttledSince.IsZero() {
 			known.throttledSince = now
+		}
+	})
+}
+
+// comesTo notes what a check of something that is under way has come to; empty is its end.
+func (m *memory) comesTo(b *v1alpha1.CloudCertificateBinding, what string, now time.Time) {
+	m.objects.Change(b, func(known *recollection) {
+		switch {
+		case what == "":
+			known.same, known.sameSince = "", time.Time{}
+		case what != known.same:
+			known.same, known.sameSince = what, now
 		}
 	})
 }

@@ -133,7 +133,13 @@ func (r *reconciliation) end(ctx context.Context, v verdict.Verdict) (reconcile.
 // for drift.
 func (r *reconciliation) requeue(v verdict.Verdict) reconcile.Result {
 	var after time.Duration
-	again := v.Again
+	again, underWay := v.Again, ""
+	if again.Pace == verdict.In {
+		underWay = v.Message
+	}
+	if v.Reason != v1alpha1.ReasonThrottled { // who waits for a turn has not looked
+		r.memory.comesTo(r.before, underWay, r.Clock.Now())
+	}
 	switch again.Pace {
 	case verdict.Never:
 		r.memory.calm(r.before)

@@ -124,6 +124,38 @@ func TestACheckThatWaitsStaysDue(t *testing.T) {
 	}
 }
 
+// TestSinceWhenChecksHaveComeToTheSame is what the time until the next one follows from.
+func TestSinceWhenChecksHaveComeToTheSame(t *testing.T) {
+	t.Parallel()
+	began := time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC)
+	clock := testclock.NewFakePassiveClock(began)
+	p := take(&Reconciler{Clock: clock}, nil, "web")
+	under := func(message string) verdict.Verdict {
+		return verdict.Verdict{Reason: v1alpha1.ReasonProgressing, Message: message, Again: verdict.Again{Pace: verdict.In, After: time.Second}}
+	}
+	for i, step := range []struct {
+		verdict verdict.Verdict
+		since   int // minutes
+	}{
+		{under("it is leaving"), 0},
+		{under("it is leaving"), 0},
+		{verdict.Verdict{Reason: v1alpha1.ReasonThrottled, Again: verdict.Again{Pace: verdict.In}}, 0},
+		{under("it arrives"), 3},
+		{verdict.Verdict{Reason: v1alpha1.ReasonSynced}, -1},
+		{under("it arrives"), 5},
+	} {
+		clock.SetTime(began.Add(time.Duration(i) * time.Minute))
+		p.requeue(step.verdict)
+		var want time.Time
+		if step.since >= 0 {
+			want = began.Add(time.Duration(step.since) * time.Minute)
+		}
+		if got := p.observe().Tried.SameSince; !got.Equal(want) {
+			t.Errorf("check %d: since %s, want %s", i, got, want)
+		}
+	}
+}
+
 // TestNothingIsWrittenByAnOldRead: a step that writes asks for another read first.
 func TestNothingIsWrittenByAnOldRead(t *testing.T) {
 	t.Parallel()

@@ -172,7 +172,11 @@ func (o Observed) progressing(message string, after time.Duration, holds *Holds)
 func (o Observed) hint(after time.Duration) verdict.Again {
 	if after == 0 {
 		after = firstHint
-		if since := o.Status.PendingSince; !since.IsZero() {
+		since := o.Status.PendingSince
+		if since.IsZero() {
+			since = o.Tried.SameSince
+		}
+		if !since.IsZero() {
 			after = min(max(o.Now.Sub(since), firstHint), longestHint)
 		}
 	}

@@ -190,6 +190,34 @@ func TestWaitingForATurnIsQuiet(t *testing.T) {
 	}
 }
 
+// TestWhatDoesNotEndIsCheckedLessOften: a certificate that never leaves must not take the reads of a
+// whole account.
+func TestWhatDoesNotEndIsCheckedLessOften(t *testing.T) {
+	t.Parallel()
+	stuck := renewed(in(Leaving, entry(oldID)), entry(newID))
+	stuck.Status.Bound, stuck.Tried.Check = newID, true
+	busy := with(fresh(), func(o *Observed) { o.Slot.Busy = true })
+	removed := with(renewed(entry(oldID), entry(newID)), func(o *Observed) { o.Status.Bound, o.SoFar.Removed = newID, true })
+	unbinding := with(deleted(bound()), func(o *Observed) { o.Slot = &Slot{Entries: []Entry{in(Leaving, entry(oldID))}} })
+	for name, o := range map[string]Observed{"leaving": stuck, "busy": busy, "removed": removed, "unbinding": unbinding} {
+		for since, want := range map[time.Duration]time.Duration{0: 2 * time.Second, time.Second: 2 * time.Second, 9 * time.Second: 9 * time.Second, time.Hour: 30 * time.Second} {
+			if o.Tried.SameSince = (time.Time{}); since > 0 {
+				o.Tried.SameSince = ago(since)
+			}
+			var again verdict.Again
+			switch step := Decide(o).(type) {
+			case Keep:
+				again = step.Again
+			case Wait:
+				again = step.Verdict.Again
+			}
+			if again.Pace != verdict.In || again.After != want {
+				t.Errorf("%s: what has been the same for %s is checked in %s, want %s", name, since, again.After, want)
+			}
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	denied := &Failure{Kind: Denied, Text: "alb:ListListenerCertificates is missing"}

@@ -216,6 +216,9 @@ type Tried struct {
 	Placed []time.Time
 	// ThrottledSince is since when it has been waiting for its turn; zero if it is not.
 	ThrottledSince time.Time
+	// SameSince is since when every check has come to the same; zero if the last one was the end of
+	// what was under way.
+	SameSince time.Time
 	// FailedOtherwise is when a deletion last failed for another reason than a refusal.
 	FailedOtherwise time.Time
 }

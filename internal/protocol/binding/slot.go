@@ -133,9 +133,9 @@ func decideServed(o Observed, holds Holds) Step {
 	case o.SoFar.Discard != nil:
 		return o.keptBack(holds, "copies of earlier versions could not be deleted: ", o.SoFar.Discard)
 	case o.Status.Bound != o.Certificate.Current, o.Status.Pending.CertID != 0, !surplusLeft:
-		return Keep{Holds: holds, Message: o.servedMessage(), Again: soonIf(surplusLeft || len(holds.Leftover) > 0)}
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: o.soonIf(surplusLeft || len(holds.Leftover) > 0)}
 	case o.Slot.Busy, o.SoFar.Removed, o.SoFar.Discarded:
-		return Keep{Holds: holds, Message: o.servedMessage(), Again: verdict.Again{Pace: verdict.In, After: firstHint}}
+		return Keep{Holds: holds, Message: o.servedMessage(), Again: o.hint(0)}
 	case len(surplus) > 0:
 		return surplusStep(o, surplus)
 	}
@@ -193,9 +193,9 @@ func (o Observed) servedMessage() string {
 	return fmt.Sprintf("%s uses certificate %s of CloudCertificate %q", o.Target.Text, o.Certificate.Current, o.Object.CertificateName)
 }
 
-func soonIf(wanted bool) verdict.Again {
+func (o Observed) soonIf(wanted bool) verdict.Again {
 	if wanted {
-		return verdict.Again{Pace: verdict.In, After: firstHint}
+		return o.hint(0)
 	}
 	return verdict.Again{}
 }
