@@ -27,13 +27,13 @@ func (r *reconciliation) read(ctx context.Context) error {
 		r.soFar.Read = &rules.Failure{Kind: rules.Throttled, Text: waitsForReading, After: wait}
 		return nil
 	}
-	r.memory.begins(r.next)
 	if r.ticket = t; known != nil {
 		r.made = *known
 		if known.owner != nil {
 			r.memory.inspected(r.next, *known.owner)
 		}
 	} else {
+		r.memory.begins(r.next)
 		r.readNow(ctx)
 	}
 	if r.made.failure != nil {

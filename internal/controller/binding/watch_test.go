@@ -5,9 +5,12 @@ package binding
 
 import (
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/clock"
+	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 )
@@ -61,5 +64,39 @@ func TestVersionsThatAWatchShows(t *testing.T) {
 	m.hasRead(b, "3")
 	if !isBehind() {
 		t.Error("a change during a reading is lost")
+	}
+}
+
+// lateClock tells of something when it is first asked.
+type lateClock struct {
+	clock.PassiveClock
+	tell func()
+}
+
+func (c *lateClock) Now() time.Time {
+	if tell := c.tell; tell != nil {
+		c.tell = nil
+		tell()
+	}
+	return c.PassiveClock.Now()
+}
+
+// TestAChangeDuringAReadingIsNotForgotten: also where the reading was made before, for somebody else.
+func TestAChangeDuringAReadingIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	now := &lateClock{PassiveClock: testclock.NewFakePassiveClock(time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC))}
+	r := &Reconciler{Clock: now}
+	first, second := take(r, &countingAdapter{}, "first"), take(r, &countingAdapter{}, "second")
+	if err := first.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	first.tell()
+	first.release()
+	now.tell = func() { r.memory.seen(second.next, "12") }
+	if err := second.read(t.Context()); err != nil || second.state == nil || now.tell != nil {
+		t.Fatalf("%v, state %v", err, second.state)
+	}
+	if !r.memory.behind(second.next) {
+		t.Error("what was read before version 12 was seen counts as version 12")
 	}
 }
