@@ -169,7 +169,8 @@ func (a *listeners) Read(ctx context.Context, t Target) (State, error) {
 	return s, nil
 }
 
-// listAll reads every page of a listener's certificates, and returns them with their total.
+// listAll reads every page of a listener's certificates, and returns them with their total, -1 where
+// the pages do not end.
 func listAll(page func(next string) (*listenerCertificates, *Error)) (all []listenerCertificate, total int, failure *Error) {
 	next := ""
 	for range maxPages {
@@ -210,6 +211,10 @@ func (s *State) addListed(standard string, listed []listenerCertificate, total i
 			continue
 		}
 		s.Entries = append(s.Entries, newEntry(id, RoleAdditional, listenerStatus(c.Status)))
+	}
+	if total < 0 {
+		s.Incomplete = "the list of the listener's certificates does not end"
+		return
 	}
 	if shown := additional + gone; total != shown+defaults && total != shown {
 		s.Incomplete = fmt.Sprintf("the list of the listener's certificates shows %d of %d", shown+defaults, total)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -136,6 +137,18 @@ func TestAnEntryThatIsOffIsNone(t *testing.T) {
 	}, 4)
 	if diff := cmp.Diff("Additional 3-cn-hangzhou Leaving, Additional 4-cn-hangzhou Unknown", inWords(s)); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAListWithoutAnEndSaysSo(t *testing.T) {
+	t.Parallel()
+	listed, total, failure := listAll(func(string) (*listenerCertificates, *Error) {
+		count := alibaba.Text("1")
+		return &listenerCertificates{Certificates: []listenerCertificate{{CertificateID: "2-cn-hangzhou"}}, TotalCount: &count, NextToken: "next"}, nil
+	})
+	s := State{}
+	if s.addListed("", listed, total); failure != nil || !strings.Contains(s.Incomplete, "does not end") {
+		t.Errorf("%v, incomplete: %q", failure, s.Incomplete)
 	}
 }
 
