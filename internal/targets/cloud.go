@@ -68,7 +68,7 @@ const (
 func rates(p gate.Place) map[alibaba.Action]float64 {
 	product := table[Product(p.Service)]
 	rates := maps.Clone(product.rates)
-	rates[checks] = checkShare * product.rates[product.read]
+	rates[checks] = checkShare * product.rates[product.looks[0]]
 	return rates
 }
 
@@ -163,7 +163,7 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 		horizon = nextHorizon
 	}
 	slot, failed := way.Reserve(ctx, action, s.urgency, horizon)
-	if failed == nil && s.urgency == ratelimit.Repair && action == s.product.read {
+	if looks := !begun && slices.Contains(s.product.looks, action); failed == nil && s.urgency == ratelimit.Repair && looks {
 		failed = way.Pass(ctx, checks, s.urgency)
 	}
 	if failed != nil {

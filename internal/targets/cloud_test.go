@@ -50,7 +50,7 @@ func TestEveryProductIsWhole(t *testing.T) {
 	t.Parallel()
 	for _, name := range Names() {
 		p := table[name]
-		if p.name != name || p.version == "" || p.permission == "" || p.called == "" || len(p.hosts) == 0 || len(p.rates) < 2 || p.adapter == nil || p.rates[p.read] == 0 {
+		if p.name != name || p.version == "" || p.permission == "" || p.called == "" || len(p.hosts) == 0 || len(p.rates) < 2 || p.adapter == nil || len(p.looks) == 0 || p.rates[p.looks[0]] == 0 {
 			t.Errorf("%s is not whole", name)
 		}
 		for action, rate := range p.rates {
@@ -177,6 +177,23 @@ func TestChecksTakeAFifthOfTheReads(t *testing.T) {
 	}
 	if checked, read := play(true); checked > most || checked < 5 || read < 200 {
 		t.Errorf("%d checks and %d other reads in 300 s, want some checks, and most of the others", checked, read)
+	}
+}
+
+// TestChecksOfAStoreTakeAFifthToo, which Services go by.
+func TestChecksOfAStoreTakeAFifthToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	checked := 0
+	for range 300 { // seconds
+		w.clock.advance(time.Second)
+		store := must1(w.own.Adapter(CLB, w.key, "shop", ratelimit.Repair)).(Store)
+		if _, err := store.Copies(t.Context(), Target{Product: CLB, Region: shanghai}); err == nil {
+			checked++
+		}
+	}
+	if most := int(300*reads*checkShare) + 1; checked > most || checked < most*8/10 {
+		t.Errorf("%d checks in 300 s, want about %d", checked, most)
 	}
 }
 

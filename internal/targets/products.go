@@ -27,8 +27,8 @@ type product struct {
 	home string
 	// rates are the calls a second that one account makes in one region, by action.
 	rates map[alibaba.Action]float64
-	// read is the action that Read begins with.
-	read alibaba.Action
+	// looks are the actions that Read and Copies begin with.
+	looks []alibaba.Action
 	// codes are those of the product alone (T8).
 	codes alibaba.Codes
 	// noCertificate are those among them that say of the certificate that it is not there, and
@@ -132,7 +132,7 @@ var listenerCodes = alibaba.Codes{
 var table = map[Product]*product{
 	ALB: {
 		name: ALB, called: "ALB", version: "2020-06-16", permission: "alb", hosts: regional("alb", albRegions),
-		read: listenerRead,
+		looks: []alibaba.Action{listenerRead},
 		rates: map[alibaba.Action]float64{
 			listenerRead: reads, listenerList: reads, listenerBalancer: reads,
 			listenerDefault: listenerWrites, listenerAdd: listenerWrites, albRemove: listenerWrites,
@@ -149,7 +149,7 @@ var table = map[Product]*product{
 	},
 	NLB: {
 		name: NLB, called: "NLB", version: "2022-04-30", permission: "nlb", hosts: regional("nlb", nlbRegions),
-		read: listenerRead,
+		looks: []alibaba.Action{listenerRead},
 		rates: map[alibaba.Action]float64{
 			listenerRead: reads, listenerList: reads, listenerBalancer: reads,
 			listenerDefault: unknownWrites, listenerAdd: unknownWrites, nlbRemove: unknownWrites,
@@ -164,7 +164,7 @@ var table = map[Product]*product{
 	},
 	CLB: {
 		name: CLB, called: "CLB", version: "2014-05-15", permission: "slb", hosts: clbHosts(),
-		read: clbRead,
+		looks: []alibaba.Action{clbRead, clbStore},
 		rates: map[alibaba.Action]float64{
 			clbRead: reads, clbDomains: reads, clbStore: reads, clbBalancer: reads,
 			clbImport: unknownWrites, clbSet: unknownWrites, clbSetDomain: unknownWrites, clbMakeDomain: unknownWrites, clbDelete: unknownWrites,
@@ -193,7 +193,7 @@ var table = map[Product]*product{
 	},
 	WAF: {
 		name: WAF, called: "WAF", version: "2021-10-01", permission: "yundun-waf", hosts: regional("wafopenapi", bothRegions), home: china,
-		read:  wafRead,
+		looks: []alibaba.Action{wafRead},
 		rates: map[alibaba.Action]float64{wafRead: reads, wafSet: unknownWrites},
 		codes: alibaba.Codes{
 			"Waf.Pullin.ResourceProcessing": alibaba.Busy,
@@ -206,7 +206,7 @@ var table = map[Product]*product{
 	},
 	ESA: {
 		name: ESA, called: "ESA", version: "2024-09-10", permission: "esa", hosts: regional("esa", bothRegions), home: china,
-		read:  esaList,
+		looks: []alibaba.Action{esaList},
 		rates: map[alibaba.Action]float64{esaList: reads, esaSet: unknownWrites},
 		codes: alibaba.Codes{
 			"Site.NotFound":          alibaba.NotFound, // a guess, like the next two
@@ -222,7 +222,7 @@ var table = map[Product]*product{
 	},
 	GA: {
 		name: GA, called: "GA", version: "2019-11-20", permission: "ga", hosts: regional("ga", china), home: china,
-		read: gaRead,
+		looks: []alibaba.Action{gaRead},
 		rates: map[alibaba.Action]float64{
 			gaRead: reads, gaList: reads, gaDefault: unknownWrites, gaReplace: unknownWrites, gaAdd: unknownWrites,
 		},
@@ -245,7 +245,7 @@ var table = map[Product]*product{
 	},
 	DDoS: {
 		name: DDoS, called: "Anti-DDoS", version: "2020-01-01", permission: "yundun-ddoscoo", hosts: regional("ddoscoo", bothRegions), home: china,
-		read:  ddosRead,
+		looks: []alibaba.Action{ddosRead},
 		rates: map[alibaba.Action]float64{ddosRead: reads, ddosNames: reads, ddosSet: unknownWrites},
 		codes: alibaba.Codes{
 			"DomainNotExist":  alibaba.NotFound, // a guess, like the next (T81)
@@ -256,7 +256,7 @@ var table = map[Product]*product{
 	},
 	MSE: {
 		name: MSE, called: "MSE", version: "2019-05-31", permission: "mse", hosts: regional("mse", mseRegions),
-		read:  mseRead,
+		looks: []alibaba.Action{mseRead},
 		rates: map[alibaba.Action]float64{mseRead: reads, mseSet: unknownWrites},
 		codes: alibaba.Codes{
 			"400": alibaba.Refused, // with a status of 200 (T86)
@@ -282,7 +282,7 @@ func network(name Product, called, version, read, set string, hosts map[string]s
 	}
 	return &product{
 		name: name, called: called, version: version, permission: string(name), hosts: hosts, home: home,
-		read:  actions.read,
+		looks: []alibaba.Action{actions.read},
 		rates: map[alibaba.Action]float64{actions.read: domainReads, actions.set: domainWrites},
 		codes: alibaba.Codes{
 			"InvalidDomain.*":           alibaba.NotFound,
