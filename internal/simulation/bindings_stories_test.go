@@ -150,3 +150,21 @@ func TestBindingIsSeenThoughTheCacheIsBehind(t *testing.T) {
 		}
 	})
 }
+
+// TestWhatAnotherBindingServesStays where a binding that had it before refers to another object.
+func TestWhatAnotherBindingServesStays(t *testing.T) {
+	t.Parallel()
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		w.givenOther(keys[0])
+		waits := w.newBinding(keys[0], places[0], func(b *v1alpha1.CloudCertificateBinding) { b.Spec.CertificateRef.Name = theKey.Name })
+		w.work(time.Minute)
+		first := w.api.bindings[binding].Status.BoundCertIdentifier
+		w.changeBinding(binding, func(b *v1alpha1.CloudCertificateBinding) { b.Spec.CertificateRef.Name = keys[0].Name })
+		w.work(10 * time.Minute)
+		heir, other := w.api.bindings[waits].Status, w.api.bindings[binding].Status
+		if heir.BoundCertIdentifier != first || !w.isIn(places[0], first) || other.BoundCertIdentifier == first || len(other.LeftoverCertIDs) > 0 {
+			t.Errorf("the listener holds %v; %s\n%s", w.holds(places[0]), encode(heir), encode(other))
+		}
+		w.checkRest()
+	})
+}

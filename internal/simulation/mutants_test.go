@@ -171,6 +171,13 @@ func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
 			_, violations := simulate(t, seed, mutant)
 			note(fmt.Sprintf("schedule %d", seed), violations)
 		})
+		if caught != "" { // by what the mutant does, and nothing else
+			synctest.Test(t, func(t *testing.T) {
+				if _, violations := simulate(t, seed, nil); len(violations) > 0 {
+					t.Errorf("schedule %d proves nothing, for it is violated without the mutant too: %s", seed, violations[0])
+				}
+			})
+		}
 		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) && caught == "" {
 			name := names[i/10]
 			synctest.Test(t, func(t *testing.T) {

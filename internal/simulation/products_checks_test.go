@@ -95,10 +95,20 @@ func (w *world) checkTakenOut(p place, identifier string) (asked bool) {
 		w.violatef("the foreign certificate %s was taken out of %s, and nobody asked for it", identifier, p.name)
 		return true
 	}
-	return slices.ContainsFunc(w.bindingsAt(p), func(key types.NamespacedName) bool {
+	unbinds := slices.ContainsFunc(w.bindingsAt(p), func(key types.NamespacedName) bool {
 		b := w.api.bindings[key]
 		return !b.DeletionTimestamp.IsZero() && b.Spec.OnDelete == v1alpha1.BindingUnbind
 	})
+	for _, key := range w.bindingsAt(p) {
+		b := w.api.bindings[key]
+		object := w.api.objects[w.certificateOf(b)]
+		carries := object != nil && cas.CertIdentifier(object.Status.CertID, object.Status.Region) == identifier
+		seen := b.Status.BoundCertIdentifier == identifier && b.Status.PendingCertID == 0 // what is pending may come to nothing by itself
+		if p.shared && carries && seen && b.DeletionTimestamp.IsZero() {
+			w.violatef("certificate %s was taken out of %s, which binding %s carries there: %s", identifier, p.name, key, encode(b.Status))
+		}
+	}
+	return unbinds
 }
 
 // mayReplace reports whether a binding of a place has ever named a foreign certificate, or was to
