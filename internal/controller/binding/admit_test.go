@@ -47,7 +47,8 @@ func sni(name, certificate, listener string, boundCertID int64) *v1alpha1.CloudC
 // consider begins a reconcile of the first of some bindings.
 func consider(t *testing.T, certificates []*v1alpha1.CloudCertificate, bindings ...*v1alpha1.CloudCertificateBinding) *reconciliation {
 	t.Helper()
-	build := fake.NewClientBuilder().WithScheme(testScheme(t)).WithIndex(&v1alpha1.CloudCertificateBinding{}, bySlot, slotsOf)
+	build := fake.NewClientBuilder().WithScheme(testScheme(t)).WithIndex(&v1alpha1.CloudCertificateBinding{}, bySlot, slotsOf).
+		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, certificateOf)
 	for _, c := range certificates {
 		build = build.WithObjects(c)
 	}
@@ -141,5 +142,33 @@ func TestWhoGoesOnWithASlot(t *testing.T) {
 				t.Errorf("rival %q, heirs %v; want %t and %d", p.consent.Rival, p.consent.Heirs, tc.rival, tc.heirs)
 			}
 		})
+	}
+}
+
+// TestWhoWaitsForASlotIsWoken when the CloudCertificate of the binding that has it comes or goes: one
+// without keeps nobody out.
+func TestWhoWaitsForASlotIsWoken(t *testing.T) {
+	t.Parallel()
+	standard := func(b *v1alpha1.CloudCertificateBinding) *v1alpha1.CloudCertificateBinding {
+		b.Spec.Target.ALB.Slot = v1alpha1.SlotDefault
+		return b
+	}
+	has, waits := standard(sni("a", "web", "lsn-a", 10)), standard(sni("b", "api", "lsn-a", 0))
+	p := consider(t, []*v1alpha1.CloudCertificate{issued("web", 10), issued("api", 20)}, waits, has, standard(sni("c", "api", "lsn-b", 0)))
+	if p.consent.Rival == "" {
+		t.Fatal("the older binding does not keep the younger one out")
+	}
+	var woken []string
+	for _, request := range p.boundTo(t.Context(), issued("web", 10)) {
+		woken = append(woken, request.Name)
+	}
+	if diff := cmp.Diff([]string{"a", "b"}, woken); diff != "" {
+		t.Error(diff)
+	}
+	if err := p.Delete(t.Context(), issued("web", 10)); err != nil {
+		t.Fatal(err)
+	}
+	if rival, _, err := p.rivals(t.Context()); rival != "" || err != nil {
+		t.Errorf("rival %q, %v", rival, err)
 	}
 }

@@ -50,11 +50,8 @@ func testScheme(t *testing.T) *kruntime.Scheme {
 // newTestFleet is one that leads, and whose cache has some objects.
 func newTestFleet(t *testing.T, objects ...client.Object) (*Fleet, *clocktesting.FakePassiveClock) {
 	t.Helper()
-	byCertificateName := func(o client.Object) []string {
-		return []string{o.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
-	}
 	cached := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
-		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, byCertificateName).Build()
+		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, certificateOf).Build()
 	clock := clocktesting.NewFakePassiveClock(fleetStart)
 	f := newFleet(&Reconciler{Client: cached, Clock: clock, Options: Options{Targets: Built()}})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -32,6 +32,10 @@ const Name = "cloudcertificatebinding"
 // byCertificate indexes bindings by the CloudCertificate that they refer to.
 const byCertificate = "certificate"
 
+func certificateOf(object client.Object) []string {
+	return []string{object.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
+}
+
 // reconcileTimeout ends a reconcile that hangs, before the manager stops waiting for it.
 const reconcileTimeout = 25 * time.Second
 
@@ -40,9 +44,7 @@ const reconcileTimeout = 25 * time.Second
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, adjust ...func(*controller.Options)) error {
 	for field, index := range map[string]client.IndexerFunc{
 		bySlot: slotsOf, byObject: objectsOf,
-		byCertificate: func(o client.Object) []string {
-			return []string{o.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
-		},
+		byCertificate: certificateOf,
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificateBinding{}, field, index); err != nil {
 			return fmt.Errorf("failed to index CloudCertificateBindings by %s: %w", field, err)
@@ -151,9 +153,15 @@ func (r *Reconciler) neighbours(ctx context.Context, object client.Object) []rec
 	return requests
 }
 
-// boundTo are the bindings of a CloudCertificate.
-func (r *Reconciler) boundTo(ctx context.Context, object client.Object) []reconcile.Request {
-	return r.requests(ctx, client.InNamespace(object.GetNamespace()), client.MatchingFields{byCertificate: object.GetName()})
+// boundTo are the bindings of a CloudCertificate, and those that want the same slots: one whose
+// CloudCertificate is gone keeps nobody out.
+func (r *Reconciler) boundTo(ctx context.Context, object client.Object) (requests []reconcile.Request) {
+	bindings := r.list(ctx, client.InNamespace(object.GetNamespace()), client.MatchingFields{byCertificate: object.GetName()})
+	for i := range bindings {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&bindings[i])})
+		requests = append(requests, r.neighbours(ctx, &bindings[i])...)
+	}
+	return requests
 }
 
 func (r *Reconciler) everyBinding(ctx context.Context, _ client.Object) []reconcile.Request {
@@ -164,14 +172,19 @@ func (r *Reconciler) everyBindingIn(ctx context.Context, namespace client.Object
 	return r.requests(ctx, client.InNamespace(namespace.GetName()))
 }
 
-func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) []reconcile.Request {
+func (r *Reconciler) requests(ctx context.Context, options ...client.ListOption) (requests []reconcile.Request) {
+	bindings := r.list(ctx, options...)
+	for i := range bindings {
+		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&bindings[i])})
+	}
+	return requests
+}
+
+// list are bindings as the cache has them. Nobody may change them.
+func (r *Reconciler) list(ctx context.Context, options ...client.ListOption) []v1alpha1.CloudCertificateBinding {
 	list := &v1alpha1.CloudCertificateBindingList{}
 	if err := r.List(ctx, list, append(options, client.UnsafeDisableDeepCopy)...); err != nil {
 		return nil // only a cache that was never started fails, and the manager ends with it
 	}
-	var requests []reconcile.Request
-	for i := range list.Items {
-		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
-	}
-	return requests
+	return list.Items
 }
