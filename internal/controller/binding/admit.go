@@ -100,18 +100,26 @@ func (r *reconciliation) rivals(ctx context.Context) (rival string, heirs []rule
 				continue
 			}
 			counts, anyAdopted, err := r.counts(ctx, other)
-			if err != nil {
+			switch {
+			case err != nil:
 				return "", nil, err
-			}
-			if counts && isOlder(other, r.next) {
+			case !counts:
+				continue
+			case isOlder(other, r.next):
 				rival = r.rivalText(other)
 			}
-			if counts && other.DeletionTimestamp.IsZero() {
-				heirs = append(heirs, rules.Heir{Same: certificateKey(other) == certificateKey(r.next), Adopt: other.Spec.Adopt, AnyAdopted: anyAdopted})
-			}
+			heirs = append(heirs, r.heir(other, anyAdopted)...)
 		}
 	}
 	return rival, heirs, nil
+}
+
+// heir is another binding as one that goes on with the slot; none if it is about to go itself.
+func (r *reconciliation) heir(other *v1alpha1.CloudCertificateBinding, anyAdopted bool) []rules.Heir {
+	if !other.DeletionTimestamp.IsZero() {
+		return nil
+	}
+	return []rules.Heir{{Same: certificateKey(other) == certificateKey(r.next), Adopt: other.Spec.Adopt, AnyAdopted: anyAdopted}}
 }
 
 // counts reports whether another binding may have a slot at all, and whether it may adopt whatever
@@ -168,14 +176,9 @@ func (r *reconciliation) neededByOthers(ctx context.Context, reader client.Reade
 		if p := placeOf(other); other.UID == r.next.UID || p.Slot != r.place.Slot || p.ReadKey() != r.place.ReadKey() {
 			continue
 		}
-		certIDs := []int64{other.Status.BoundCertID, other.Status.PendingCertID}
-		if other.Status.FirstReadTime.IsZero() {
-			certificate := &v1alpha1.CloudCertificate{}
-			err := r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
-			if client.IgnoreNotFound(err) != nil {
-				return nil, fmt.Errorf("failed to read the CloudCertificate of binding %q: %w", other.Name, err)
-			}
-			certIDs = append(certIDs, certificate.Status.CertID)
+		certIDs, err := r.versionsOf(ctx, other)
+		if err != nil {
+			return nil, err
 		}
 		for _, id := range abandoned {
 			if slices.Contains(certIDs, id.CertID) {
@@ -184,6 +187,19 @@ func (r *reconciliation) neededByOthers(ctx context.Context, reader client.Reade
 		}
 	}
 	return needed, nil
+}
+
+// versionsOf are those that another binding has, or, before its first read, may find.
+func (r *reconciliation) versionsOf(ctx context.Context, other *v1alpha1.CloudCertificateBinding) ([]int64, error) {
+	if !other.Status.FirstReadTime.IsZero() {
+		return []int64{other.Status.BoundCertID, other.Status.PendingCertID}, nil
+	}
+	certificate := &v1alpha1.CloudCertificate{}
+	err := r.Get(ctx, client.ObjectKey{Namespace: other.Namespace, Name: other.Spec.CertificateRef.Name}, certificate)
+	if client.IgnoreNotFound(err) != nil {
+		return nil, fmt.Errorf("failed to read the CloudCertificate of binding %q: %w", other.Name, err)
+	}
+	return []int64{certificate.Status.CertID}, nil
 }
 
 // abandoned are the versions in the status that are none of the CloudCertificate which the binding
