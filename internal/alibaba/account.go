@@ -158,7 +158,7 @@ func (id *Identity) callerIdentity(ctx context.Context, before string) (string, 
 		return "", err
 	}
 	call.Secrets = credentials.secrets()
-	answer, err := send[callerIdentityAnswer](ctx, id.caller, exchange{Call: call, form: form, before: before})
+	answer, err := send[callerIdentityAnswer](ctx, id.caller, exchange{Call: call, message: formMessage(form), before: before})
 	if err != nil {
 		id.noteRefusal(credentials, err)
 		return "", err

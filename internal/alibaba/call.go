@@ -66,7 +66,7 @@ func (c Call) strange(problem, requestID string) string {
 // exchange is one request to the cloud.
 type exchange struct {
 	Call
-	form url.Values
+	message
 	// account is that of the credentials; empty where it is not known.
 	account string
 	// before is the summary of the last failure of the same call, where it is known.
@@ -75,6 +75,21 @@ type exchange struct {
 	node string
 	// list is the answer, if it is one with a list.
 	list Listing
+}
+
+// message is a request as it is sent.
+type message struct {
+	method, path string
+	header       map[string]string
+	body         string
+}
+
+// formMessage returns the request that carries everything in a form.
+func formMessage(form url.Values) message {
+	return message{
+		method: http.MethodPost, path: "/", body: form.Encode(),
+		header: map[string]string{"Content-Type": "application/x-www-form-urlencoded", "Accept": "application/json"},
+	}
 }
 
 // sign returns all parameters of a signed call as one form. The gateway
@@ -116,7 +131,7 @@ func Send[T any](ctx context.Context, id *Identity, credentials Credentials, cal
 		return nil, failure
 	}
 	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
-	answer, failure := send[T](ctx, id.caller, exchange{Call: call, form: form, account: id.KnownAccount()})
+	answer, failure := send[T](ctx, id.caller, exchange{Call: call, message: formMessage(form), account: id.KnownAccount()})
 	if failure != nil {
 		failure.Account, failure.Region = id.KnownAccount(), call.Region
 		id.noteRefusal(credentials, failure)
@@ -144,7 +159,7 @@ func send[T any](ctx context.Context, c *Caller, x exchange) (answer *T, failure
 	return answer, nil
 }
 
-// post sends the form and reads the answer, whatever its status.
+// post sends the request and reads the answer, whatever its status.
 func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, *Error) {
 	var reached atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -155,13 +170,14 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 			}
 		},
 	})
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, x.Endpoint+"/", strings.NewReader(x.form.Encode()))
+	request, err := http.NewRequestWithContext(ctx, x.method, x.Endpoint+x.path, strings.NewReader(x.body))
 	if err != nil {
 		return nil, nil, &Error{Action: x.Action, Message: "the request cannot be made", Cause: err}
 	}
 	fail := func(err error) *Error { return c.newTransportError(x, request, reached.Load(), err) }
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Accept", "application/json")
+	for name, value := range x.header {
+		request.Header.Set(name, value)
+	}
 	request.Header.Set("User-Agent", c.userAgent)
 	response, err := c.http.Do(request)
 	if err != nil {

@@ -61,8 +61,8 @@ func (r oidcRole) assume(ctx context.Context) (Credentials, error) {
 		"DurationSeconds": {"3600"},
 	}
 	answer, failure := send[assumeRoleAnswer](ctx, r.caller, exchange{
-		Call: Call{Service: ServiceSTS, Action: actionAssumeRole, Endpoint: r.caller.stsEndpoint, Secrets: []string{token}},
-		form: form,
+		Call:    Call{Service: ServiceSTS, Action: actionAssumeRole, Endpoint: r.caller.stsEndpoint, Secrets: []string{token}},
+		message: formMessage(form),
 	})
 	if failure != nil {
 		failure.Role = r.names()
