@@ -42,6 +42,8 @@ type Call struct {
 	Endpoint, Region string
 	// Params are sent in the body. Empty values are not sent.
 	Params map[string]string
+	// REST, if set, is what is sent in place of Params.
+	REST *REST
 	// Secrets are values that may show in no error. Those of the credentials are added.
 	Secrets []string
 	// Permission is the RAM action that the call needs; empty if it needs none.
@@ -126,12 +128,18 @@ func sign(call Call, region string, c Credentials) (url.Values, *Error) {
 // JSON but says nothing; it must not quote the answer. An answer with a list has to be a
 // Listing; any other may have 64 KiB.
 func Send[T any](ctx context.Context, id *Identity, credentials Credentials, call Call) (*T, *Error) {
-	form, failure := sign(call, call.Region, credentials)
-	if failure != nil {
-		return nil, failure
+	var signed message
+	if call.REST != nil {
+		signed = signREST(call, credentials, time.Now()) // as the SDK's signer does
+	} else {
+		form, failure := sign(call, call.Region, credentials)
+		if failure != nil {
+			return nil, failure
+		}
+		signed = formMessage(form)
 	}
 	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
-	answer, failure := send[T](ctx, id.caller, exchange{Call: call, message: formMessage(form), account: id.KnownAccount()})
+	answer, failure := send[T](ctx, id.caller, exchange{Call: call, message: signed, account: id.KnownAccount()})
 	if failure != nil {
 		failure.Account, failure.Region = id.KnownAccount(), call.Region
 		id.noteRefusal(credentials, failure)
