@@ -42,8 +42,7 @@ const jsonType = "application/json;charset=utf-8"
 // serve is one exchange, from request to journal.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	w.Header().Set("Cache-Control", "no-store")
-	parameters, inURL, failed := readParameters(w, r)
-	i := newInvocation(r.Method, parameters, d)
+	i, inURL, failed := d.read(w, r)
 	i.entry = s.begin(i.region)
 	s.describe(i, inURL)
 	i.requestID = s.newRequestID()
@@ -57,6 +56,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	// The cloud's time, not the machine's: clients tell from it that their clock is off.
 	w.Header().Set("Date", s.clock.Now().UTC().Format(http.TimeFormat))
 	send(w, r, answer)
+}
+
+// read returns the call that a request makes, and whether a secret stands in its URL.
+func (d door) read(w http.ResponseWriter, r *http.Request) (i *invocation, secretInURL bool, failed *failure) {
+	if d.route != nil {
+		return d.readREST(w, r)
+	}
+	parameters, secretInURL, failed := readParameters(w, r)
+	return newInvocation(r.Method, parameters, d), secretInURL, failed
 }
 
 // newInvocation returns the call that the parameters make at a door.
@@ -79,7 +87,8 @@ func (s *Server) describe(i *invocation, secretInURL bool) {
 	if i.spec != nil && i.spec.subject != nil {
 		i.subject = i.spec.subject(i)
 	}
-	keySent := i.product().name != "" && holdsKey(i.parameters)
+	takesKey := i.spec != nil && i.spec.takesKey
+	keySent := (i.product().name != "" || i.rest != nil) && !takesKey && holdsKey(i.parameters)
 	s.note(i.entry, func(c *Call) {
 		c.Product, c.Action, c.SecretInURL, c.KeySent = i.product().name, i.knownAction(), secretInURL, keySent
 		if i.action == "UploadUserCertificate" {

@@ -139,6 +139,8 @@ func (s *Server) handler(d door) http.Handler {
 type door struct {
 	region  string
 	actions map[string]action
+	// route is that of Service.
+	route func(method, path string) (action string, parameters map[string]string)
 }
 
 // product is what an action belongs to.
@@ -175,6 +177,8 @@ type action struct {
 	run               func(*Server, *invocation) (any, *failure)
 	// parameters are those beside the common ones.
 	parameters []string
+	// takesKey is that of ServiceAction.
+	takesKey bool
 }
 
 // commonParameters may come with every call (F70).
@@ -240,8 +244,10 @@ type invocation struct {
 	// spec describes the action; nil for one that does not exist.
 	spec       *action
 	parameters map[string]string
-	principal  principal
-	requestID  string
+	// rest is what a call has that is not all parameters; nil for any other.
+	rest      *restCall
+	principal principal
+	requestID string
 	// subject is what the call is about: the name to upload under, or the resource.
 	subject string
 	faults  []Fault
@@ -290,6 +296,9 @@ func (s *Server) answer(ctx context.Context, i *invocation) reply {
 
 // accept verifies that the call exists and who makes it.
 func (s *Server) accept(i *invocation) *failure {
+	if i.rest != nil {
+		return s.acceptREST(i)
+	}
 	p := i.parameters
 	switch {
 	case i.action == "":

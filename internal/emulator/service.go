@@ -28,6 +28,10 @@ type Service struct {
 	Regions []string
 	// Actions are its calls, by their names.
 	Actions map[string]ServiceAction
+	// Route, if set, says which action a method and a path name, and the parameters that the
+	// path holds; no action is one that does not exist. Calls are then signed with version 3 and
+	// have a body of JSON, which is the parameter Body. They name no region.
+	Route func(method, path string) (action string, parameters map[string]string)
 }
 
 // ServiceAction is one call of a service.
@@ -39,6 +43,8 @@ type ServiceAction struct {
 	// default; 0 is none.
 	Limit int
 	Per   time.Duration
+	// TakesKey says that a private key is part of the call.
+	TakesKey bool
 	// Subject is what the call is about, for the journal and for faults: "lsn-1".
 	Subject func(*ServiceCall) string
 	// Resource returns the ARN that a policy has to allow the action on.
@@ -107,7 +113,7 @@ func (s *Server) Serve(service *Service, region string) http.Handler {
 		name: service.Name, code: service.Code, permission: service.Permission, version: service.Version,
 		host: service.Host, regions: service.Regions,
 	}
-	d := door{region: region, actions: map[string]action{}}
+	d := door{region: region, actions: map[string]action{}, route: service.Route}
 	for name, a := range service.Actions {
 		d.actions[name] = s.serviceAction(p, a)
 	}
@@ -130,7 +136,7 @@ func (s *Server) serviceAction(p *product, a ServiceAction) action {
 		return c
 	}
 	return action{
-		product: p, parameters: a.Parameters, per: a.Per,
+		product: p, parameters: a.Parameters, per: a.Per, takesKey: a.TakesKey,
 		limit:   func(Options) int { return limit },
 		subject: func(i *invocation) string { return a.Subject(call(i)) },
 		resource: func(i *invocation) string {
@@ -141,7 +147,9 @@ func (s *Server) serviceAction(p *product, a ServiceAction) action {
 			if refused != nil {
 				return nil, &failure{code: refused.Code, message: refused.Message, status: refused.Status}
 			}
-			answer["RequestId"] = i.requestID
+			if i.rest == nil { // of calls by path it is in a header, but for failures
+				answer["RequestId"] = i.requestID
+			}
 			return answer, nil
 		},
 	}
@@ -166,8 +174,8 @@ func holdsKey(parameters map[string]string) bool {
 	return false
 }
 
-// KeysSent returns how many calls of other products than CAS carried a private key: they name
-// a certificate by its id, and nothing of it has to travel again.
+// KeysSent returns how many calls of other products than CAS carried a private key, but for those
+// that take one: they name a certificate by its id, and nothing of it has to travel again.
 func (s *Server) KeysSent() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -82,6 +82,12 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	if p["SignatureMethod"] != "HMAC-SHA1" || p["SignatureVersion"] != "1.0" || p["SignatureType"] != "" {
 		return principal{}, echoing("IncompleteSignature", stringToSign(method, p))
 	}
+	text := stringToSign(method, p)
+	return s.signer(p, text, func(secret string) string { return sign(secret, text) })
+}
+
+// signer verifies who made a signature of a text, and that it is new.
+func (s *Server) signer(p map[string]string, text string, sign func(secret string) string) (principal, *failure) {
 	at, err := time.Parse(timestampLayout, p["Timestamp"])
 	if err != nil {
 		return principal{}, fail("InvalidTimeStamp.Format")
@@ -94,8 +100,7 @@ func (s *Server) authenticate(method string, p map[string]string) (principal, *f
 	if failed != nil {
 		return principal{}, failed
 	}
-	text := stringToSign(method, p)
-	if !hmac.Equal([]byte(sign(key.secret.open(), text)), []byte(p["Signature"])) {
+	if !hmac.Equal([]byte(sign(key.secret.open())), []byte(p["Signature"])) {
 		return principal{}, echoing("SignatureDoesNotMatch", text)
 	}
 	// The nonce is looked at last, so that only a correctly signed call uses it up.
