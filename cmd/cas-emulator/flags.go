@@ -113,6 +113,7 @@ func (c *config) productFlags(flags *flag.FlagSet) {
 	flags.BoolVar(&o.CLBImportsOnce, "clb-imports-once", false, "let CLB answer a second import of a certificate with the copy that it has")
 	flags.BoolVar(&o.NLBFailsWith200, "nlb-fails-with-200", false, "let NLB refuse with a status of 200 and Success=false")
 	flags.BoolVar(&o.WAFKeepsTLS, "waf-keeps-tls", false, "let WAF keep settings of TLS that a call does not send")
+	flags.BoolVar(&o.FCKeepsTheRest, "fc-keeps-the-rest", false, "let Function Compute keep what an update of a domain does not send")
 	flags.BoolVar(&o.WAFBareIDs, "waf-bare-ids", false, "let WAF show certificates by their numbers alone")
 	flags.BoolVar(&o.ESAWithoutRegion, "esa-without-region", false, "leave the region of CAS out of ESA's list")
 	flags.DurationVar(&o.TokenLife, "token-life", 0, "time that a client token is remembered; 0 is for ever")

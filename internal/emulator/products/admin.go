@@ -125,6 +125,7 @@ func (c *Cloud) AdminHandler() http.Handler {
 	mux.HandleFunc("POST /emulator/listeners/status", change(func(s statusJSON) error { return c.SetStatus(s.ID, s.Status) }))
 	mux.HandleFunc("POST /emulator/listeners/fail-jobs", change(func(f failJSON) error { return c.FailJobs(f.ID, f.Count) }))
 	mux.HandleFunc("POST /emulator/domains", change(c.AddDomain))
+	mux.HandleFunc("POST /emulator/custom-domains", change(c.AddCustomDomain))
 	mux.HandleFunc("POST /emulator/domains/put", change(func(p putDomainJSON) error { return c.PutDomain(p.Product, p.Name, p.Certificate) }))
 	return mux
 }

@@ -28,6 +28,7 @@ type Cloud struct {
 	classics      map[classicKey]*classic
 	stores        map[storeKey][]*serverCertificate
 	accelerated   map[string]*accelerated
+	functions     map[string]*CustomDomain
 	jobs          map[string]*job
 	tokens        map[tokenKey]token
 	ids           int64
@@ -51,6 +52,7 @@ func (c *Cloud) Reset() {
 	c.classics = map[classicKey]*classic{}
 	c.stores = map[storeKey][]*serverCertificate{}
 	c.accelerated = map[string]*accelerated{}
+	c.functions = map[string]*CustomDomain{}
 	c.jobs = map[string]*job{}
 	c.tokens = map[tokenKey]token{}
 }
@@ -65,7 +67,7 @@ func (c *Cloud) service(name string) *emulator.Service {
 		return c.network(n)
 	}
 	services := map[string]func() *emulator.Service{
-		"alb": c.alb, "nlb": c.nlb, "clb": c.clb, "waf": c.waf, "esa": c.esa, "ga": c.ga, "ddos": c.ddos, "mse": c.mse,
+		"alb": c.alb, "nlb": c.nlb, "clb": c.clb, "waf": c.waf, "esa": c.esa, "ga": c.ga, "ddos": c.ddos, "mse": c.mse, "fc": c.fc,
 	}
 	if service, ok := services[name]; ok {
 		return service()

@@ -54,6 +54,9 @@ type Unknowns struct {
 	WAFKeepsTLS, WAFBareIDs bool
 	// ESAWithoutRegion leaves the region of CAS out of ESA's list (T63).
 	ESAWithoutRegion bool
+	// FCKeepsTheRest makes UpdateCustomDomain leave what is not sent as it is. By default it falls
+	// back (T102).
+	FCKeepsTheRest bool
 	// TokenLife is how long a client token is remembered; 0 is for ever (T11).
 	TokenLife time.Duration
 	// InUseCode, if it is set, is the code with which CAS refuses to delete a certificate that
