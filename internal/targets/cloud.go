@@ -152,6 +152,11 @@ func (s *session) endpoint(region string) (url, named string, failure *Error) {
 // call sends one call of the product about a target. Further calls of the same method are begun,
 // and wait longer for their place.
 func call[T any](ctx context.Context, s *session, t Target, action alibaba.Action, begun bool, params map[string]string) (*T, *Error) {
+	return send[T](ctx, s, t, begun, alibaba.Call{Action: action, Params: params})
+}
+
+// send is call for one that is not all parameters.
+func send[T any](ctx context.Context, s *session, t Target, begun bool, call alibaba.Call) (*T, *Error) {
 	url, region, failure := s.endpoint(t.Region)
 	if failure != nil {
 		return nil, failure
@@ -162,18 +167,17 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 	if begun {
 		horizon = nextHorizon
 	}
-	slot, failed := way.Reserve(ctx, action, s.urgency, horizon)
-	if looks := !begun && slices.Contains(s.product.looks, action); failed == nil && s.urgency == ratelimit.Repair && looks {
+	slot, failed := way.Reserve(ctx, call.Action, s.urgency, horizon)
+	if looks := !begun && slices.Contains(s.product.looks, call.Action); failed == nil && s.urgency == ratelimit.Repair && looks {
 		failed = way.Pass(ctx, checks, s.urgency)
 	}
 	if failed != nil {
 		slot.Release()
 		return nil, s.fail(t, failed)
 	}
-	answer, _, failed := gate.Send[T](ctx, way, slot, alibaba.Call{
-		Service: string(s.product.name), Action: action, Version: s.product.version, Endpoint: url, Region: region, Params: params,
-		Permission: s.product.permission + ":" + string(action), Codes: s.product.codes,
-	})
+	call.Service, call.Version, call.Endpoint, call.Region = string(s.product.name), s.product.version, url, region
+	call.Permission, call.Codes = s.product.permission+":"+string(call.Action), s.product.codes
+	answer, _, failed := gate.Send[T](ctx, way, slot, call)
 	if failed != nil {
 		return nil, s.fail(t, failed)
 	}
