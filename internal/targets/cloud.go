@@ -157,29 +157,53 @@ func call[T any](ctx context.Context, s *session, t Target, action alibaba.Actio
 
 // send is call for one that is not all parameters.
 func send[T any](ctx context.Context, s *session, t Target, begun bool, call alibaba.Call) (*T, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
+	defer cancel()
+	next, failure := s.reserve(ctx, t, call.Action, begun)
+	if failure != nil {
+		return nil, failure
+	}
+	return deliver[T](ctx, s, next, call)
+}
+
+// turn is that of one call about a target.
+type turn struct {
+	target      Target
+	url, region string
+	way         *gate.Way
+	slot        *gate.Slot
+}
+
+// reserve takes the turn of a call, which deliver waits for. Who does not deliver releases its slot.
+func (s *session) reserve(ctx context.Context, t Target, action alibaba.Action, begun bool) (*turn, *Error) {
 	url, region, failure := s.endpoint(t.Region)
 	if failure != nil {
 		return nil, failure
 	}
-	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
-	defer cancel()
 	way, horizon := s.way(region), s.urgency.Horizon()
 	if begun {
 		horizon = nextHorizon
 	}
-	slot, failed := way.Reserve(ctx, call.Action, s.urgency, horizon)
-	if looks := !begun && slices.Contains(s.product.looks, call.Action); failed == nil && s.urgency == ratelimit.Repair && looks {
+	slot, failed := way.Reserve(ctx, action, s.urgency, horizon)
+	if looks := !begun && slices.Contains(s.product.looks, action); failed == nil && s.urgency == ratelimit.Repair && looks {
 		failed = way.Pass(ctx, checks, s.urgency)
 	}
 	if failed != nil {
 		slot.Release()
 		return nil, s.fail(t, failed)
 	}
-	call.Service, call.Version, call.Endpoint, call.Region = string(s.product.name), s.product.version, url, region
+	return &turn{target: t, url: url, region: region, way: way, slot: slot}, nil
+}
+
+// deliver sends a call in its turn.
+func deliver[T any](ctx context.Context, s *session, next *turn, call alibaba.Call) (*T, *Error) {
+	ctx, cancel := context.WithTimeout(ctx, alibaba.CallTimeout)
+	defer cancel()
+	call.Service, call.Version, call.Endpoint, call.Region = string(s.product.name), s.product.version, next.url, next.region
 	call.Permission, call.Codes = s.product.permission+":"+string(call.Action), s.product.codes
-	answer, _, failed := gate.Send[T](ctx, way, slot, call)
+	answer, _, failed := gate.Send[T](ctx, next.way, next.slot, call)
 	if failed != nil {
-		return nil, s.fail(t, failed)
+		return nil, s.fail(next.target, failed)
 	}
 	return answer, nil
 }
