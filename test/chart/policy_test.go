@@ -101,6 +101,8 @@ func TestPolicyAsksWhoBinds(t *testing.T) {
 	editor := person(t, namespace, "editor", writeBindings, mayWrite("", "configmaps", "update", "ids"), mayWrite("", "services", "patch", "gateway"))
 	gitops := clusterPerson(t, namespace, "binder", doAnything)
 	const cdn, ids, gateway = `{"cdn": {"domain": "www.example.com"}}`, `{"configMap": {"name": "ids"}}`, `{"service": {"name": "gateway"}}`
+	const function = `{"fc": {"regionId": "cn-shanghai", "domain": "www.example.com"}}`
+	keeper := person(t, namespace, "keeper", writeBindings, readSecrets("account"), mayWrite("cloudcert.io", "cloudcertificates", "patch", "web"))
 	for name, tc := range map[string]struct {
 		author              client.Client
 		target, credentials string
@@ -124,13 +126,18 @@ func TestPolicyAsksWhoBinds(t *testing.T) {
 		"an owner binds his CloudCertificate":                    {owner, cdn, "", nil},
 		"who may patch the CloudCertificate":                     {patcher, cdn, "", nil},
 		"a tenant brings credentials":                            {tenant, cdn, "account", nil},
-		"a tenant brings none":                                   {tenant, cdn, "", []string{`CloudCertificate "web"`}},
-		"who may write the ConfigMap":                            {editor, ids, "", nil},
-		"who may change the Service and not the certificate":     {editor, gateway, "", []string{`CloudCertificate "web"`}},
-		"a GitOps controller binds":                              {gitops, cdn, "", nil},
-		"a GitOps controller has a ConfigMap written":            {gitops, ids, "", nil},
-		"a GitOps controller has a Service annotated":            {gitops, gateway, "account", nil},
-		"an administrator in the thief's place":                  {impersonate(t, "system:serviceaccount:bound:thief"), cdn, "", []string{"bound:thief"}},
+		"a tenant has a private key sent": {tenant, function, "account", []string{
+			`user "system:serviceaccount:bound:tenant"`, `CloudCertificate "web" of namespace "bound"`, "spec.target.fc", `verb "update"`, `["web"]`,
+		}},
+		"an owner has a private key sent":                      {owner, function, "", nil},
+		"who may patch the certificate and brings credentials": {keeper, function, "account", nil},
+		"a tenant brings none":                                 {tenant, cdn, "", []string{`CloudCertificate "web"`}},
+		"who may write the ConfigMap":                          {editor, ids, "", nil},
+		"who may change the Service and not the certificate":   {editor, gateway, "", []string{`CloudCertificate "web"`}},
+		"a GitOps controller binds":                            {gitops, cdn, "", nil},
+		"a GitOps controller has a ConfigMap written":          {gitops, ids, "", nil},
+		"a GitOps controller has a Service annotated":          {gitops, gateway, "account", nil},
+		"an administrator in the thief's place":                {impersonate(t, "system:serviceaccount:bound:thief"), cdn, "", []string{"bound:thief"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
