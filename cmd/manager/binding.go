@@ -38,16 +38,8 @@ func productNames(products []targets.Product) string {
 
 // checkBinding completes the settings about bindings, and names the flag that is wrong.
 func (s *settings) checkBinding(bound []string, policy string, endpoints []string) error {
-	built := binding.Built()
-	if slices.Equal(bound, []string{"all"}) {
-		s.targets = built
-		bound = nil
-	}
-	for _, name := range bound {
-		if !slices.Contains(built, targets.Product(name)) {
-			return fmt.Errorf("--bind-targets: %q is no kind of target that this version serves: use some of %s, or all", name, productNames(built))
-		}
-		s.targets = append(s.targets, targets.Product(name))
+	if err := s.checkTargets(bound); err != nil {
+		return err
 	}
 	if policy != policyRequire && policy != policySingleTenant {
 		return fmt.Errorf("--binding-policy: %q is neither %s nor %s", policy, policyRequire, policySingleTenant)
@@ -64,6 +56,30 @@ func (s *settings) checkBinding(bound []string, policy string, endpoints []strin
 		s.targetEndpoints[key] = url
 	}
 	return nil
+}
+
+// checkTargets completes the kinds of target. "all" may be named with those alone that it does not
+// stand for.
+func (s *settings) checkTargets(bound []string) error {
+	built := binding.Built()
+	if slices.Contains(bound, "all") {
+		s.targets = binding.OfAll()
+		bound = slices.DeleteFunc(slices.Clone(bound), func(name string) bool { return name == "all" })
+		built = slices.DeleteFunc(built, func(p targets.Product) bool { return !targets.TakesKey(p) })
+	}
+	for _, name := range bound {
+		if !slices.Contains(built, targets.Product(name)) {
+			return fmt.Errorf("--bind-targets: %q is no kind of target that this version serves, or all has it already: use some of %s, or all, which leaves out %s",
+				name, productNames(binding.Built()), namedAlone())
+		}
+		s.targets = append(s.targets, targets.Product(name))
+	}
+	return nil
+}
+
+// namedAlone are the kinds that "all" does not stand for.
+func namedAlone() string {
+	return productNames(slices.DeleteFunc(binding.Built(), func(p targets.Product) bool { return !targets.TakesKey(p) }))
 }
 
 // addBindings adds the controller of bindings where some kind of target is switched on, and returns

@@ -13,11 +13,14 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // The tests here do not run in parallel: --kubeconfig is a variable of
@@ -49,6 +52,8 @@ func TestFlagsAreChecked(t *testing.T) {
 		"profiles at a name":                 {[]string{"--pprof-bind-address=cloudcert:6060"}, "--pprof-bind-address"},
 		"profiles without a port":            {[]string{"--pprof-bind-address=127.0.0.1"}, "--pprof-bind-address"},
 		"a negative time to keep":            {[]string{"--prune-delay=-1h"}, "--prune-delay"},
+		"a kind of target that is unknown":   {[]string{"--bind-targets=lamp"}, `--bind-targets: "lamp"`},
+		"all kinds of target and one of all": {[]string{"--bind-targets=all,alb"}, `--bind-targets: "alb"`},
 		"a check of everything all the time": {[]string{"--drift-interval=1s"}, "--drift-interval"},
 		"no workers":                         {[]string{"--max-concurrent-reconciles=0"}, "--max-concurrent-reconciles"},
 		"a missing file of authorities":      {[]string{"--cas-ca-file=/does/not/exist"}, "--cas-ca-file"},
@@ -85,6 +90,21 @@ func TestACAFileAddsToTheCAsOfTheSystem(t *testing.T) {
 	want.AddCert(server.Certificate())
 	if !s.rootCAs.Equal(want) {
 		t.Error("the file replaces what the system trusts")
+	}
+}
+
+// A kind that is sent private keys is served only where it is named.
+func TestAllKindsOfTargetAreThoseWithoutKeys(t *testing.T) {
+	for arg, want := range map[string]struct{ alb, fc bool }{
+		"all": {alb: true}, "fc": {fc: true}, "all,fc": {true, true}, "fc,all": {true, true}, "alb": {alb: true},
+	} {
+		s, err := parseFlags([]string{"--bind-targets=" + arg}, &bytes.Buffer{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slices.Contains(s.targets, targets.ALB) != want.alb || slices.Contains(s.targets, targets.FC) != want.fc {
+			t.Errorf("%s stands for %v", arg, s.targets)
+		}
 	}
 }
 

@@ -4,7 +4,8 @@
 // Package targets carries certificates of CAS to where they are served: one small adapter for
 // each product of Alibaba Cloud that takes a certificate by its id.
 //
-// No call carries a private key, and none asks for one. The package knows nothing of
+// No call carries a private key, and none asks for one, but for those of Function Compute, which
+// takes no id: see fc. The package knows nothing of
 // Kubernetes and decides nothing: its callers say what goes where. What an adapter is, and
 // what it promises, stands at Adapter; other packages have adapters of their own for objects
 // of the cluster.

@@ -41,6 +41,9 @@ type product struct {
 	raise string
 	// sm reports whether it can be given a pair of SM2 certificates.
 	sm bool
+	// keyed reports whether it is sent the private key: it is served only where it is named, and
+	// not by "all".
+	keyed bool
 	// adapter makes an adapter.
 	adapter func(*session) Adapter
 }
@@ -72,6 +75,9 @@ const (
 	// (T85)
 	mseRegions = "cn-hangzhou cn-shanghai cn-qingdao cn-beijing cn-zhangjiakou cn-wulanchabu cn-shenzhen cn-guangzhou cn-chengdu " +
 		"cn-hongkong ap-southeast-1 ap-southeast-5 ap-northeast-1 eu-central-1 us-east-1 us-west-1"
+	// (T105)
+	fcRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-hangzhou cn-shanghai cn-shenzhen cn-chengdu cn-hongkong " +
+		"ap-northeast-1 ap-southeast-1 ap-southeast-3 ap-southeast-5 eu-central-1 eu-west-1 us-east-1 us-west-1"
 	// Products that are there twice, like CAS.
 	bothRegions = china + " " + international
 	// Those of CLB but for the ones that share an endpoint (T40).
@@ -264,6 +270,17 @@ var table = map[Product]*product{
 		},
 		adapter: func(s *session) Adapter { return &mse{session: s} },
 	},
+	FC: {
+		name: FC, called: "Function Compute", version: "2023-03-30", permission: "fc", hosts: regional("fcv3", fcRegions),
+		looks: []alibaba.Action{fcRead},
+		rates: map[alibaba.Action]float64{fcRead: reads, fcUpdate: unknownWrites},
+		codes: alibaba.Codes{
+			"DomainNameNotFound": alibaba.NotFound,
+			"InvalidArgument":    alibaba.Refused,
+		},
+		keyed:   true,
+		adapter: func(s *session) Adapter { return &fc{session: s} },
+	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	VOD:  network(VOD, "VOD", "2017-03-21", "VodDomain", "Vod", regional("vod", vodRegions)),
 	DCDN: network(DCDN, "DCDN", "2018-01-15", "DcdnDomain", "Dcdn", map[string]string{china: "https://dcdn.aliyuncs.com"}),
@@ -329,6 +346,12 @@ func CallsOf(t Target) (region string, actions []alibaba.Action, codes alibaba.C
 func TakesSM(name Product) bool {
 	p, ok := table[name]
 	return ok && p.sm
+}
+
+// TakesKey reports whether a product is sent the private key, with Placement.Content.
+func TakesKey(name Product) bool {
+	p, ok := table[name]
+	return ok && p.keyed
 }
 
 // regionOfCAS returns the region of CAS whose certificates load balancers of a region take. Of Hong

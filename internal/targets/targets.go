@@ -5,9 +5,13 @@ package targets
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 )
 
 // Adapter reads and changes the slots of one kind of target. It decides nothing: which
@@ -100,6 +104,7 @@ const (
 	GA        Product = "ga"
 	DDoS      Product = "ddos"
 	MSE       Product = "mse"
+	FC        Product = "fc"
 	Service   Product = "service"
 	ALBConfig Product = "albconfig"
 	ConfigMap Product = "configmap"
@@ -223,7 +228,23 @@ type Placement struct {
 	// the binding's UID, the certificate and what the status has kept of the attempt
 	// (pendingSince), which begins anew when the attempt is given up.
 	Seed string
+	// Content reads the certificate with its key, for a product that takes no id (TakesKey); else it
+	// is nil. It is called when everything else is ready to be sent. Its error is that of Place.
+	Content func(context.Context) (Content, error)
 }
+
+// Content is a certificate with its key, as PEM. It redacts itself in every verb of fmt, in JSON and
+// in slog; it is kept in no field.
+type Content struct {
+	// Certificate is the chain, the leaf first; PrivateKey is PKCS#1 or SEC1.
+	Certificate, PrivateKey string
+}
+
+// Format implements fmt.Formatter: no verb shows the content.
+func (Content) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, alibaba.Redacted) }
+
+// MarshalText implements encoding.TextMarshaler, which JSON and slog use.
+func (Content) MarshalText() ([]byte, error) { return []byte(alibaba.Redacted), nil }
 
 // Removal is what is to be taken out.
 type Removal struct {

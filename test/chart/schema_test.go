@@ -51,6 +51,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a policy that may be":               {"admissionPolicy: {enabled: perhaps}", "admissionPolicy"},
 		"a kind of target that is not built": {"binding: {targets: [oss]}", "targets"},
 		"all kinds of target and one more":   {"binding: {targets: [all, alb]}", "targets"},
+		"all, one of which is named too":     {"binding: {targets: [all, fc, alb]}", "targets"},
 		"a kind of target twice":             {"binding: {targets: [alb, alb]}", "targets"},
 		"a misspelled policy of bindings":    {"binding: {policy: require}", "policy"},
 		"an endpoint of an unknown product":  {"binding: {targetEndpoints: {configmap: https://alb.example.com}}", "targetEndpoints"},

@@ -87,7 +87,7 @@ func domainPlace(t *v1alpha1.BindingTarget) place {
 	case t.OSS != nil:
 		return place{Target: targets.Target{Product: "oss", Region: string(t.OSS.RegionID), Resource: t.OSS.Bucket, Domain: domain(t.OSS.Domain)}}
 	case t.FC != nil:
-		return place{Target: targets.Target{Product: "fc", Region: string(t.FC.RegionID), Domain: domain(t.FC.Domain)}}
+		return place{Target: targets.Target{Product: targets.FC, Region: string(t.FC.RegionID), Domain: domain(t.FC.Domain)}, instant: true}
 	}
 	return place{}
 }

@@ -184,7 +184,9 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 	certificate := targets.Certificate{
 		CertID: live.Status.CertID, Region: live.Status.Region, Name: live.Status.Name, SM: live.Spec.Type == v1alpha1.CertificateTypeSM,
 	}
-	err = r.putIn(ctx, targets.Placement{Certificate: certificate, Seed: r.placementSeed(certificate)})
+	err = r.putIn(ctx, targets.Placement{
+		Certificate: certificate, Seed: r.placementSeed(certificate), Content: r.contentOf(live),
+	})
 	if _, waits := isTurn(err); waits {
 		return err
 	}

@@ -59,7 +59,7 @@ func (c *Cloud) Reset() {
 
 // Names returns the products that are served, sorted.
 func Names() []string {
-	return []string{"alb", "cdn", "clb", "dcdn", "ddos", "esa", "ga", "mse", "nlb", "vod", "waf"}
+	return []string{"alb", "cdn", "clb", "dcdn", "ddos", "esa", "fc", "ga", "mse", "nlb", "vod", "waf"}
 }
 
 func (c *Cloud) service(name string) *emulator.Service {
