@@ -81,7 +81,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.StringVar(&s.leaderElectionNamespace, "leader-election-namespace", "", "`namespace` of the leader's lease (default: the operator's own, which is known inside a cluster only)")
 	fs.StringVar(&s.metricsAddress, "metrics-bind-address", ":8443", "`address` of the metrics: HTTPS for authenticated clients, plain HTTP on loopback; 0 for none")
 	fs.StringVar(&s.metricsCertDir, "metrics-cert-dir", "", "`folder` with tls.crt and tls.key of the metrics, which are read again when they change (default: a certificate of its own, new with each start)")
-	fs.BoolVar(&s.metricsPerObject, "metrics-per-object", true, "serve metrics of each CloudCertificate besides those of all together")
+	fs.BoolVar(&s.metricsPerObject, "metrics-per-object", true, "serve metrics of each CloudCertificate and CloudCertificateBinding besides those of all together")
 	fs.StringVar(&s.healthAddress, "health-probe-bind-address", ":8081", "`address` of /healthz and /readyz; 0 for none")
 	fs.StringVar(&s.pprofAddress, "pprof-bind-address", "0", "`address` of net/http/pprof's profiles, without a password and therefore on loopback alone; 0 for none")
 	fs.BoolVar(&s.version, "version", false, "print the version and exit")
