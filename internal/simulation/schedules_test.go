@@ -90,6 +90,7 @@ func (w *world) top() {
 	case dice < 31:
 		w.events++
 		w.cloud.ClearFaults()
+		w.lie = ""
 	case dice < 33:
 		w.events++
 		w.someOperator().dead = true
@@ -126,6 +127,12 @@ func (w *world) inject() {
 	}
 	if f.Kind == emulator.FaultListLag && !w.fixed {
 		return
+	}
+	if f.Kind == emulator.FaultShortPage || f.Kind == emulator.FaultTotalCount {
+		if w.lie != "" && w.lie != f.Kind {
+			return // a short page and a wrong count may fit each other by chance, and hide one as well
+		}
+		w.lie = f.Kind
 	}
 	if f.Kind == emulator.FaultDenied && !w.fixed {
 		f.Product, f.Action = "", string(cas.ActionUpload) // see prefix

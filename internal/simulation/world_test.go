@@ -63,9 +63,10 @@ type world struct {
 	kinds       []string // of the steps: what their names begin with
 	disturbAt   int      // the step that is disturbed; 0 is none
 	disturbance disturbance
-	played      int  // steps before the world came to rest
-	chaos       bool // random kills, failures and things in between
-	fixed       bool // no prefix changes, but what is known may be lost
+	played      int                // steps before the world came to rest
+	chaos       bool               // random kills, failures and things in between
+	fixed       bool               // no prefix changes, but what is known may be lost
+	lie         emulator.FaultKind // how the list may lie at present
 	depth       int
 	events      int // what happened from outside: users, faults, kills
 
