@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 )
 
 // Name of the controller in logs, metrics and events.
@@ -64,22 +65,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 		}
 	}
 	return build.
-		WithOptions(r.controllerOptions(adjust)).
+		WithOptions(retries.Options(r.Options.MaxConcurrentReconciles, adjust)).
 		Complete(reconcile.Func(r.reconcileRequest))
-}
-
-// controllerOptions say how many bindings are reconciled at a time, and how soon one that failed
-// is tried again.
-func (r *Reconciler) controllerOptions(adjust []func(*controller.Options)) controller.Options {
-	options := controller.Options{
-		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-		EnableWarmup:            new(true),
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-	}
-	for _, change := range adjust {
-		change(&options)
-	}
-	return options
 }
 
 // wakeBy lets rounds wake bindings by the controller's queue.

@@ -27,6 +27,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 )
 
 // Name of the controller in logs, metrics and events.
@@ -55,9 +56,9 @@ const reconcileTimeout = 25 * time.Second
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// SetupWithManager registers the controller, its index and its watches. Changes are made to the
-// options of the controller: who plays time brings a queue that waits for it.
-func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, changes ...func(*controller.Options)) error {
+// SetupWithManager registers the controller, its index and its watches. Who plays time adjusts the
+// options of the controller: it brings a queue that waits for it.
+func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, adjust ...func(*controller.Options)) error {
 	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificate{}, bySecret, secretBuckets); err != nil {
 		return fmt.Errorf("failed to index CloudCertificates by Secret: %w", err)
 	}
@@ -83,22 +84,8 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 		For(&v1alpha1.CloudCertificate{}, builder.WithPredicates(r.relevant())).
 		WatchesMetadata(&corev1.Secret{}, secretHandler{handler.EnqueueRequestsFromMapFunc(r.referrers), r}).
 		WatchesRawSource(source.TypedChannel(found, lowPriority())).
-		WithOptions(r.controllerOptions(changes)).
+		WithOptions(retries.Options(r.Options.MaxConcurrentReconciles, adjust)).
 		Complete(reconcile.Func(r.reconcileRequest))
-}
-
-// controllerOptions say how many objects are reconciled at a time, and how soon one that
-// failed is tried again.
-func (r *Reconciler) controllerOptions(changes []func(*controller.Options)) controller.Options {
-	options := controller.Options{
-		MaxConcurrentReconciles: r.Options.MaxConcurrentReconciles,
-		EnableWarmup:            new(true),
-		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](time.Second, 5*time.Minute),
-	}
-	for _, change := range changes {
-		change(&options)
-	}
-	return options
 }
 
 // lowPriority enqueues what drift found after everything that came by a change.
