@@ -34,37 +34,19 @@ func (a *apiServer) storeBinding(key types.NamespacedName, binding *v1alpha1.Clo
 
 // changeBinding is what a user does to a binding.
 func (a *apiServer) changeBinding(key types.NamespacedName, do func(*v1alpha1.CloudCertificateBinding)) {
-	old := a.bindings[key]
-	if old == nil {
-		return
+	if binding, ok := changed(a.bindings[key], do); ok {
+		a.updateBinding(key, a.bindings[key], binding)
 	}
-	binding := old.DeepCopy()
-	do(binding)
-	a.updateBinding(key, old, binding)
 }
 
 // updateBinding stores a changed binding as an API server does.
 func (a *apiServer) updateBinding(key types.NamespacedName, old, binding *v1alpha1.CloudCertificateBinding) {
-	if string(encode(old.Spec)) != string(encode(binding.Spec)) {
-		binding.Generation++
-	}
-	if !binding.DeletionTimestamp.IsZero() && len(binding.Finalizers) == 0 {
-		binding = nil
-	}
-	a.storeBinding(key, binding)
+	a.storeBinding(key, updated(binding, string(encode(old.Spec)) != string(encode(binding.Spec))))
 }
 
 // removeBinding is a user's delete.
 func (a *apiServer) removeBinding(key types.NamespacedName) {
-	old := a.bindings[key]
-	switch {
-	case old == nil || !old.DeletionTimestamp.IsZero():
-	case len(old.Finalizers) == 0:
-		a.storeBinding(key, nil)
-	default:
-		binding := old.DeepCopy()
-		binding.DeletionTimestamp = new(metav1.Now())
-		binding.Generation++
+	if binding, ok := removed(a.bindings[key]); ok {
 		a.storeBinding(key, binding)
 	}
 }

@@ -144,39 +144,67 @@ func (a *apiServer) create(object *v1alpha1.CloudCertificate) {
 
 // change is what a user does to an object.
 func (a *apiServer) change(key types.NamespacedName, do func(*v1alpha1.CloudCertificate)) {
-	old := a.objects[key]
-	if old == nil {
-		return
+	if object, ok := changed(a.objects[key], do); ok {
+		a.update(key, a.objects[key], object)
 	}
-	object := old.DeepCopy()
-	do(object)
-	a.update(key, old, object)
 }
 
 // update stores a changed object as an API server does.
 func (a *apiServer) update(key types.NamespacedName, old, object *v1alpha1.CloudCertificate) {
-	if string(encode(old.Spec)) != string(encode(object.Spec)) {
-		object.Generation++
-	}
-	if !object.DeletionTimestamp.IsZero() && len(object.Finalizers) == 0 {
-		object = nil
-	}
-	a.store(key, object)
+	a.store(key, updated(object, string(encode(old.Spec)) != string(encode(object.Spec))))
 }
 
 // remove is a user's delete.
 func (a *apiServer) remove(key types.NamespacedName) {
-	old := a.objects[key]
-	switch {
-	case old == nil || !old.DeletionTimestamp.IsZero():
-	case len(old.Finalizers) == 0:
-		a.store(key, nil)
-	default:
-		object := old.DeepCopy()
-		object.DeletionTimestamp = new(metav1.Now())
-		object.Generation++
+	if object, ok := removed(a.objects[key]); ok {
 		a.store(key, object)
 	}
+}
+
+// stored is an object of any kind that the API server has.
+type stored[T any] interface {
+	comparable
+	client.Object
+	DeepCopy() T
+}
+
+// changed is a copy of what is stored that somebody has changed, if there is anything.
+func changed[T stored[T]](old T, do func(T)) (object T, ok bool) {
+	var none T
+	if old == none {
+		return none, false
+	}
+	object = old.DeepCopy()
+	do(object)
+	return object, true
+}
+
+// updated is what becomes of a changed object: another generation with another spec, and nothing
+// once it is being deleted and no finalizer holds it.
+func updated[T stored[T]](object T, otherSpec bool) T {
+	if otherSpec {
+		object.SetGeneration(object.GetGeneration() + 1)
+	}
+	if !object.GetDeletionTimestamp().IsZero() && len(object.GetFinalizers()) == 0 {
+		var none T
+		return none
+	}
+	return object
+}
+
+// removed is what becomes of an object that a user deletes, if that changes anything.
+func removed[T stored[T]](old T) (object T, ok bool) {
+	var none T
+	switch {
+	case old == none || !old.GetDeletionTimestamp().IsZero():
+		return none, false
+	case len(old.GetFinalizers()) == 0:
+		return none, true
+	}
+	object = old.DeepCopy()
+	object.SetDeletionTimestamp(new(metav1.Now()))
+	object.SetGeneration(object.GetGeneration() + 1)
+	return object, true
 }
 
 // putSecret makes or changes a Secret; nil data removes it.
