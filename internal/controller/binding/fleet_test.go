@@ -19,8 +19,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	kruntime "k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -32,6 +30,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/controller/fleet"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
+	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
 // fleetStart is when the process under test begins.
@@ -147,24 +146,13 @@ func seriesOf(t *testing.T, f *Fleet) map[string]string {
 	if err := f.WriteSeries(t.Context(), &text); err != nil {
 		t.Fatal(err)
 	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	parsed, err := parser.TextToMetricFamilies(&text)
+	var metrics []string
+	for _, family := range families {
+		metrics = append(metrics, family.Name)
+	}
+	found, err := testbed.SeriesByObject(&text, "shop", "cloudcert_binding_", metrics)
 	if err != nil {
 		t.Fatal(err)
-	}
-	found := map[string]string{}
-	for _, family := range families {
-		short := strings.TrimSuffix(strings.TrimPrefix(family.Name, "cloudcert_binding_"), "_timestamp_seconds")
-		for _, m := range parsed[family.Name].GetMetric() {
-			labels := map[string]string{}
-			for _, l := range m.GetLabel() {
-				labels[l.GetName()] = l.GetValue()
-			}
-			if labels["namespace"] != "shop" {
-				t.Errorf("%s has labels %v", family.Name, labels)
-			}
-			found[labels["name"]] += labels["reason"] + fmt.Sprintf(" %s=%.0f", short, m.GetGauge().GetValue())
-		}
 	}
 	return found
 }

@@ -22,8 +22,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -35,6 +33,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller/fleet"
+	"github.com/cloudcert-io/cloudcert/test/testbed"
 )
 
 // fleetStart is when the process under test begins.
@@ -154,24 +153,13 @@ func seriesOf(t *testing.T, f *Fleet) map[string]string {
 	if err := f.WriteSeries(t.Context(), &text); err != nil {
 		t.Fatal(err)
 	}
-	parser := expfmt.NewTextParser(model.LegacyValidation)
-	parsed, err := parser.TextToMetricFamilies(&text)
+	var metrics []string
+	for _, family := range families {
+		metrics = append(metrics, family.Name)
+	}
+	found, err := testbed.SeriesByObject(&text, "shop", "cloudcert_certificate_", metrics)
 	if err != nil {
 		t.Fatal(err)
-	}
-	found := map[string]string{}
-	for _, family := range families {
-		short := strings.TrimSuffix(strings.TrimPrefix(family.Name, "cloudcert_certificate_"), "_timestamp_seconds")
-		for _, m := range parsed[family.Name].GetMetric() {
-			labels := map[string]string{}
-			for _, l := range m.GetLabel() {
-				labels[l.GetName()] = l.GetValue()
-			}
-			if labels["namespace"] != "shop" {
-				t.Errorf("%s has labels %v", family.Name, labels)
-			}
-			found[labels["name"]] += labels["reason"] + fmt.Sprintf(" %s=%.0f", short, m.GetGauge().GetValue())
-		}
 	}
 	return found
 }
