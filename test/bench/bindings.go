@@ -55,11 +55,7 @@ func (b *bench) bindFleet(ctx context.Context, n int) (f *boundFleet, err error)
 		return nil, err
 	}
 	f = &boundFleet{market: m, bindings: n}
-	before, err := m.apiRequests(ctx)
-	if err != nil {
-		return nil, err
-	}
-	mark, err := m.cloud.mark(ctx)
+	count, err := m.startCounting(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -78,15 +74,10 @@ func (b *bench) bindFleet(ctx context.Context, n int) (f *boundFleet, err error)
 	}
 	stop()
 	o.end()
-	after, err := m.apiRequests(ctx)
-	if err != nil {
+	if f.calls, f.requests, err = count.asked(ctx); err != nil {
 		return nil, err
 	}
-	f.requests = after.minus(before)
-	if f.served, err = m.served(ctx); err != nil {
-		return nil, err
-	}
-	f.calls, err = m.cloud.calls(ctx, mark)
+	f.served, err = m.served(ctx)
 	return f, err
 }
 
@@ -137,11 +128,7 @@ func bindingsRestart(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	before, err := f.apiRequests(ctx)
-	if err != nil {
-		return err
-	}
-	mark, err := f.cloud.mark(ctx)
+	count, err := f.startCounting(ctx)
 	if err != nil {
 		return err
 	}
@@ -155,15 +142,10 @@ func bindingsRestart(ctx context.Context, b *bench, to *recorder) error {
 		return err
 	}
 	o.end()
-	after, err := f.apiRequests(ctx)
+	calls, asked, err := count.asked(ctx)
 	if err != nil {
 		return err
 	}
-	calls, err := f.cloud.calls(ctx, mark)
-	if err != nil {
-		return err
-	}
-	asked := after.minus(before)
 	to.count("calls to the cloud", float64(len(calls)), exactly(0))
 	to.count("writes to the API server", asked.writes(), exactly(0))
 	to.count("reads of Secrets", asked.secretReads, exactly(0))
@@ -178,11 +160,7 @@ func bindingsDrift(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	before, err := f.apiRequests(ctx)
-	if err != nil {
-		return err
-	}
-	mark, err := f.cloud.mark(ctx)
+	count, err := f.startCounting(ctx)
 	if err != nil {
 		return err
 	}
@@ -198,11 +176,7 @@ func bindingsDrift(ctx context.Context, b *bench, to *recorder) error {
 		return err
 	}
 	o.end()
-	all, err := f.cloud.calls(ctx, mark)
-	if err != nil {
-		return err
-	}
-	after, err := f.apiRequests(ctx)
+	all, asked, err := count.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -221,6 +195,6 @@ func bindingsDrift(ctx context.Context, b *bench, to *recorder) error {
 	to.count("reads of one listener in half an interval, most", float64(most), exactly(1))
 	to.count("reads in any span in which a fifth of the limit lets one go, most", float64(mostWithin(reads, pause*9/10)), exactly(1))
 	to.count("calls that change a listener, or ask whose it is", float64(len(calls[actionAssociate])+len(calls[actionTakeOff])+len(calls[actionBalancer])), exactly(0))
-	to.count("writes to the API server", after.minus(before).writes(), exactly(0))
+	to.count("writes to the API server", asked.writes(), exactly(0))
 	return nil
 }

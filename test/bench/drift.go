@@ -17,11 +17,7 @@ func driftRound(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	before, err := f.apiRequests(ctx)
-	if err != nil {
-		return err
-	}
-	mark, err := f.cloud.mark(ctx)
+	count, err := f.startCounting(ctx)
 	if err != nil {
 		return err
 	}
@@ -38,12 +34,8 @@ func driftRound(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	calls, err := f.cloud.calls(ctx, mark)
-	if err != nil {
-		return err
-	}
 	o.end()
-	after, err := f.apiRequests(ctx)
+	calls, asked, err := count.asked(ctx)
 	if err != nil {
 		return err
 	}
@@ -58,7 +50,6 @@ func driftRound(ctx context.Context, b *bench, to *recorder) error {
 		}
 		last = call.Finished
 	}
-	asked := after.minus(before)
 	to.count("list calls", float64(t.lists), atMost(float64(f.built.size/pageSize+20)))
 	to.count("questions who the account is (STS), once in a process", float64(identities), atMost(1))
 	to.count("other calls to the cloud", float64(t.all-t.lists-identities), exactly(0))

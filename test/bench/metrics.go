@@ -15,6 +15,8 @@ import (
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
 	"k8s.io/client-go/rest"
+
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
 )
 
 // families are metrics by name.
@@ -64,6 +66,33 @@ func (r apiRequests) minus(before apiRequests) apiRequests {
 	return apiRequests{
 		r.status - before.status, r.finalizer - before.finalizer, r.bindings - before.bindings, r.events - before.events, r.secretReads - before.secretReads,
 	}
+}
+
+// counting is from where on it is counted what the cloud and the API server are asked.
+type counting struct {
+	of       *world
+	mark     int64
+	requests apiRequests
+}
+
+// startCounting counts what the cloud and the API server are asked from now on.
+func (w *world) startCounting(ctx context.Context) (*counting, error) {
+	requests, err := w.apiRequests(ctx)
+	if err != nil {
+		return nil, err
+	}
+	mark, err := w.cloud.mark(ctx)
+	return &counting{of: w, mark: mark, requests: requests}, err
+}
+
+// asked returns what both were asked since.
+func (c *counting) asked(ctx context.Context) ([]emulator.Call, apiRequests, error) {
+	after, err := c.of.apiRequests(ctx)
+	if err != nil {
+		return nil, apiRequests{}, err
+	}
+	calls, err := c.of.cloud.calls(ctx, c.mark)
+	return calls, after.minus(c.requests), err
 }
 
 // apiRequests asks the API server what it was asked.

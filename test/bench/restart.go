@@ -48,11 +48,7 @@ func restart(ctx context.Context, b *bench, to *recorder) error {
 	if err != nil {
 		return err
 	}
-	before, err := f.apiRequests(ctx)
-	if err != nil {
-		return err
-	}
-	mark, err := f.cloud.mark(ctx)
+	count, err := f.startCounting(ctx)
 	if err != nil {
 		return err
 	}
@@ -67,15 +63,10 @@ func restart(ctx context.Context, b *bench, to *recorder) error {
 		return err
 	}
 	o.end()
-	after, err := f.apiRequests(ctx)
+	calls, asked, err := count.asked(ctx)
 	if err != nil {
 		return err
 	}
-	calls, err := f.cloud.calls(ctx, mark)
-	if err != nil {
-		return err
-	}
-	asked := after.minus(before)
 	to.count("calls to the cloud", float64(len(calls)), exactly(0))
 	to.count("reads of Secrets", asked.secretReads, exactly(0))
 	to.count("writes of status", asked.status, exactly(0))
