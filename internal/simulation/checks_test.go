@@ -109,12 +109,19 @@ func (w *world) observe(key types.NamespacedName, old, object *v1alpha1.CloudCer
 	if object.Status.CertID == 0 && meta.IsStatusConditionTrue(object.Status.Conditions, v1alpha1.ConditionReady) {
 		w.violatef("%s is Ready without a certificate", key.Name)
 	}
-	if old != nil && old.Status.CertID != object.Status.CertID {
+	if old != nil && old.Status.CertID != object.Status.CertID && w.isOwn(key, old.Status.Name) {
 		w.replaced[certificateID{placeOf(old), old.Status.CertID}] = time.Now()
 	}
 	if id := object.Status.CertID; id != 0 && w.published[key].certID != id {
 		w.published[key] = publication{certID: object.Status.CertID, at: time.Now()}
 	}
+}
+
+// isOwn reports whether a name is one of the object's own. A status that was copied from another
+// object names a certificate that never was this object's current one.
+func (w *world) isOwn(key types.NamespacedName, name string) bool {
+	identity, _, _ := bundle.ParseName(name)
+	return w.identities[identity] == key
 }
 
 // checkText looks for key material.
