@@ -4,12 +4,15 @@
 package apiserver
 
 import (
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
@@ -67,13 +70,13 @@ func TestServiceThatSomebodyChanges(t *testing.T) {
 	m.serve(nil, ofNLB) // is seen
 	bound := m.waitBound("web", 0)
 	reads := m.readsOf("gateway")
-	for _, value := range []string{"one", "two"} {
-		m.changeService(func(s *corev1.Service) { s.Labels = map[string]string{"hash": value} })
+	for i := range manyChanges {
+		m.changeService(func(s *corev1.Service) { s.Labels = map[string]string{"hash": strconv.Itoa(i)} })
 	}
 	m.bind("last", toConfigMap("last"), nil) // is handled after what was there before it
 	m.waitBinding("last", v1alpha1.ReasonSynced, nil)
-	if again := m.readsOf("gateway"); again != reads {
-		t.Errorf("another label of the Service had it read %d times", again-reads)
+	if again := m.readsOf("gateway") - reads; again > 1 { // the event of the operator's own write may come late
+		t.Errorf("%d changes of a label of the Service had it read %d times", manyChanges, again)
 	}
 	m.changeService(func(s *corev1.Service) { s.Annotations[certAnnotation] = "24410517-cn-hangzhou" })
 	m.eventually(func() string {
@@ -83,6 +86,10 @@ func TestServiceThatSomebodyChanges(t *testing.T) {
 		return ""
 	})
 }
+
+// manyChanges are so many that a reading for each of them cannot be taken for the one that follows a
+// write of the operator's own.
+const manyChanges = 10
 
 // readsOf counts how often the operator has read a Service.
 func (w *world) readsOf(name string) (n int) {
@@ -108,14 +115,21 @@ func TestChangesOfOtherConfigMapsCostNothing(t *testing.T) {
 	if err := w.kube.Create(ctx, other); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.kube.Patch(ctx, other, client.RawPatch("application/merge-patch+json", []byte(`{"data": {"a": "b"}}`))); err != nil {
-		t.Fatal(err)
+	for i := range manyChanges {
+		patch := fmt.Appendf(nil, `{"data": {"a": "%d"}}`, i)
+		if err := w.kube.Patch(ctx, other, client.RawPatch(types.MergePatchType, patch)); err != nil {
+			t.Fatal(err)
+		}
 	}
 	w.bind("last", toConfigMap("last"), nil) // is handled after what was there before it
 	w.waitBinding("last", v1alpha1.ReasonSynced, nil)
+	var asked []string
 	for _, request := range w.proxy.Requests()[requests:] {
-		if strings.Contains(request.Path, "/configmaps/") && !strings.HasSuffix(strings.SplitN(request.Path, "?", 2)[0], "/last") {
-			t.Errorf("ConfigMap other had the operator ask %s %s", request.Method, request.Path)
+		if path, _, _ := strings.Cut(request.Path, "?"); strings.Contains(path, "/configmaps/") && !strings.HasSuffix(path, "/last") {
+			asked = append(asked, request.Method+" "+path)
 		}
+	}
+	if len(asked) > 1 { // the event of the operator's own write may come late
+		t.Errorf("%d changes of ConfigMap other had the operator ask %q", manyChanges, asked)
 	}
 }
