@@ -42,7 +42,7 @@ const jsonType = "application/json;charset=utf-8"
 // serve is one exchange, from request to journal.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	w.Header().Set("Cache-Control", "no-store")
-	i, inURL, failed := d.read(w, r)
+	i, inURL, failed := d.style.read(d, w, r)
 	i.entry = s.begin(i.region)
 	s.describe(i, inURL)
 	i.requestID = s.newRequestID()
@@ -58,18 +58,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, d door) {
 	send(w, r, answer)
 }
 
-// read returns the call that a request makes, and whether a secret stands in its URL.
-func (d door) read(w http.ResponseWriter, r *http.Request) (i *invocation, secretInURL bool, failed *failure) {
-	if d.route != nil {
-		return d.readREST(w, r)
-	}
+func (rpc) read(d door, w http.ResponseWriter, r *http.Request) (i *invocation, secretInURL bool, failed *failure) {
 	parameters, secretInURL, failed := readParameters(w, r)
 	return newInvocation(r.Method, parameters, d), secretInURL, failed
 }
 
 // newInvocation returns the call that the parameters make at a door.
 func newInvocation(method string, parameters map[string]string, d door) *invocation {
-	i := &invocation{region: d.region, method: method, parameters: parameters, action: parameters["Action"]}
+	i := &invocation{style: d.style, region: d.region, method: method, parameters: parameters, action: parameters["Action"]}
 	a, ok := d.actions[i.action]
 	if !ok {
 		return i
@@ -187,11 +183,27 @@ func succeed(value any) reply {
 	return reply{status: http.StatusOK, contentType: jsonType, body: bytes.TrimSuffix(body.Bytes(), []byte("\n"))}
 }
 
-func (s *Server) refuseOr(i *invocation, value any, failed *failure) reply {
+func (s *Server) answerOr(i *invocation, value any, failed *failure) reply {
 	if failed != nil {
 		return s.refuse(i, failed)
 	}
-	return succeed(value)
+	return i.style.write(s, i, value, nil)
+}
+
+// write answers in JSON. A limit that was hit is announced in headers.
+func (rpc) write(s *Server, i *invocation, value any, failed *failure) reply {
+	if failed == nil {
+		return succeed(value)
+	}
+	r := succeed(errorFor(i, failed))
+	r.status, r.header = failed.status, map[string]string{}
+	for name, left := range map[string]time.Duration{"X-Ratelimit-User-Api": failed.timeLeft, "X-Ratelimit-User": failed.userTimeLeft} {
+		if left > 0 {
+			reset := s.clock.Now().Add(left).UnixMilli()
+			r.header[name] = fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d,Reset:%d", max(0, failed.limit), left.Milliseconds(), reset)
+		}
+	}
+	return r
 }
 
 // errorBody is any failure as the gateway and the service write it (F37).
@@ -241,6 +253,9 @@ func errorFor(i *invocation, f *failure) errorBody {
 		HostID:    product.host(i.region),
 		Code:      f.code,
 	}
+	if f.number > 0 {
+		body.Code = f.number
+	}
 	if f.status == http.StatusForbidden {
 		body.AccessDeniedDetail = accessDeniedFor(i)
 	}
@@ -248,15 +263,8 @@ func errorFor(i *invocation, f *failure) errorBody {
 }
 
 func (s *Server) refuse(i *invocation, f *failure) reply {
-	r := succeed(errorFor(i, f))
-	r.status, r.failed, r.code = f.status, f, f.code
-	r.header = map[string]string{}
-	for name, left := range map[string]time.Duration{"X-Ratelimit-User-Api": f.timeLeft, "X-Ratelimit-User": f.userTimeLeft} {
-		if left > 0 {
-			reset := s.clock.Now().Add(left).UnixMilli()
-			r.header[name] = fmt.Sprintf("Limit:%d,Remain:0,TimeLeft:%d,Reset:%d", max(0, f.limit), left.Milliseconds(), reset)
-		}
-	}
+	r := i.style.write(s, i, nil, f)
+	r.failed, r.code = f, f.code
 	s.note(i.entry, func(c *Call) {
 		if c.Decided.IsZero() {
 			c.Decided = s.clock.Now()

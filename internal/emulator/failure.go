@@ -14,6 +14,8 @@ type failure struct {
 	code    string
 	message string
 	status  int
+	// number, if it is positive, stands in the place of the code.
+	number int
 	// timeLeft and userTimeLeft, if positive, are announced in x-ratelimit-user-api
 	// and x-ratelimit-user, with the limit.
 	timeLeft, userTimeLeft time.Duration

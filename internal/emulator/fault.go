@@ -314,15 +314,16 @@ func (s *Server) strike(ctx context.Context, i *invocation, f Fault, right reply
 			body: []byte("<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>\n"),
 		}
 	case FaultNumericCode:
-		failed := fail("InternalError")
+		failed := i.style.fail("InternalError")
 		failed.status = cmp.Or(f.Status, failed.status)
-		body := errorFor(i, failed)
-		body.Code = failed.status
-		r := succeed(body)
-		r.status, r.code = failed.status, fmt.Sprint(failed.status)
+		failed.number = failed.status
+		r := i.style.write(s, i, nil, failed)
+		r.code = fmt.Sprint(failed.status)
 		return r
 	case FaultEmpty:
-		return reply{status: http.StatusOK, contentType: jsonType}
+		r := i.style.write(s, i, nil, nil)
+		r.body = nil
+		return r
 	case FaultTruncated:
 		right.body = right.body[:len(right.body)/2]
 		return right
@@ -339,11 +340,11 @@ func (s *Server) failureOf(f Fault, i *invocation) *failure {
 		FaultFail: "ServiceUnavailable", FaultThrottle: "Throttling.User", FaultDenied: "NoPermission",
 		FaultNameTaken: "NameRepeat", FaultEchoSignature: "SignatureDoesNotMatch",
 	}[f.Kind]
-	result := fail(cmp.Or(f.Code, usual))
+	result := i.style.fail(cmp.Or(f.Code, usual))
 	result.message = cmp.Or(f.Message, result.message)
 	result.status = cmp.Or(f.Status, result.status)
 	if f.Kind == FaultEchoSignature {
-		result.message += " server string to sign is:" + stringToSign(i.method, i.parameters)
+		i.style.echo(i, result)
 	}
 	if f.Kind == FaultDenied {
 		result.status = cmp.Or(f.Status, http.StatusForbidden)

@@ -4,7 +4,6 @@
 package emulator
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -50,10 +49,7 @@ func (s *Server) authorize(i *invocation) *failure {
 	if p == nil || p.allows(permission, resource) {
 		return nil
 	}
-	return &failure{
-		code: "Forbidden.RAM", status: http.StatusForbidden,
-		message: "User not authorized to operate on the specified resource, or this API doesn't support RAM.",
-	}
+	return i.style.fail("Forbidden.RAM")
 }
 
 func (p *policy) allows(permission, resource string) bool {

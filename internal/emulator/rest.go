@@ -21,19 +21,27 @@ type restCall struct {
 	body        []byte
 }
 
-// readREST returns the call that method and path make at a door. Its body is one more parameter.
-func (d door) readREST(w http.ResponseWriter, r *http.Request) (i *invocation, secretInURL bool, failed *failure) {
+// rest is the style of calls that name an object by a path. They are signed with version 3 and
+// have a body of JSON.
+type rest struct {
+	rpc
+	// route is that of Service.
+	route func(method, path string) (action string, parameters map[string]string)
+}
+
+// read returns the call that method and path make at a door. Its body is one more parameter.
+func (t rest) read(d door, w http.ResponseWriter, r *http.Request) (i *invocation, secretInURL bool, failed *failure) {
 	header := r.Header.Clone()
 	header.Set("Host", r.Host)
 	call := &restCall{path: r.URL.EscapedPath(), query: r.URL.RawQuery, header: header}
-	i = &invocation{region: d.region, method: r.Method, parameters: map[string]string{}, rest: call}
+	i = &invocation{style: t, region: d.region, method: r.Method, parameters: map[string]string{}, rest: call}
 	secretInURL = strings.Contains(r.URL.Path+r.URL.RawQuery, "PRIVATE") || r.URL.Query().Has("SecurityToken")
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
 	if err != nil {
 		return i, secretInURL, fail("DataTooLongException")
 	}
 	call.body = body
-	action, parameters := d.route(r.Method, r.URL.Path)
+	action, parameters := t.route(r.Method, r.URL.Path)
 	if a, ok := d.actions[action]; ok {
 		i.action, i.spec, i.parameters = action, &a, parameters
 	}
@@ -43,8 +51,8 @@ func (d door) readREST(w http.ResponseWriter, r *http.Request) (i *invocation, s
 	return i, secretInURL, nil
 }
 
-// acceptREST verifies that the call exists and who makes it.
-func (s *Server) acceptREST(i *invocation) *failure {
+// accept verifies that the call exists and who makes it.
+func (rest) accept(s *Server, i *invocation) *failure {
 	switch {
 	case i.spec == nil, i.rest.header.Get("x-acs-action") != i.action:
 		return fail("InvalidAction.NotFound")

@@ -128,7 +128,7 @@ func (s *Server) Handler(region string) http.Handler {
 	if !slices.Contains(Regions, region) {
 		panic("emulator: no such region: " + region)
 	}
-	return s.handler(door{region: region, actions: actions})
+	return s.handler(door{region: region, actions: actions, style: rpc{}})
 }
 
 func (s *Server) handler(d door) http.Handler {
@@ -139,8 +139,7 @@ func (s *Server) handler(d door) http.Handler {
 type door struct {
 	region  string
 	actions map[string]action
-	// route is that of Service.
-	route func(method, path string) (action string, parameters map[string]string)
+	style   style
 }
 
 // product is what an action belongs to.
@@ -240,6 +239,7 @@ var actions = map[string]action{
 
 // invocation is one call on its way.
 type invocation struct {
+	style                  style
 	region, method, action string
 	// spec describes the action; nil for one that does not exist.
 	spec       *action
@@ -271,7 +271,7 @@ func (i *invocation) shelf() *shelf { return i.account().shelves[i.region] }
 // answer carries out one call up to its answer.
 func (s *Server) answer(ctx context.Context, i *invocation) reply {
 	s.pause(s.options.LatencyBefore)
-	failed := s.accept(i)
+	failed := i.style.accept(s, i)
 	if failed == nil {
 		failed = s.authorize(i)
 	}
@@ -285,7 +285,7 @@ func (s *Server) answer(ctx context.Context, i *invocation) reply {
 		return r
 	}
 	value, failed := i.spec.run(s, i)
-	r := s.refuseOr(i, value, failed)
+	r := s.answerOr(i, value, failed)
 	if r.failed == nil {
 		s.note(i.entry, func(c *Call) { c.Decided = s.clock.Now() })
 	}
@@ -295,10 +295,7 @@ func (s *Server) answer(ctx context.Context, i *invocation) reply {
 }
 
 // accept verifies that the call exists and who makes it.
-func (s *Server) accept(i *invocation) *failure {
-	if i.rest != nil {
-		return s.acceptREST(i)
-	}
+func (rpc) accept(s *Server, i *invocation) *failure {
 	p := i.parameters
 	switch {
 	case i.action == "":
@@ -344,7 +341,7 @@ func (s *Server) admit(i *invocation) *failure {
 	now := s.clock.Now()
 	g := s.gauge(i)
 	if !g.admit(now, i.spec.limit(s.options), s.options.CountThrottled) {
-		f := fail("Throttling.User")
+		f := i.style.fail("Throttling.User")
 		f.timeLeft, f.limit = g.timeLeft(now), i.spec.limit(s.options)
 		return f
 	}

@@ -113,7 +113,7 @@ func (s *Server) Serve(service *Service, region string) http.Handler {
 		name: service.Name, code: service.Code, permission: service.Permission, version: service.Version,
 		host: service.Host, regions: service.Regions,
 	}
-	d := door{region: region, actions: map[string]action{}, route: service.Route}
+	d := door{region: region, actions: map[string]action{}, style: service.style()}
 	for name, a := range service.Actions {
 		d.actions[name] = s.serviceAction(p, a)
 	}
@@ -121,6 +121,14 @@ func (s *Server) Serve(service *Service, region string) http.Handler {
 	s.services[service.Name] = slices.Sorted(maps.Keys(service.Actions))
 	s.mu.Unlock()
 	return s.handler(d)
+}
+
+// style returns how the calls of the service are written.
+func (s *Service) style() style {
+	if s.Route != nil {
+		return rest{route: s.Route}
+	}
+	return rpc{}
 }
 
 func (s *Server) serviceAction(p *product, a ServiceAction) action {
