@@ -5,6 +5,7 @@ package emulator
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -219,7 +220,7 @@ type errorBody struct {
 // accessDenied comes with every 403 (F37).
 type accessDenied struct {
 	AuthAction, AuthPrincipalDisplayName string
-	AuthPrincipalOwnerID                 string `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalOwnerID                 string `json:"AuthPrincipalOwnerId" xml:"AuthPrincipalOwnerId"`
 	AuthPrincipalType                    string
 	EncodedDiagnosticMessage             string
 	NoPermissionType, PolicyType         string
@@ -227,9 +228,9 @@ type accessDenied struct {
 
 // accessDeniedFor says who may not do what. A user is named by its id, a role with its
 // session (F72).
-func accessDeniedFor(i *invocation) *accessDenied {
+func accessDeniedFor(i *invocation, permission string) *accessDenied {
 	d := &accessDenied{
-		AuthAction: i.product().permission + ":" + i.knownAction(), AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,
+		AuthAction: permission, AuthPrincipalType: "SubUser", AuthPrincipalDisplayName: userID,
 		EncodedDiagnosticMessage: "AQEAAAAAZBgxr0U1MjA1NTM1LUM4BBktMzE5RS1CODgxLUU1QTI0RDNFQTM1",
 		NoPermissionType:         "ImplicitDeny", PolicyType: "AccountLevelIdentityBasedPolicy",
 	}
@@ -257,7 +258,7 @@ func errorFor(i *invocation, f *failure) errorBody {
 		body.Code = f.number
 	}
 	if f.status == http.StatusForbidden {
-		body.AccessDeniedDetail = accessDeniedFor(i)
+		body.AccessDeniedDetail = accessDeniedFor(i, cmp.Or(f.denied, i.permission()))
 	}
 	return body
 }

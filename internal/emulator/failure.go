@@ -16,6 +16,11 @@ type failure struct {
 	status  int
 	// number, if it is positive, stands in the place of the code.
 	number int
+	// ec and fields are those of Refusal.
+	ec     string
+	fields []Field
+	// denied is the permission that is missing, if it is one.
+	denied string
 	// timeLeft and userTimeLeft, if positive, are announced in x-ratelimit-user-api
 	// and x-ratelimit-user, with the limit.
 	timeLeft, userTimeLeft time.Duration

@@ -347,7 +347,7 @@ func (s *Server) failureOf(f Fault, i *invocation) *failure {
 		i.style.echo(i, result)
 	}
 	if f.Kind == FaultDenied {
-		result.status = cmp.Or(f.Status, http.StatusForbidden)
+		result.status, result.denied = cmp.Or(f.Status, http.StatusForbidden), i.permission()
 	}
 	result.timeLeft, result.userTimeLeft, result.limit = f.TimeLeft, f.UserTimeLeft, i.spec.limit(s.options)
 	return result

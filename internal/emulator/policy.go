@@ -45,11 +45,30 @@ func (s *Server) authorize(i *invocation) *failure {
 	s.mu.Lock()
 	p := i.principal.key.policy
 	s.mu.Unlock()
-	permission := i.product().permission + ":" + i.action
-	if p == nil || p.allows(permission, resource) {
+	if p == nil {
 		return nil
 	}
-	return i.style.fail("Forbidden.RAM")
+	if permission := i.permission(); !p.allows(permission, resource) {
+		return i.denied(permission)
+	}
+	if i.spec.needs == nil {
+		return nil
+	}
+	for _, permission := range i.spec.needs(i) {
+		if !p.allows(permission, "*") {
+			return i.denied(permission)
+		}
+	}
+	return nil
+}
+
+// permission is what RAM calls the action.
+func (i *invocation) permission() string { return i.product().permission + ":" + i.knownAction() }
+
+func (i *invocation) denied(permission string) *failure {
+	f := i.style.fail("Forbidden.RAM")
+	f.denied = permission
+	return f
 }
 
 func (p *policy) allows(permission, resource string) bool {

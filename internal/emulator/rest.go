@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// restCall is what a call has that names its object by a path.
+// restCall is what a call has that names its object by a path, or a bucket.
 type restCall struct {
 	path, query string
 	header      http.Header

@@ -173,7 +173,9 @@ type action struct {
 	per time.Duration
 	// subject and resource are what the call is about, and its ARN; nil where it has none.
 	subject, resource func(*invocation) string
-	run               func(*Server, *invocation) (any, *failure)
+	// needs are the further permissions of ServiceAction; nil where there are none.
+	needs func(*invocation) []string
+	run   func(*Server, *invocation) (any, *failure)
 	// parameters are those beside the common ones.
 	parameters []string
 	// takesKey is that of ServiceAction.

@@ -6,6 +6,7 @@ package emulator
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -32,6 +33,10 @@ type Service struct {
 	// path holds; no action is one that does not exist. Calls are then signed with version 3 and
 	// have a body of JSON, which is the parameter Body. They name no region.
 	Route func(method, path string) (action string, parameters map[string]string)
+	// Buckets, if set, says which action a method and a query name of a bucket; no action is one
+	// that does not exist. Calls are then those of OSS: signed with its signature version 4, with
+	// the parameters Bucket and Body, and their answers are in XML.
+	Buckets func(method string, query url.Values) (action string)
 }
 
 // ServiceAction is one call of a service.
@@ -49,19 +54,37 @@ type ServiceAction struct {
 	Subject func(*ServiceCall) string
 	// Resource returns the ARN that a policy has to allow the action on.
 	Resource func(*ServiceCall) string
+	// Needs, if set, returns further permissions, on all resources, that the call takes.
+	Needs func(*ServiceCall) []string
 	// Run carries the call out and returns the answer without its RequestId.
 	Run func(*ServiceCall) (map[string]any, *Refusal)
+	// Document is Run of a service with Buckets: the answer is written as XML, and nil is one
+	// without a body.
+	Document func(*ServiceCall) (any, *Refusal)
 }
 
 // Refusal is an answer of a service that is an error. Its message must not repeat a secret.
 type Refusal struct {
 	Status        int
 	Code, Message string
+	// EC is the finer code that OSS has for an error, and Fields are further elements of it.
+	EC     string
+	Fields []Field
 }
+
+// Field is an element of an error in XML.
+type Field struct{ Name, Value string }
 
 // Refuse returns a refusal with the status 400 that most failures have.
 func Refuse(code, message string) *Refusal {
 	return &Refusal{Status: http.StatusBadRequest, Code: code, Message: message}
+}
+
+func (r *Refusal) failure() *failure {
+	if r == nil {
+		return nil
+	}
+	return &failure{code: r.Code, message: r.Message, status: r.Status, ec: r.EC, fields: r.Fields}
 }
 
 // ServiceCall is one call of a service on its way.
@@ -125,8 +148,11 @@ func (s *Server) Serve(service *Service, region string) http.Handler {
 
 // style returns how the calls of the service are written.
 func (s *Service) style() style {
-	if s.Route != nil {
+	switch {
+	case s.Route != nil:
 		return rest{route: s.Route}
+	case s.Buckets != nil:
+		return oss{identify: s.Buckets}
 	}
 	return rpc{}
 }
@@ -150,10 +176,20 @@ func (s *Server) serviceAction(p *product, a ServiceAction) action {
 		resource: func(i *invocation) string {
 			return a.Resource(call(i))
 		},
+		needs: func(i *invocation) []string {
+			if a.Needs == nil {
+				return nil
+			}
+			return a.Needs(call(i))
+		},
 		run: func(_ *Server, i *invocation) (any, *failure) {
+			if a.Document != nil {
+				document, refused := a.Document(call(i))
+				return document, refused.failure()
+			}
 			answer, refused := a.Run(call(i))
 			if refused != nil {
-				return nil, &failure{code: refused.Code, message: refused.Message, status: refused.Status}
+				return nil, refused.failure()
 			}
 			if i.rest == nil { // of calls by path it is in a header, but for failures
 				answer["RequestId"] = i.requestID
@@ -175,7 +211,7 @@ var keyParameters = []string{"SSLPri", "PrivateKey", "Key", "CertificatePrivateK
 // holdsKey reports whether a call carries a private key, under whatever name.
 func holdsKey(parameters map[string]string) bool {
 	for name, value := range parameters {
-		if value != "" && slices.Contains(keyParameters, name) || strings.Contains(value, "PRIVATE KEY") {
+		if value != "" && slices.Contains(keyParameters, name) || strings.Contains(value, "PRIVATE KEY") || strings.Contains(value, "<PrivateKey") {
 			return true
 		}
 	}

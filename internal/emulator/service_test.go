@@ -26,7 +26,7 @@ func lamps(on map[string]int) *Service {
 				Resource: func(c *ServiceCall) string { return "acs:lamp:" + c.Region + ":" + c.Account + ":lamp/" + lamp(c) },
 				Run: func(c *ServiceCall) (map[string]any, *Refusal) {
 					if lamp(c) == "" {
-						return nil, &Refusal{http.StatusNotFound, "ResourceNotFound.Lamp", "There is no such lamp."}
+						return nil, &Refusal{Status: http.StatusNotFound, Code: "ResourceNotFound.Lamp", Message: "There is no such lamp."}
 					}
 					on[lamp(c)]++
 					c.Committed()
