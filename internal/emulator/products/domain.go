@@ -177,12 +177,15 @@ func (c *Cloud) setDomain(call *emulator.ServiceCall, n network) (map[string]any
 	if refused != nil {
 		return nil, refused
 	}
-	now := c.now()
-	after := certified{Identifier: identifier, Kind: "cas", On: true, Since: now}
-	d.config.set(now, after)
-	d.edges.set(now.Add(c.options.Edges), after)
+	d.set(certified{Identifier: identifier, Kind: "cas", On: true, Since: c.now()}, c.options.Edges)
 	call.Committed()
 	return map[string]any{}, nil
+}
+
+// set changes what a domain has, at the edges after a while.
+func (d *domain) set(after certified, edges time.Duration) {
+	d.config.set(after.Since, after)
+	d.edges.set(after.Since.Add(edges), after)
 }
 
 // domainCertificate returns the certificate that a call names for a domain, if the domain may
