@@ -99,7 +99,7 @@ var revokedAnswers = map[string]emulator.RevokedAnswer{
 // productFlags are those of the products that use certificates.
 func (c *config) productFlags(flags *flag.FlagSet) {
 	o := &c.productOptions
-	flags.Func("product", "`product[/region]=address` of one of "+strings.Join(products.Names(), ", ")+", in that region or in all of its regions; repeatable", collect(&c.products))
+	flags.Func("product", "`product[/region]=address` of one of "+strings.Join(products.Served(), ", ")+", in that region or in all of its regions; repeatable", collect(&c.products))
 	flags.DurationVar(&o.Configuring, "configuring", 0, "time that a listener takes to be changed, in which it refuses other changes")
 	flags.DurationVar(&o.Edges, "edges", 0, "time before the edges of a domain serve what is configured")
 	flags.DurationVar(&o.ReadLag, "read-lag", 0, "time by which what is read of a listener or domain is late")
@@ -116,6 +116,8 @@ func (c *config) productFlags(flags *flag.FlagSet) {
 	flags.BoolVar(&o.FCKeepsTheRest, "fc-keeps-the-rest", false, "let Function Compute keep what an update of a domain does not send")
 	flags.BoolVar(&o.WAFBareIDs, "waf-bare-ids", false, "let WAF show certificates by their numbers alone")
 	flags.BoolVar(&o.ESAWithoutRegion, "esa-without-region", false, "leave the region of CAS out of ESA's list")
+	flags.StringVar(&o.OSSStaleCode, "oss-stale-code", "", "`code` with which OSS refuses, with status 409, a change that rests on another certificate than the current one; empty is InvalidArgument with 400")
+	flags.BoolVar(&o.OSSFirstWithoutForce, "oss-first-without-force", false, "let OSS take the first certificate of a domain without Force")
 	flags.DurationVar(&o.TokenLife, "token-life", 0, "time that a client token is remembered; 0 is for ever")
 	flags.StringVar(&o.InUseCode, "in-use-code", "", "`code` with which CAS refuses to delete a certificate that a product uses; empty deletes it")
 }
@@ -126,7 +128,7 @@ func (c *config) addProducts() error {
 		name, address, ok := strings.Cut(text, "=")
 		product, region, regional := strings.Cut(name, "/")
 		if !ok || address == "" || regional && region == "" || !products.HasRegion(product, region) {
-			return fmt.Errorf("invalid --product %q: want product[/region]=address with a product of %s and a region that it has", text, strings.Join(products.Names(), ", "))
+			return fmt.Errorf("invalid --product %q: want product[/region]=address with a product of %s and a region that it has", text, strings.Join(products.Served(), ", "))
 		}
 		c.productDoors = append(c.productDoors, productDoor{name, product, region, address})
 	}

@@ -123,7 +123,7 @@ func TestTheCommandServesAndStopsOnSIGTERM(t *testing.T) {
 
 func TestTheCommandServesProducts(t *testing.T) {
 	t.Parallel()
-	p := start(t, "--product=alb=127.0.0.1:0", "--product=cdn/cn-hangzhou=127.0.0.1:0", "--configuring=200ms")
+	p := start(t, "--product=alb=127.0.0.1:0", "--product=cdn/cn-hangzhou=127.0.0.1:0", "--product=oss/cn-shanghai=127.0.0.1:0", "--configuring=200ms")
 	for name, call := range map[string]string{
 		"alb":             "Action=GetListenerAttribute&Version=2020-06-16",
 		"cdn/cn-hangzhou": "Action=DescribeDomainCertificateInfo&Version=2018-05-10",
@@ -132,6 +132,10 @@ func TestTheCommandServesProducts(t *testing.T) {
 		if !strings.Contains(body, `"Code":"IncompleteSignature"`) {
 			t.Errorf("%s answers %s", name, body)
 		}
+	}
+	response, body := get(t, http.DefaultClient, "http://"+p.addresses["oss/cn-shanghai"]+"/web-assets/?cname")
+	if response.StatusCode != http.StatusForbidden || !strings.Contains(body, "<Code>AccessDenied</Code>") {
+		t.Errorf("oss answers %d %s", response.StatusCode, body)
 	}
 	if response, _ := get(t, http.DefaultClient, "http://"+p.addresses["admin"]+"/emulator/handshake?listener=lsn-1"); response.StatusCode != http.StatusNotFound {
 		t.Errorf("the handshake of no listener has status %d", response.StatusCode)

@@ -57,9 +57,14 @@ func (c *Cloud) Reset() {
 	c.tokens = map[tokenKey]token{}
 }
 
-// Names returns the products that are served, sorted.
+// Names returns the products that the operator calls, sorted: its tests give it an endpoint of each.
 func Names() []string {
 	return []string{"alb", "cdn", "clb", "dcdn", "ddos", "esa", "fc", "ga", "mse", "nlb", "vod", "waf"}
+}
+
+// Served returns all products that are served, sorted.
+func Served() []string {
+	return slices.Compact(slices.Sorted(slices.Values(append(Names(), "oss"))))
 }
 
 func (c *Cloud) service(name string) *emulator.Service {
@@ -68,6 +73,7 @@ func (c *Cloud) service(name string) *emulator.Service {
 	}
 	services := map[string]func() *emulator.Service{
 		"alb": c.alb, "nlb": c.nlb, "clb": c.clb, "waf": c.waf, "esa": c.esa, "ga": c.ga, "ddos": c.ddos, "mse": c.mse, "fc": c.fc,
+		"oss": c.oss,
 	}
 	if service, ok := services[name]; ok {
 		return service()
@@ -76,7 +82,7 @@ func (c *Cloud) service(name string) *emulator.Service {
 }
 
 // Handler serves a product in a region, or in all of its regions if the region is empty. It
-// panics for a product that is not in Names and for a region that it does not have.
+// panics for a product that is not in Served and for a region that it does not have.
 func (c *Cloud) Handler(product, region string) http.Handler {
 	service := c.service(product)
 	if service == nil {

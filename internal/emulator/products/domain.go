@@ -16,11 +16,11 @@ import (
 
 // Domain is what serves one certificate: a domain, or one of ESA's certificates.
 type Domain struct {
-	// Product is cdn, dcdn, vod, waf, esa, ddos or mse.
+	// Product is cdn, dcdn, vod, waf, esa, ddos, mse or oss.
 	Product string `json:"product"`
 	// Region is needed where the product has regions of its own.
 	Region string `json:"region,omitempty"`
-	// Instance is that of WAF, the site of ESA or the gateway of MSE.
+	// Instance is that of WAF, the site of ESA, the gateway of MSE or the bucket of OSS.
 	Instance string `json:"instance,omitempty"`
 	// Name is the domain; one for all names below it begins with a dot: .example.com. For ESA it
 	// is the id of the certificate.
@@ -33,7 +33,7 @@ type Domain struct {
 	Type string `json:"type,omitempty"`
 	// HTTPSOff is a domain that has a certificate and does not serve it.
 	HTTPSOff bool `json:"httpsOff,omitempty"`
-	// Offline domains take no certificate.
+	// Offline domains take no certificate. Of OSS they are disabled, and take one.
 	Offline bool `json:"offline,omitempty"`
 }
 
@@ -236,7 +236,7 @@ func covers(certificate emulator.Certificate, domain string) bool {
 
 // AddDomain makes a domain. It replaces one of the same name.
 func (c *Cloud) AddDomain(d Domain) error {
-	if !slices.Contains([]string{"cdn", "dcdn", "vod", "waf", "esa", "ddos", "mse"}, d.Product) || d.Name == "" {
+	if !slices.Contains([]string{"cdn", "dcdn", "vod", "waf", "esa", "ddos", "mse", "oss"}, d.Product) || d.Name == "" {
 		return errNoSuch("product of domains", d.Product)
 	}
 	if n, ok := networks[d.Product]; (!ok || len(n.regions) > 0) && (d.Region == "" || !HasRegion(d.Product, d.Region)) {
@@ -247,6 +247,12 @@ func (c *Cloud) AddDomain(d Domain) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if d.Product == "oss" {
+		others := c.domainsOf(d.Instance)
+		if d.Instance == "" || len(others) > 0 && (others[0].Account != d.Account || others[0].Region != d.Region) {
+			return errNoSuch("bucket of that account and region", d.Instance)
+		}
+	}
 	c.ids++
 	made := &domain{Domain: d, number: c.ids, tls: tls{"tlsv1.2", "true", "99", "ECDHE-ECDSA-AES256-GCM-SHA384 ECDHE-RSA-AES256-GCM-SHA384"}}
 	is := certified{Identifier: d.Certificate, On: d.Certificate != "" && !d.HTTPSOff}
@@ -277,7 +283,7 @@ func (c *Cloud) PutDomain(product, name, identifier string) error {
 // shakeDomain answers what the edges of a domain serve; c.mu is held.
 func (c *Cloud) shakeDomain(d *domain, sni string) Handshake {
 	is := d.edges.at(c.now())
-	if !is.On || is.Kind != "cas" {
+	if !is.On || is.Kind != "cas" || d.Product == "oss" && d.Offline {
 		return Handshake{}
 	}
 	certificate, ok := c.certificateOf(d.Account, is.Identifier)

@@ -57,6 +57,13 @@ type Unknowns struct {
 	// FCKeepsTheRest makes UpdateCustomDomain leave what is not sent as it is. By default it falls
 	// back (T102).
 	FCKeepsTheRest bool
+	// OSSStaleCode, if it is set, is the code with which OSS refuses, with status 409, a change that
+	// rests on another certificate than the current one. By default it is InvalidArgument with 400
+	// (T115).
+	OSSStaleCode string
+	// OSSFirstWithoutForce makes OSS take the first certificate of a domain without Force. By default
+	// that is refused (T116).
+	OSSFirstWithoutForce bool
 	// TokenLife is how long a client token is remembered; 0 is for ever (T11).
 	TokenLife time.Duration
 	// InUseCode, if it is set, is the code with which CAS refuses to delete a certificate that

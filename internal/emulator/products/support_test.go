@@ -36,10 +36,12 @@ import (
 )
 
 const (
-	account   = "1234567890123456"
-	keyID     = "LTAItestAccessKeyId"
-	keySecret = "test-access-key-secret"
-	shanghai  = "cn-shanghai"
+	account = "1234567890123456"
+	// otherAccount is somebody else's.
+	otherAccount = "6543210987654321"
+	keyID        = "LTAItestAccessKeyId"
+	keySecret    = "test-access-key-secret"
+	shanghai     = "cn-shanghai"
 )
 
 var epoch = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
@@ -78,7 +80,7 @@ func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
 	w := &world{t: t, clock: &fakeClock{now: epoch}}
 	w.server = emulator.New(emulator.Options{
-		Clock: w.clock, Accounts: []emulator.Account{{ID: account, AccessKeyID: keyID, AccessKeySecret: keySecret}},
+		Clock: w.clock, Accounts: []emulator.Account{{ID: account, AccessKeyID: keyID, AccessKeySecret: keySecret}, {ID: otherAccount}},
 	})
 	t.Cleanup(w.server.Close)
 	w.cloud = New(w.server, o)
