@@ -4,6 +4,7 @@
 package alibaba
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -42,8 +43,9 @@ type Call struct {
 	Endpoint, Region string
 	// Params are sent in the body. Empty values are not sent.
 	Params map[string]string
-	// REST, if set, is what is sent in place of Params.
+	// REST or OSS, if set, is what is sent in place of Params.
 	REST *REST
+	OSS  *OSS
 	// Secrets are values that may show in no error. Those of the credentials are added.
 	Secrets []string
 	// Permission is the RAM action that the call needs; empty if it needs none.
@@ -111,7 +113,7 @@ func sign(call Call, region string, c Credentials) (url.Values, *Error) {
 		provider = sdkcredentials.NewStaticSTSCredentialsProvider(c.AccessKeyID, c.AccessKeySecret, c.SecurityToken)
 	}
 	if err := auth.Sign(request, nil, region, provider); err != nil {
-		return nil, &Error{Action: call.Action, Message: "the request cannot be signed", Cause: err}
+		return nil, unsigned(&call, err)
 	}
 	form := url.Values{}
 	for name, value := range request.GetQueryParams() {
@@ -123,20 +125,34 @@ func sign(call Call, region string, c Credentials) (url.Values, *Error) {
 	return form, nil
 }
 
+// signed returns a call as it is sent, in the style of its product.
+func signed(ctx context.Context, call *Call, credentials Credentials, now time.Time) (message, *Error) {
+	switch {
+	case call.OSS != nil:
+		return signOSS(ctx, call, credentials, now)
+	case call.REST != nil:
+		return signREST(*call, credentials, now), nil
+	}
+	form, failure := sign(*call, call.Region, credentials)
+	return formMessage(form), failure
+}
+
+// unmarshal reads an answer in the style of its product. Its errors may quote the answer.
+func (c Call) unmarshal(body []byte, into any) error {
+	if c.OSS != nil {
+		return unmarshalXML(body, into)
+	}
+	return json.Unmarshal(body, into)
+}
+
 // Send signs and sends a call with credentials of the identity, and decodes its answer
-// into a T. Where *T has a method Validate, its error is the message of an answer that is
-// JSON but says nothing; it must not quote the answer. An answer with a list has to be a
+// into a T. Where *T has a method Validate, its error is the message of an answer that can be
+// read but says nothing; it must not quote the answer. An answer with a list has to be a
 // Listing; any other may have 64 KiB.
 func Send[T any](ctx context.Context, id *Identity, credentials Credentials, call Call) (*T, *Error) {
-	var signed message
-	if call.REST != nil {
-		signed = signREST(call, credentials, time.Now()) // as the SDK's signer does
-	} else {
-		form, failure := sign(call, call.Region, credentials)
-		if failure != nil {
-			return nil, failure
-		}
-		signed = formMessage(form)
+	signed, failure := signed(ctx, &call, credentials, time.Now()) // as the SDK's signer does
+	if failure != nil {
+		return nil, failure
 	}
 	call.Secrets = slices.Concat(call.Secrets, credentials.secrets())
 	answer, failure := send[T](ctx, id.caller, exchange{Call: call, message: signed, account: id.KnownAccount()})
@@ -196,7 +212,7 @@ func (c *Caller) post(ctx context.Context, x exchange) (*http.Response, []byte, 
 	if x.list != nil && response.StatusCode == http.StatusOK {
 		body, err = readList(response.Body, x.list)
 	} else {
-		body, err = readAnswer(response.Body)
+		body, err = readAnswer(response.Body, x.maxAnswer())
 	}
 	if errors.Is(err, errTooLong) {
 		return nil, nil, &Error{Action: x.Action, Message: x.strange(errTooLong.Error(), ""), HTTPStatus: response.StatusCode, MayHaveHappened: true}
@@ -212,8 +228,11 @@ type validated interface{ Validate() error }
 
 // failedAnswer is what an answer that is no success may say.
 type failedAnswer struct {
-	Code, Message, RequestID Text
-	AccessDeniedDetail       accessDeniedDetail
+	Code, Message      Text
+	RequestID          Text `xml:"RequestId"`
+	AccessDeniedDetail accessDeniedDetail
+	// Endpoint is where OSS has a bucket that was looked for elsewhere (T111).
+	Endpoint Text
 }
 
 // failure makes the error of an answer, whose code and id of the request are clean.
@@ -222,10 +241,13 @@ func (f *failedAnswer) failure(x exchange, response *http.Response, code, reques
 	if err.Class == Throttled {
 		err.RetryAfter = timeLeft(response.Header)
 	}
+	if f.Endpoint != "" && err.Class == Denied {
+		err.Class, err.Permission = NotFound, ""
+	}
 	if err.Permission != "" {
 		err.Denial = f.AccessDeniedDetail.denial(x.Secrets)
 	}
-	if code == codeClock {
+	if isClock(code) {
 		err.asClockError(response.Header, x.node)
 	}
 	return err
@@ -235,18 +257,18 @@ func (f *failedAnswer) failure(x exchange, response *http.Response, code, reques
 // answer and without an error code is a success.
 func decode(x exchange, response *http.Response, body []byte, answer any) *Error {
 	var failed failedAnswer
-	unreadable := json.Unmarshal(body, &failed)
+	unreadable := x.unmarshal(body, &failed)
 	if unreadable != nil {
 		failed = failedAnswer{}
 	}
 	code := scrub(string(failed.Code), x.Secrets, maxToken)
-	requestID := scrub(string(failed.RequestID), x.Secrets, maxToken)
+	requestID := scrub(cmp.Or(string(failed.RequestID), response.Header.Get(requestIDOfOSS)), x.Secrets, maxToken)
 	if response.StatusCode != http.StatusOK || (code != "" && code != "200" && code != "OK") {
 		return failed.failure(x, response, code, requestID)
 	}
 	problem := ""
-	if unreadable != nil || json.Unmarshal(body, answer) != nil {
-		problem = "the answer is not the expected JSON" // errors of the decoder may quote it
+	if unreadable != nil || x.unmarshal(body, answer) != nil {
+		problem = "the answer is not the expected " + x.language() // errors of the decoder may quote it
 	} else if v, ok := answer.(validated); ok {
 		if err := v.Validate(); err != nil {
 			problem = err.Error()

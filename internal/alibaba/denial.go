@@ -30,7 +30,7 @@ const maxName = 64
 // only the cloud can decode it.
 type accessDeniedDetail struct {
 	AuthPrincipalType, AuthPrincipalDisplayName Text
-	AuthPrincipalOwnerID                        Text `json:"AuthPrincipalOwnerId"`
+	AuthPrincipalOwnerID                        Text `json:"AuthPrincipalOwnerId" xml:"AuthPrincipalOwnerId"`
 	NoPermissionType, PolicyType                Text
 }
 

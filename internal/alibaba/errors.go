@@ -222,6 +222,7 @@ var classes = Codes{
 	"IncompleteSignature":   Unauthenticated,
 
 	codeClock:            Transient,
+	codeClockOfOSS:       Transient,
 	"SignatureNonceUsed": Transient,
 	"ServiceUnavailable": Transient,
 	"InternalError":      Transient,
@@ -243,9 +244,14 @@ var families = Codes{
 const (
 	// codeClock says that the time stamp of a request is more than 15 minutes off (F47).
 	codeClock = "InvalidTimeStamp.Expired"
+	// codeClockOfOSS is what OSS calls that.
+	codeClockOfOSS = "RequestTimeTooSkewed"
 	// codeUpgrading says that nothing can be done for now (F48).
 	codeUpgrading = "OperationDenied.SystemUpgrading"
 )
+
+// isClock reports whether a code is about the time stamp of a request.
+func isClock(code string) bool { return code == codeClock || code == codeClockOfOSS }
 
 // classOfCode returns the class of a code, if it is known: of the product's own, or of any.
 func classOfCode(code string, own Codes) (class Class, known bool) {
@@ -280,7 +286,7 @@ func classify(status int, code string, own Codes) (class Class, certain bool) {
 // out.
 func mayHaveHappened(status int, code string, own Codes) bool {
 	switch code {
-	case codeUpgrading, codeClock:
+	case codeUpgrading, codeClock, codeClockOfOSS:
 		return false
 	}
 	class, certain := classify(status, code, own)

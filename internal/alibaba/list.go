@@ -14,6 +14,9 @@ const (
 	// maxAnswer bounds an answer without a list, and what one has besides its list, in
 	// bytes. The longest that is known is some kilobytes.
 	maxAnswer = 64 << 10
+	// maxXML is that bound for OSS: the hundred domains that a bucket may have take up to 700 bytes
+	// each (T124).
+	maxXML = 256 << 10
 	// maxList bounds an answer with a list, in bytes: 50 certificates of 250 names, each as
 	// long as a name can be, are 3 MiB.
 	maxList = 8 << 20
@@ -38,10 +41,18 @@ type Listing interface {
 // errTooLong is for an answer that is longer than any honest one.
 var errTooLong = errors.New("the answer is too long")
 
+// maxAnswer bounds the answer to a call that has no list.
+func (c Call) maxAnswer() int {
+	if c.OSS != nil {
+		return maxXML
+	}
+	return maxAnswer
+}
+
 // readAnswer reads an answer without a list.
-func readAnswer(r io.Reader) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, maxAnswer+1))
-	if err == nil && len(body) > maxAnswer {
+func readAnswer(r io.Reader, limit int) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
+	if err == nil && len(body) > limit {
 		return nil, errTooLong
 	}
 	return body, err
