@@ -246,6 +246,7 @@ func (f *failedAnswer) failure(x exchange, response *http.Response, code, reques
 	}
 	if err.Permission != "" {
 		err.Denial = f.AccessDeniedDetail.denial(x.Secrets)
+		err.Permission = f.AccessDeniedDetail.permission(err.Permission, x.Secrets)
 	}
 	if isClock(code) {
 		err.asClockError(response.Header, x.node)

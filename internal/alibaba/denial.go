@@ -6,6 +6,7 @@ package alibaba
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -32,6 +33,19 @@ type accessDeniedDetail struct {
 	AuthPrincipalType, AuthPrincipalDisplayName Text
 	AuthPrincipalOwnerID                        Text `json:"AuthPrincipalOwnerId" xml:"AuthPrincipalOwnerId"`
 	NoPermissionType, PolicyType                Text
+	// AuthAction is the permission that is missing (F72): of the call, or of what it needs besides.
+	AuthAction Text
+}
+
+// permissionName is the form of a RAM action.
+var permissionName = regexp.MustCompile(`^[a-z][a-z-]*:[A-Za-z]{1,64}$`)
+
+// permission is the one that the cloud names, or what the call is known to need.
+func (d accessDeniedDetail) permission(known string, secrets []string) string {
+	if named := scrub(string(d.AuthAction), secrets, 2*maxName); permissionName.MatchString(named) {
+		return named
+	}
+	return known
 }
 
 // UnmarshalJSON takes what is no object for one without fields: what the cloud adds to an error

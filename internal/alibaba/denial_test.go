@@ -37,10 +37,15 @@ func TestDenials(t *testing.T) {
 		"no principal, and no kind of policy": {
 			`{"NoPermissionType":"ExplicitDeny"}`, Denial{Explicit: true}, "(things:MakeThing is denied explicitly, by a policy of type unknown)",
 		},
-		"nothing":     {`null`, Denial{}, "(needs the permission things:MakeThing)"},
-		"no object":   {`["AuthPrincipalOwnerId"]`, Denial{}, "(needs the permission things:MakeThing)"},
-		"a secret":    {`{"AuthPrincipalDisplayName":"` + secret + `"}`, Denial{Principal: Redacted}, `("` + Redacted + `" needs`},
-		"a long name": {`{"AuthPrincipalDisplayName":"` + strings.Repeat("a b ", 1000) + `"}`, Denial{Principal: strings.Repeat("a b ", 15) + "a..."}, `("a b `},
+		"another permission than the call's own": {
+			`{"AuthAction":"other-things:ReadThing","AuthPrincipalOwnerId":"1234567890"}`, Denial{Account: "1234567890"},
+			`(a principal of account "1234567890" needs the permission other-things:ReadThing)`,
+		},
+		"no permission in its place": {`{"AuthAction":"` + secret + `:*"}`, Denial{}, "(needs the permission things:MakeThing)"},
+		"nothing":                    {`null`, Denial{}, "(needs the permission things:MakeThing)"},
+		"no object":                  {`["AuthPrincipalOwnerId"]`, Denial{}, "(needs the permission things:MakeThing)"},
+		"a secret":                   {`{"AuthPrincipalDisplayName":"` + secret + `"}`, Denial{Principal: Redacted}, `("` + Redacted + `" needs`},
+		"a long name":                {`{"AuthPrincipalDisplayName":"` + strings.Repeat("a b ", 1000) + `"}`, Denial{Principal: strings.Repeat("a b ", 15) + "a..."}, `("a b `},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
