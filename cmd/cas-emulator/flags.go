@@ -99,7 +99,7 @@ var revokedAnswers = map[string]emulator.RevokedAnswer{
 // productFlags are those of the products that use certificates.
 func (c *config) productFlags(flags *flag.FlagSet) {
 	o := &c.productOptions
-	flags.Func("product", "`product[/region]=address` of one of "+strings.Join(products.Served(), ", ")+", in that region or in all of its regions; repeatable", collect(&c.products))
+	flags.Func("product", "`product[/region]=address` of one of "+strings.Join(products.Names(), ", ")+", in that region or in all of its regions; repeatable", collect(&c.products))
 	flags.DurationVar(&o.Configuring, "configuring", 0, "time that a listener takes to be changed, in which it refuses other changes")
 	flags.DurationVar(&o.Edges, "edges", 0, "time before the edges of a domain serve what is configured")
 	flags.DurationVar(&o.ReadLag, "read-lag", 0, "time by which what is read of a listener or domain is late")
@@ -128,7 +128,7 @@ func (c *config) addProducts() error {
 		name, address, ok := strings.Cut(text, "=")
 		product, region, regional := strings.Cut(name, "/")
 		if !ok || address == "" || regional && region == "" || !products.HasRegion(product, region) {
-			return fmt.Errorf("invalid --product %q: want product[/region]=address with a product of %s and a region that it has", text, strings.Join(products.Served(), ", "))
+			return fmt.Errorf("invalid --product %q: want product[/region]=address with a product of %s and a region that it has", text, strings.Join(products.Names(), ", "))
 		}
 		c.productDoors = append(c.productDoors, productDoor{name, product, region, address})
 	}

@@ -65,7 +65,7 @@ func (s *settings) checkTargets(bound []string) error {
 	if slices.Contains(bound, "all") {
 		s.targets = binding.OfAll()
 		bound = slices.DeleteFunc(slices.Clone(bound), func(name string) bool { return name == "all" })
-		built = slices.DeleteFunc(built, func(p targets.Product) bool { return !targets.TakesKey(p) })
+		built = slices.DeleteFunc(built, func(p targets.Product) bool { return !targets.ByNameAlone(p) })
 	}
 	for _, name := range bound {
 		if !slices.Contains(built, targets.Product(name)) {
@@ -79,7 +79,7 @@ func (s *settings) checkTargets(bound []string) error {
 
 // namedAlone are the kinds that "all" does not stand for.
 func namedAlone() string {
-	return productNames(slices.DeleteFunc(binding.Built(), func(p targets.Product) bool { return !targets.TakesKey(p) }))
+	return productNames(slices.DeleteFunc(binding.Built(), func(p targets.Product) bool { return !targets.ByNameAlone(p) }))
 }
 
 // addBindings adds the controller of bindings where some kind of target is switched on, and returns

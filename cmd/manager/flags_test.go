@@ -93,17 +93,20 @@ func TestACAFileAddsToTheCAsOfTheSystem(t *testing.T) {
 	}
 }
 
-// A kind that is sent private keys is served only where it is named.
+// A kind that costs a right to private keys is served only where it is named.
 func TestAllKindsOfTargetAreThoseWithoutKeys(t *testing.T) {
-	for arg, want := range map[string]struct{ alb, fc bool }{
-		"all": {alb: true}, "fc": {fc: true}, "all,fc": {true, true}, "fc,all": {true, true}, "alb": {alb: true},
+	for arg, want := range map[string]struct{ alb, fc, oss bool }{
+		"all": {alb: true}, "fc": {fc: true}, "all,fc": {alb: true, fc: true}, "fc,all": {alb: true, fc: true}, "alb": {alb: true},
+		"oss": {oss: true}, "oss,all,fc": {true, true, true},
 	} {
 		s, err := parseFlags([]string{"--bind-targets=" + arg}, &bytes.Buffer{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if slices.Contains(s.targets, targets.ALB) != want.alb || slices.Contains(s.targets, targets.FC) != want.fc {
-			t.Errorf("%s stands for %v", arg, s.targets)
+		for product, want := range map[targets.Product]bool{targets.ALB: want.alb, targets.FC: want.fc, targets.OSS: want.oss} {
+			if slices.Contains(s.targets, product) != want {
+				t.Errorf("%s stands for %v", arg, s.targets)
+			}
 		}
 	}
 }

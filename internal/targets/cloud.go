@@ -236,6 +236,9 @@ func (s *session) fail(t Target, failed *alibaba.Error) *Error {
 	case Denied:
 		e.Permission = failed.Permission
 		e.Message += "; grant it by a RAM policy to the user or role of the credentials"
+		if rights := s.product.rights; len(rights) > 0 {
+			e.Message += ", with what else a change needs: " + strings.Join(rights, ", ")
+		}
 	case Unauthenticated:
 		e.Message += "; put a valid access key into the Secret of the credentials, or correct the operator's own"
 	case Refused, InUse:

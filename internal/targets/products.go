@@ -41,9 +41,13 @@ type product struct {
 	raise string
 	// sm reports whether it can be given a pair of SM2 certificates.
 	sm bool
-	// keyed reports whether it is sent the private key: it is served only where it is named, and
-	// not by "all".
+	// keyed reports whether it is sent the private key.
 	keyed bool
+	// apart reports whether it costs a right to a private key: it is served only where it is named,
+	// and not by "all".
+	apart bool
+	// rights are permissions of other products that a change needs as well.
+	rights []string
 	// adapter makes an adapter.
 	adapter func(*session) Adapter
 }
@@ -78,6 +82,10 @@ const (
 	// (T105)
 	fcRegions = "cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-hangzhou cn-shanghai cn-shenzhen cn-chengdu cn-hongkong " +
 		"ap-northeast-1 ap-southeast-1 ap-southeast-3 ap-southeast-5 eu-central-1 eu-west-1 us-east-1 us-west-1"
+	// (T110)
+	ossRegions = "cn-hangzhou cn-shanghai cn-nanjing cn-fuzhou cn-wuhan-lr cn-qingdao cn-beijing cn-zhangjiakou cn-huhehaote cn-wulanchabu " +
+		"cn-shenzhen cn-heyuan cn-guangzhou cn-chengdu cn-hongkong ap-northeast-1 ap-northeast-2 ap-southeast-1 ap-southeast-3 " +
+		"ap-southeast-5 ap-southeast-6 ap-southeast-7 eu-central-1 eu-west-1 us-east-1 us-west-1 me-east-1 me-central-1"
 	// Products that are there twice, like CAS.
 	bothRegions = china + " " + international
 	// Those of CLB but for the ones that share an endpoint (T40).
@@ -91,6 +99,15 @@ func clbHosts() map[string]string {
 	hosts := regional("slb", clbRegions)
 	for _, region := range []string{"cn-hangzhou", "cn-hangzhou-finance", "cn-shanghai-finance-1", "cn-shenzhen-finance-1"} {
 		hosts[region] = "https://slb.aliyuncs.com"
+	}
+	return hosts
+}
+
+// ossHosts returns the endpoints of OSS: buckets are labels of them (T111).
+func ossHosts() map[string]string {
+	hosts := map[string]string{}
+	for region := range strings.FieldsSeq(ossRegions) {
+		hosts[region] = "https://oss-" + region + ".aliyuncs.com"
 	}
 	return hosts
 }
@@ -279,7 +296,39 @@ var table = map[Product]*product{
 			"InvalidArgument":    alibaba.Refused,
 		},
 		keyed:   true,
+		apart:   true,
 		adapter: func(s *session) Adapter { return &fc{session: s} },
+	},
+	OSS: {
+		name: OSS, called: "OSS", version: "2019-05-17", permission: "oss", hosts: ossHosts(),
+		looks: []alibaba.Action{ossRead},
+		rates: map[alibaba.Action]float64{ossRead: reads, ossSet: unknownWrites},
+		codes: alibaba.Codes{
+			"AccessDenied":                        alibaba.Denied,
+			"SecurityTokenExpired":                alibaba.Unauthenticated,
+			"AccessKeyIdAndSecurityTokenNotMatch": alibaba.Unauthenticated,
+			"NoSuchBucket":                        alibaba.NotFound,
+			"PermanentRedirect":                   alibaba.NotFound, // the bucket is in another region
+			"NoSuchCnameInRecord":                 alibaba.Refused,  // no such domain with the authorities of China
+			"CertificateInvalidCasId":             alibaba.NotFound,
+			"NeedVerifyDomainOwnership":           alibaba.Refused,
+			"CnameAlreadyExists":                  alibaba.Refused,
+			"CnameDenied":                         alibaba.Refused,
+			"CnameIsForbidden":                    alibaba.Refused,
+			"CnameIsRisk":                         alibaba.Refused,
+			"InvalidArgument":                     alibaba.Refused,
+			"MalformedXML":                        alibaba.Refused,
+			"MetaOperationQpsLimitExceeded":       alibaba.Throttled,
+			"QpsLimitExceeded":                    alibaba.Throttled,
+			"InDebt":                              alibaba.Transient, // like the next three, nothing that a permission mends
+			"InDebtOverdue":                       alibaba.Transient,
+			"UserDisable":                         alibaba.Transient,
+			"AbnormalBucketOwnerStatus":           alibaba.Transient,
+		},
+		noCertificate: []string{"CertificateInvalidCasId"},
+		apart:         true,
+		rights:        ossRights,
+		adapter:       func(s *session) Adapter { return &oss{session: s} },
 	},
 	CDN:  network(CDN, "CDN", "2018-05-10", "Domain", "Cdn", map[string]string{china: "https://cdn.aliyuncs.com"}),
 	VOD:  network(VOD, "VOD", "2017-03-21", "VodDomain", "Vod", regional("vod", vodRegions)),
@@ -352,6 +401,13 @@ func TakesSM(name Product) bool {
 func TakesKey(name Product) bool {
 	p, ok := table[name]
 	return ok && p.keyed
+}
+
+// ByNameAlone reports whether a product costs a right to private keys, so that "all" does not stand for
+// it: it is sent the key, or fetches it with the rights of the caller.
+func ByNameAlone(name Product) bool {
+	p, ok := table[name]
+	return ok && p.apart
 }
 
 // regionOfCAS returns the region of CAS whose certificates load balancers of a region take. Of Hong

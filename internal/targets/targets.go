@@ -104,6 +104,7 @@ const (
 	GA        Product = "ga"
 	DDoS      Product = "ddos"
 	MSE       Product = "mse"
+	OSS       Product = "oss"
 	FC        Product = "fc"
 	Service   Product = "service"
 	ALBConfig Product = "albconfig"
@@ -131,8 +132,8 @@ type Target struct {
 	// of the CloudCertificate.
 	Region string
 	// Resource is the listener (ALB, NLB), the load balancer (CLB), the instance (WAF), the
-	// site (ESA), the accelerator (GA), the gateway (MSE), or the object in the cluster as
-	// namespace/name or name.
+	// site (ESA), the accelerator (GA), the gateway (MSE), the bucket (OSS), or the object in the
+	// cluster as namespace/name or name.
 	Resource string
 	// Part is the port (CLB, AlbConfig), the listener (GA) or ESA's own id of the certificate.
 	Part string

@@ -56,6 +56,11 @@ func carriers() map[targets.Product]carried {
 			target: v1alpha1.BindingTarget{MSE: &v1alpha1.MSETarget{RegionID: shanghai, GatewayID: "gw-1", Domain: host}},
 			policy: v1alpha1.PolicyTarget{MSE: &v1alpha1.MSEPolicy{}},
 		},
+		targets.OSS: {
+			domain: products.Domain{Region: shanghai, Instance: "shop"},
+			target: v1alpha1.BindingTarget{OSS: &v1alpha1.OSSTarget{RegionID: shanghai, Bucket: "shop", Domain: host}},
+			policy: v1alpha1.PolicyTarget{OSS: &v1alpha1.OSSPolicy{Buckets: []v1alpha1.Pattern{"shop"}}},
+		},
 		targets.NLB: {
 			prepare: func(m *market, standard string) {
 				m.check(m.products.AddLoadBalancer(products.LoadBalancer{Product: "nlb", ID: "nlb-1", Account: account, Region: shanghai}))
@@ -103,7 +108,7 @@ func TestEveryProductFollowsRenewal(t *testing.T) {
 
 func (c carried) play(t *testing.T, name targets.Product) {
 	t.Helper()
-	m := newMarket(t, products.Options{Configuring: 200 * time.Millisecond})
+	m := newMarket(t, products.Options{Configuring: 200 * time.Millisecond}, "--bind-targets=all,oss")
 	standard, at := m.foreign("standard", host), c.at
 	if c.prepare != nil {
 		c.prepare(m, standard)

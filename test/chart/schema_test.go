@@ -49,7 +49,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"a budget that is neither count":     {"podDisruptionBudget: {maxUnavailable: half}", "maxUnavailable"},
 		"a misspelled part of resources":     {"resources: {limit: {cpu: 1}}", "limit"},
 		"a policy that may be":               {"admissionPolicy: {enabled: perhaps}", "admissionPolicy"},
-		"a kind of target that is not built": {"binding: {targets: [oss]}", "targets"},
+		"a kind of target that is unknown":   {"binding: {targets: [live]}", "targets"},
 		"all kinds of target and one more":   {"binding: {targets: [all, alb]}", "targets"},
 		"all, one of which is named too":     {"binding: {targets: [all, fc, alb]}", "targets"},
 		"a kind of target twice":             {"binding: {targets: [alb, alb]}", "targets"},

@@ -252,5 +252,5 @@ func Built() []targets.Product {
 }
 
 // OfAll are the kinds of target that "all" stands for: those that this version serves, but for the ones
-// that are sent a private key. Who wants those names them.
-func OfAll() []targets.Product { return slices.DeleteFunc(Built(), targets.TakesKey) }
+// that cost a right to private keys. Who wants those names them.
+func OfAll() []targets.Product { return slices.DeleteFunc(Built(), targets.ByNameAlone) }

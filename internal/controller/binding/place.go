@@ -85,7 +85,7 @@ func domainPlace(t *v1alpha1.BindingTarget) place {
 	case t.MSE != nil:
 		return place{Target: targets.Target{Product: targets.MSE, Region: string(t.MSE.RegionID), Resource: t.MSE.GatewayID, Domain: domain(t.MSE.Domain)}}
 	case t.OSS != nil:
-		return place{Target: targets.Target{Product: "oss", Region: string(t.OSS.RegionID), Resource: t.OSS.Bucket, Domain: domain(t.OSS.Domain)}}
+		return place{Target: targets.Target{Product: targets.OSS, Region: string(t.OSS.RegionID), Resource: t.OSS.Bucket, Domain: domain(t.OSS.Domain)}}
 	case t.FC != nil:
 		return place{Target: targets.Target{Product: targets.FC, Region: string(t.FC.RegionID), Domain: domain(t.FC.Domain)}, instant: true}
 	}
