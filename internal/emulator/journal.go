@@ -86,3 +86,13 @@ func (s *Server) Journal() []Call {
 	}
 	return calls
 }
+
+// LastCall returns the call that arrived last, if there was any.
+func (s *Server) LastCall() (call Call, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.journal) == 0 {
+		return Call{}, false
+	}
+	return *s.journal[len(s.journal)-1], true
+}

@@ -100,11 +100,10 @@ func (t transport) product(request *http.Request, to string, form url.Values, af
 
 // afterCall compares the cloud with the journal: what was made, and what was deleted.
 func (w *world) afterCall(op *operator, form url.Values) {
-	journal := w.cloud.Journal()
-	if len(journal) == 0 {
+	call, ok := w.cloud.LastCall()
+	if !ok {
 		return
 	}
-	call := journal[len(journal)-1]
 	if call.Committed && call.Action == string(cas.ActionDelete) {
 		w.checkDeleted(op.account(form.Get("AccessKeyId")), call)
 		w.watchProducts()
