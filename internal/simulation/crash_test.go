@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -66,24 +67,33 @@ func crash(t testing.TB, play func(*world), step int, d disturbance, mutant func
 }
 
 // crashPoints disturbs a lifecycle at each of its steps in each way, as long as report
-// wants to go on, and returns how many points there were.
-func crashPoints(t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool)) int {
-	points := 0
+// wants to go on.
+func crashPoints(t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool)) {
 	for _, d := range disturbances {
-		undisturbed, _ := crash(t, play, 0, d, mutant)
-		last := undisturbed.played
-		for step := 0; step <= last; step++ {
-			if step > 0 && undisturbed.kinds[step-1] == "read" && (d.after || d.only != "") {
-				continue // an answer that is lost is a call that failed
-			}
-			w, violations := crash(t, play, step, d, mutant)
-			points++
-			if !report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w, violations) {
-				return points
-			}
+		if _, goOn := d.everywhere(t, play, mutant, report); !goOn {
+			return
 		}
 	}
-	return points
+}
+
+// everywhere disturbs a lifecycle at each of its steps, as long as report wants to go on, and
+// returns how many points there were.
+func (d disturbance) everywhere(
+	t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool),
+) (points int, goOn bool) {
+	undisturbed, _ := crash(t, play, 0, d, mutant)
+	last := undisturbed.played
+	for step := 0; step <= last; step++ {
+		if step > 0 && undisturbed.kinds[step-1] == "read" && (d.after || d.only != "") {
+			continue // an answer that is lost is a call that failed
+		}
+		w, violations := crash(t, play, step, d, mutant)
+		points++
+		if !report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w, violations) {
+			return points, false
+		}
+	}
+	return points, true
 }
 
 // allLifecycles are those of objects and of bindings.
@@ -93,23 +103,33 @@ func allLifecycles() map[string]func(*world) {
 	return all
 }
 
-// testCrashPoints disturbs every lifecycle at every external step.
+// testCrashPoints disturbs every lifecycle at every external step. Each disturbance of each is a
+// test of its own: one lifecycle takes ten times as long as most, and would be alone at the end.
 func testCrashPoints(t *testing.T, all *tally) {
 	for name, play := range allLifecycles() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				n := crashPoints(t, play, nil, func(what string, w *world, violations []string) bool {
-					if all.add(w, violations); len(violations) > 0 {
-						t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
-					}
-					return len(violations) == 0
-				})
-				all.points.Add(int64(n))
-				if n < 8 && !t.Failed() {
+			var points atomic.Int64
+			t.Cleanup(func() {
+				if n := points.Load(); n < 8 && !t.Failed() {
 					t.Errorf("only %d points: the lifecycle did not happen", n)
 				}
+				all.points.Add(points.Load())
 			})
+			for _, d := range disturbances {
+				t.Run(d.name, func(t *testing.T) {
+					t.Parallel()
+					synctest.Test(t, func(t *testing.T) {
+						n, _ := d.everywhere(t, play, nil, func(what string, w *world, violations []string) bool {
+							if all.add(w, violations); len(violations) > 0 {
+								t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
+							}
+							return len(violations) == 0
+						})
+						points.Add(int64(n))
+					})
+				})
+			}
 		})
 	}
 }

@@ -222,14 +222,10 @@ func (t *tally) add(w *world, violations []string) {
 // reconcile, all that it remembers of objects from the ones before.
 func TestNothingThatIsRememberedIsNeeded(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(*schedules) {
-		synctest.Test(t, func(t *testing.T) {
-			_, violations := simulate(t, seed+1, func(w *world) { w.onReconcile = forgetEverything })
-			for _, v := range violations {
-				t.Errorf("schedule %d: %s", seed+1, v)
-			}
-		})
-	}
+	eachSeed(t, *schedules, func(t *testing.T, seed uint64) (violations []string) {
+		_, violations = simulate(t, seed, func(w *world) { w.onReconcile = forgetEverything })
+		return violations
+	})
 }
 
 // replay plays one schedule and tells everything.
@@ -245,19 +241,29 @@ func replay(t *testing.T, seed uint64) {
 	})
 }
 
-// testSchedules plays random schedules, one on each processor at a time.
+// testSchedules plays random schedules.
 func testSchedules(t *testing.T, all *tally) {
+	eachSeed(t, *schedules, func(t *testing.T, seed uint64) []string {
+		w, violations := simulate(t, seed, nil)
+		all.add(w, violations)
+		if len(violations) > 0 {
+			t.Logf("replay it with go test ./internal/simulation -run TestSimulation -seed=%d -v", seed)
+		}
+		return violations
+	})
+}
+
+// eachSeed plays the seeds from 1 on, one on each processor at a time, until five were violated.
+func eachSeed(t *testing.T, seeds int, play func(t *testing.T, seed uint64) (violations []string)) {
 	var next, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for seed := next.Add(1); seed <= int64(*schedules) && failed.Load() < 5; seed = next.Add(1) {
+			for seed := next.Add(1); seed <= int64(seeds) && failed.Load() < 5; seed = next.Add(1) {
 				synctest.Test(t, func(t *testing.T) {
-					w, violations := simulate(t, uint64(seed), nil)
-					if all.add(w, violations); len(violations) > 0 {
+					if violations := play(t, uint64(seed)); len(violations) > 0 {
 						failed.Add(1)
-						t.Errorf("schedule %d (replay it with go test ./internal/simulation -run TestSimulation -seed=%d -v): %s",
-							seed, seed, strings.Join(violations, "\n"))
+						t.Errorf("seed %d: %s", seed, strings.Join(violations, "\n"))
 					}
 				})
 			}

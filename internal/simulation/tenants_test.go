@@ -245,15 +245,13 @@ func simulateTenants(t testing.TB, seed uint64, mutant func(*world)) (w *tenants
 // whatever others do.
 func TestSimulationOfTenants(t *testing.T) {
 	var played atomic.Int64
-	for seed := uint64(1); seed <= uint64(min(max(*schedules/20, 1), 40)) && !t.Failed(); seed++ {
-		synctest.Test(t, func(t *testing.T) {
-			w, violations := simulateTenants(t, seed, nil)
-			played.Add(int64(w.ticks))
-			if len(violations) > 0 {
-				t.Errorf("seed %d: %s\n%s", seed, strings.Join(violations, "\n"), strings.Join(w.trace[max(0, len(w.trace)-60):], "\n"))
-			}
-		})
-	}
+	eachSeed(t, min(max(*schedules/20, 1), 40), func(t *testing.T, seed uint64) []string {
+		w, violations := simulateTenants(t, seed, nil)
+		if played.Add(int64(w.ticks)); len(violations) > 0 {
+			t.Log(strings.Join(w.trace[max(0, len(w.trace)-60):], "\n"))
+		}
+		return violations
+	})
 	if played.Load() < 10 {
 		t.Errorf("only %d ticks were played", played.Load())
 	}
