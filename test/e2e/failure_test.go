@@ -27,7 +27,7 @@ func leader(t *testing.T) corev1.Pod {
 	var found *corev1.Pod
 	eventually(t, "a pod leads", func() (bool, string) {
 		lease := &coordinationv1.Lease{}
-		if err := kube.Get(t.Context(), client.ObjectKey{Namespace: releaseNamespace, Name: "cloudcert.cloudcert.io"}, lease); err != nil {
+		if err := kube.Get(t.Context(), client.ObjectKey{Namespace: releaseNamespace, Name: leaseName}, lease); err != nil {
 			return false, err.Error()
 		}
 		if lease.Spec.HolderIdentity == nil {

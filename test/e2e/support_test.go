@@ -42,6 +42,9 @@ const (
 	accessKeySecret = "end-to-end-access-key-secret"
 )
 
+// leaseName is that of the lease which the operators of a release share.
+const leaseName = "cloudcert.cloudcert.io"
+
 // patience bounds every wait: far longer than anything takes.
 const patience = 2 * time.Minute
 
@@ -121,8 +124,19 @@ func (c *cloud) install(t *testing.T, more map[string]any) {
 	t.Cleanup(func() {
 		saveLogs(t)
 		helm(t, "uninstall", releaseName, "--wait", "--ignore-not-found")
+		dropLease(t)
 	})
 	helm(t, "install", releaseName, chart(), "--wait", "--timeout=3m", "--values="+valuesFile(t, c.values(more)))
+}
+
+// dropLease deletes the lease of a release that is gone. A leader that is uninstalled cannot give
+// it back, for its role may go before it does: the next test would wait until it has run out. That
+// an operator does so is what TestInstallUninstallReinstall shows.
+func dropLease(t *testing.T) {
+	t.Helper()
+	selector := "--selector=app.kubernetes.io/name=cloudcert"
+	kubectl(t, "wait", "--namespace="+releaseNamespace, "--for=delete", "--timeout="+patience.String(), "pod", selector)
+	kubectl(t, "delete", "--namespace="+releaseNamespace, "--ignore-not-found", "lease", leaseName)
 }
 
 func chart() string { return filepath.Join(testbed.Root(), "charts", "cloudcert") }

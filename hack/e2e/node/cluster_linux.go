@@ -230,6 +230,7 @@ state = "/run/containerd"
 }
 
 func (c *cluster) kubelet(ctx context.Context) error {
+	// At its default, once a minute, a Secret that changes takes as long to come into a volume.
 	if err := c.write("kubelet.yaml", fmt.Sprintf(`apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 failCgroupV1: false
@@ -240,6 +241,7 @@ authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {c
 authorization: {mode: Webhook}
 oomScoreAdj: 0 # less than the default may be forbidden, as in a container
 failSwapOn: false
+syncFrequency: 5s
 evictionHard: {memory.available: 100Mi, nodefs.available: 1%%, imagefs.available: 1%%}
 imageGCHighThresholdPercent: 100
 volumePluginDir: %s
