@@ -204,8 +204,13 @@ func (e *environment) obtain(ctx context.Context, p provider) error {
 	return p.assets(ctx, e)
 }
 
+// build links helm, which go keeps linked as it does every tool.
 func (e *environment) build(ctx context.Context) error {
-	return process.Run(ctx, nil, "go", "-C", "test/chart", "build", "-o", filepath.Join(e.bin, "helm"), "helm.sh/helm/v4/cmd/helm")
+	helm, err := process.Output(ctx, "go", "-C", "test/chart", "tool", "-n", "helm")
+	if err != nil {
+		return err
+	}
+	return os.Symlink(helm, filepath.Join(e.bin, "helm"))
 }
 
 func (e *environment) image(ctx context.Context) error {
