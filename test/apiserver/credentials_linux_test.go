@@ -23,7 +23,7 @@ import (
 func TestMadeUpCredentialsTakeNoMemory(t *testing.T) {
 	t.Parallel()
 	const objects, rounds, most = 300, 10, 2 << 20
-	plain, err := testbed.Build(ctx, t.TempDir(), "./cmd/manager")
+	plain, err := plainManager()
 	if err != nil {
 		t.Fatal(err)
 	}

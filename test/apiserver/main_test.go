@@ -8,10 +8,13 @@ package apiserver
 import (
 	"bytes"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	goruntime "runtime"
+	"strconv"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -38,11 +41,16 @@ var (
 	kube        client.Client
 	operator    *rest.Config // as the operator's ServiceAccount, with the roles of config/rbac and no others
 	managerPath string
+	buildFolder string
 )
 
 func TestMain(m *testing.M) {
 	if os.Getenv(heapChild) != "" {
 		os.Exit(runHeapChild())
+	}
+	if err := runMoreAtOnce(); err != nil {
+		fmt.Fprintln(os.Stderr, "error:", err)
+		os.Exit(1)
 	}
 	code, err := run(m)
 	if err != nil {
@@ -52,6 +60,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// runMoreAtOnce has four tests run at once for each processor, unless -parallel says otherwise:
+// a test mostly waits for its operator, or for time to go by.
+func runMoreAtOnce() error {
+	const name = "test.parallel"
+	flag.Parse()
+	isSet := false
+	flag.Visit(func(f *flag.Flag) { isSet = isSet || f.Name == name })
+	if isSet {
+		return nil
+	}
+	return flag.Set(name, strconv.Itoa(4*goruntime.GOMAXPROCS(0)))
+}
+
 func run(m *testing.M) (code int, err error) {
 	ctrl.SetLogger(logr.Discard()) // what the test's own clients have to say
 	dir, err := os.MkdirTemp("", "cloudcert-apiserver-")
@@ -59,6 +80,7 @@ func run(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
+	buildFolder = dir
 	if managerPath, err = testbed.Build(ctx, dir, "./cmd/manager", raceFlags...); err != nil {
 		return 1, err
 	}

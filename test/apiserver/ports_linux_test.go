@@ -27,7 +27,7 @@ const mostGrowth = 20 << 10
 // token. The operator is built as people run it: the race detector multiplies its memory.
 func TestStrangersAtThePorts(t *testing.T) {
 	t.Parallel()
-	plain, err := testbed.Build(ctx, t.TempDir(), "./cmd/manager")
+	plain, err := plainManager()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -262,7 +262,7 @@ func readyOf(cc *v1alpha1.CloudCertificate) metav1.Condition {
 // eventually waits until f says nothing is missing any more.
 func (w *world) eventually(f func() (missing string)) {
 	w.t.Helper()
-	if err := testbed.Eventually(context.WithoutCancel(w.t.Context()), deadline, 10*time.Millisecond, func() (string, error) { return f(), nil }); err != nil {
+	if err := testbed.Eventually(context.WithoutCancel(w.t.Context()), deadline, 50*time.Millisecond, func() (string, error) { return f(), nil }); err != nil {
 		w.t.Fatal(err)
 	}
 }
