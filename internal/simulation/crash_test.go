@@ -66,9 +66,19 @@ func crash(t testing.TB, play func(*world), step int, d disturbance, mutant func
 	return w, violations
 }
 
+// point is a step of a lifecycle, of so many, with what happens there.
+type point struct {
+	disturbance disturbance
+	step, last  int
+}
+
+func (p point) String() string {
+	return fmt.Sprintf("%s step %d of %d", p.disturbance.name, p.step, p.last)
+}
+
 // crashPoints disturbs a lifecycle at each of its steps in each way, as long as report
 // wants to go on.
-func crashPoints(t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool)) {
+func crashPoints(t testing.TB, play func(*world), mutant func(*world), report func(at point, w *world, violations []string) (goOn bool)) {
 	for _, d := range disturbances {
 		if _, goOn := d.everywhere(t, play, mutant, report); !goOn {
 			return
@@ -79,7 +89,7 @@ func crashPoints(t testing.TB, play func(*world), mutant func(*world), report fu
 // everywhere disturbs a lifecycle at each of its steps, as long as report wants to go on, and
 // returns how many points there were.
 func (d disturbance) everywhere(
-	t testing.TB, play func(*world), mutant func(*world), report func(what string, w *world, violations []string) (goOn bool),
+	t testing.TB, play func(*world), mutant func(*world), report func(at point, w *world, violations []string) (goOn bool),
 ) (points int, goOn bool) {
 	undisturbed, _ := crash(t, play, 0, d, mutant)
 	last := undisturbed.played
@@ -89,7 +99,7 @@ func (d disturbance) everywhere(
 		}
 		w, violations := crash(t, play, step, d, mutant)
 		points++
-		if !report(fmt.Sprintf("%s step %d of %d", d.name, step, last), w, violations) {
+		if !report(point{d, step, last}, w, violations) {
 			return points, false
 		}
 	}
@@ -120,9 +130,9 @@ func testCrashPoints(t *testing.T, all *tally) {
 				t.Run(d.name, func(t *testing.T) {
 					t.Parallel()
 					synctest.Test(t, func(t *testing.T) {
-						n, _ := d.everywhere(t, play, nil, func(what string, w *world, violations []string) bool {
+						n, _ := d.everywhere(t, play, nil, func(at point, w *world, violations []string) bool {
 							if all.add(w, violations); len(violations) > 0 {
-								t.Errorf("%s: %s\n%s", what, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
+								t.Errorf("%s: %s\n%s", at, strings.Join(violations, "\n"), strings.Join(w.trace, "\n"))
 							}
 							return len(violations) == 0
 						})

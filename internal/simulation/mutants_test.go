@@ -152,40 +152,75 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 // catch returns the first violation of a mutant: without a disturbance, at a crash point,
 // or in a schedule.
 func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
-	note := func(what string, violations []string) (goOn bool) {
-		if len(violations) > 0 && caught == "" {
-			caught = what + ": " + violations[0]
-		}
-		return caught == ""
-	}
+	c := &catcher{t: t, mutant: mutant}
 	names := append(slices.Sorted(maps.Keys(lifecycles)), slices.Sorted(maps.Keys(bindingLifecycles))...)
 	lifecycles := allLifecycles()
 	for _, name := range names {
-		synctest.Test(t, func(t *testing.T) {
+		c.play(name, func(mutant func(*world)) []string {
 			_, violations := crash(t, lifecycles[name], -1, disturbances[0], mutant)
-			note(name, violations)
+			return violations
 		})
 	}
-	for seed := uint64(1); seed <= most && caught == ""; seed++ {
-		synctest.Test(t, func(t *testing.T) {
+	for seed := uint64(1); seed <= most && c.caught == ""; seed++ {
+		c.play(fmt.Sprintf("schedule %d", seed), func(mutant func(*world)) []string {
 			_, violations := simulate(t, seed, mutant)
-			note(fmt.Sprintf("schedule %d", seed), violations)
+			return violations
 		})
-		if caught != "" { // by what the mutant does, and nothing else
-			synctest.Test(t, func(t *testing.T) {
-				if _, violations := simulate(t, seed, nil); len(violations) > 0 {
-					t.Errorf("schedule %d proves nothing, for it is violated without the mutant too: %s", seed, violations[0])
-				}
-			})
-		}
-		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) && caught == "" {
-			name := names[i/10]
-			synctest.Test(t, func(t *testing.T) {
-				crashPoints(t, lifecycles[name], mutant, func(what string, _ *world, violations []string) bool {
-					return note(name+", "+what, violations)
-				})
-			})
+		if i := seed - 1; i%10 == 0 && i/10 < uint64(len(names)) {
+			c.crash(names[i/10], lifecycles[names[i/10]])
 		}
 	}
-	return caught
+	return c.caught
+}
+
+// catcher looks for what a mutant violates. What is violated without it as well proves nothing.
+type catcher struct {
+	t      *testing.T
+	mutant func(*world)
+	caught string
+}
+
+// play plays something with the mutant, and once more without it where something was violated.
+func (c *catcher) play(what string, do func(mutant func(*world)) []string) {
+	if c.caught != "" {
+		return
+	}
+	var violations []string
+	synctest.Test(c.t, func(*testing.T) { violations = do(c.mutant) })
+	if len(violations) > 0 {
+		c.control(what, violations[0], do)
+	}
+}
+
+// control notes what was violated, unless that is so without the mutant too.
+func (c *catcher) control(what, violation string, do func(mutant func(*world)) []string) {
+	c.caught = what + ": " + violation
+	synctest.Test(c.t, func(*testing.T) {
+		if violations := do(nil); len(violations) > 0 {
+			c.t.Errorf("%s proves nothing, for it is violated without the mutant too: %s", what, violations[0])
+		}
+	})
+}
+
+// crash looks at the crash points of a lifecycle.
+func (c *catcher) crash(name string, play func(*world)) {
+	if c.caught != "" {
+		return
+	}
+	var found point
+	violation := ""
+	synctest.Test(c.t, func(t *testing.T) {
+		crashPoints(t, play, c.mutant, func(at point, _ *world, violations []string) bool {
+			if len(violations) > 0 {
+				found, violation = at, violations[0]
+			}
+			return violation == ""
+		})
+	})
+	if violation != "" {
+		c.control(name+", "+found.String(), violation, func(mutant func(*world)) []string {
+			_, violations := crash(c.t, play, found.step, found.disturbance, mutant)
+			return violations
+		})
+	}
 }
