@@ -60,7 +60,7 @@ func (w *world) checkBinding(key types.NamespacedName, b *v1alpha1.CloudCertific
 func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificateBinding) {
 	p, object := w.placeOf(b), w.api.objects[w.certificateOf(b)]
 	current := cas.CertIdentifier(object.Status.CertID, object.Status.Region)
-	inDefault := p.shared && w.isIn(place{target: p.target, at: p.at}, current)
+	inDefault := p.shared && w.isIn(p.beside(false), current)
 	if b.Status.BoundCertIdentifier != current || !w.isIn(p, current) && !inDefault {
 		w.violatef("binding %s says %s; %s is current, and %s holds %v", key, encode(b.Status), current, p.name, w.holds(p))
 	}
@@ -136,20 +136,14 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 // placed are the reasons of a binding whose certificate may be placed.
 func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1alpha1.CloudCertificate) []string {
 	current := cas.CertIdentifier(object.Status.CertID, object.Status.Region)
-	held := w.holds(p)
-	switch {
-	case w.isIn(p, current):
+	if w.isIn(p, current) {
 		return []string{v1alpha1.ReasonSynced}
-	case p.shared && w.isIn(place{target: p.target, at: p.at}, current): // the default serves it
-		return []string{v1alpha1.ReasonSynced}
-	case p.shared && w.additional() >= fullQuota:
-		return []string{v1alpha1.ReasonQuotaExceeded}
-	case p.target.CDN != nil && len(held) == 0: // what was deleted in the console is served no longer, and still named
-		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
-	case !p.shared && len(held) > 0 && !w.gives(b, held[0].CertIdentifier):
+	}
+	if held := w.holds(p); !p.shared && len(held) > 0 && !w.gives(b, held[0].CertIdentifier) {
 		return []string{v1alpha1.ReasonOccupied}
-	case p.target.ALB != nil && !p.shared && w.isIn(place{target: p.target, at: p.at, shared: true}, current): // T13
-		return []string{v1alpha1.ReasonBindFailed}
+	}
+	if reasons := p.settles(w, p, b, current); len(reasons) > 0 {
+		return reasons
 	}
 	return []string{v1alpha1.ReasonSynced}
 }
@@ -158,15 +152,6 @@ func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1a
 // has placed, or one that it names.
 func (w *world) gives(b *v1alpha1.CloudCertificateBinding, identifier string) bool {
 	return w.isOf(identifier, w.certificateOf(b)) || identifier == b.Status.BoundCertIdentifier || slices.Contains(b.Spec.Adopt, identifier)
-}
-
-// additional counts the additional certificates of the load balancer.
-func (w *world) additional() (n int) {
-	for _, id := range listenerIDs {
-		is, _ := w.products.ListenerState(id)
-		n += len(is.Additional)
-	}
-	return n
 }
 
 // isOf reports whether a certificate is one of an object.

@@ -144,7 +144,7 @@ func adoptAll(b *v1alpha1.CloudCertificateBinding) {
 
 // givenBinding makes products whose changes take three seconds, the object, and a binding of it.
 func (w *world) givenBinding(name string, change func(*v1alpha1.CloudCertificateBinding)) types.NamespacedName {
-	w.openProducts(products.Options{Configuring: 3 * time.Second})
+	w.openPlaces(products.Options{Configuring: 3 * time.Second}, places...)
 	w.admitAll()
 	w.given(func(*v1alpha1.CloudCertificate) {})
 	for _, p := range places {

@@ -26,7 +26,7 @@ func withBinding(t *testing.T, play func(w *world, binding types.NamespacedName)
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, 1, emulator.Options{}, func(v string) { t.Error(v) })
 		defer w.close()
-		w.openProducts(products.Options{Configuring: 3 * time.Second})
+		w.openPlaces(products.Options{Configuring: 3 * time.Second}, places...)
 		w.admitAll()
 		w.start()
 		w.given(keepNone)

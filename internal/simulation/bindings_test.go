@@ -23,7 +23,7 @@ func (w *world) bind() {
 		w.turnPolicy()
 		return
 	}
-	object, p := keys[w.pick(len(keys))], places[w.pick(len(places))]
+	object, p := keys[w.pick(len(keys))], w.places[w.pick(len(w.places))]
 	key := bindingKey(object, p)
 	if w.api.bindings[key] == nil {
 		w.newBinding(object, p, func(b *v1alpha1.CloudCertificateBinding) {
@@ -55,6 +55,7 @@ func (w *world) newBinding(object types.NamespacedName, p place, change func(*v1
 	b.Spec.CertificateRef.Name, b.Spec.Target = object.Name, p.target
 	b.Spec.OnDrift, b.Spec.OnDelete = v1alpha1.DriftReport, v1alpha1.BindingLeave
 	change(b)
+	w.carriesTo[key] = p
 	w.notef("user: binding %s created with %s", key, encode(b.Spec))
 	w.noteConsent(b)
 	w.api.createBinding(b)
@@ -131,7 +132,7 @@ func (w *world) bindingAtRest() {
 	if len(w.api.policies) == 0 && w.pick(2) == 0 {
 		w.admitAll()
 	}
-	for _, id := range listenerIDs {
-		w.must(w.products.FailJobs(id, 0))
+	for _, p := range w.places {
+		p.rest(w)
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
-	"time"
 
 	"k8s.io/apimachinery/pkg/types"
 
@@ -31,15 +30,14 @@ type losses struct{ foreign, unserved int }
 
 func (w *world) look() sight {
 	now := sight{held: map[string][]string{}, served: map[probe]bool{}}
-	for _, p := range places {
+	for _, p := range w.places {
 		for _, a := range w.holds(p) {
 			if a.Status != "Dissociating" {
 				now.held[p.name] = append(now.held[p.name], a.CertIdentifier)
 			}
 		}
 		for _, host := range []string{ourHost, theirHost} {
-			h, _ := w.products.Shake(p.at, host)
-			now.served[probe{p.at, host}] = h.Valid(time.Now())
+			now.served[probe{p.at, host}] = w.isServed(p, host)
 		}
 	}
 	return now
@@ -60,7 +58,7 @@ func (w *world) watchProducts() {
 	before, now := w.seen, w.look()
 	w.seen = now
 	excused := map[string]bool{}
-	for _, p := range places {
+	for _, p := range w.places {
 		for _, identifier := range before.held[p.name] {
 			if !slices.Contains(now.held[p.name], identifier) {
 				excused[p.at] = w.checkTakenOut(p, identifier) || excused[p.at]
@@ -117,22 +115,6 @@ func (w *world) checkTakenOut(p place, identifier string) (asked bool) {
 // put ours back.
 func (w *world) mayReplace(p place, identifier string) bool {
 	return w.adopted[p.name][identifier] || !p.shared && w.restores[p.name]
-}
-
-// bindingsAt are the bindings of a place.
-func (w *world) bindingsAt(p place) (all []types.NamespacedName) {
-	for _, key := range sortedKeys(w.api.bindings) {
-		if w.placeOf(w.api.bindings[key]).name == p.name {
-			all = append(all, key)
-		}
-	}
-	return all
-}
-
-// placeOf is the place that a binding is for.
-func (w *world) placeOf(b *v1alpha1.CloudCertificateBinding) place {
-	i := slices.IndexFunc(places, func(p place) bool { return string(encode(p.target)) == string(encode(b.Spec.Target)) })
-	return places[i]
 }
 
 // checkUnused says whether a certificate that is deleted is used by a binding.

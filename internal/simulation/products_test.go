@@ -17,16 +17,6 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
-// place is one that certificates are carried to: a slot of a listener, or a domain.
-type place struct {
-	name   string
-	target v1alpha1.BindingTarget
-	// at is the listener or domain that a client asks, and shared says that there is room in it
-	// for several certificates.
-	at     string
-	shared bool
-}
-
 const (
 	albRegion = "cn-shanghai"
 	// ourHost is covered by every content of the pool, and theirHost by the neighbours' certificates
@@ -36,41 +26,31 @@ const (
 
 func listenerPlace(name, listener string, slot v1alpha1.TargetSlot) place {
 	return place{
-		name: name, at: listener, shared: slot == v1alpha1.SlotAdditional,
+		venue: alb, name: name, product: targets.ALB, at: listener, shared: slot == v1alpha1.SlotAdditional,
 		target: v1alpha1.BindingTarget{ALB: &v1alpha1.ALBTarget{RegionID: albRegion, ListenerID: listener, Slot: slot}},
 	}
 }
 
-// places are all that there are. Both listeners have a default of the neighbours at first, and one
-// an additional certificate of theirs.
+// places are those of two listeners and of a domain. Both listeners have a default of the
+// neighbours at first, and one an additional certificate of theirs.
 var places = []place{
 	listenerPlace("sni", "lsn-one", v1alpha1.SlotAdditional),
 	listenerPlace("default", "lsn-two", v1alpha1.SlotDefault),
 	listenerPlace("both", "lsn-two", v1alpha1.SlotAdditional),
-	{name: "cdn", at: ourHost, target: v1alpha1.BindingTarget{CDN: &v1alpha1.DomainTarget{Domain: ourHost}}},
+	{
+		venue: network{}, name: "cdn", product: targets.CDN, at: ourHost,
+		target: v1alpha1.BindingTarget{CDN: &v1alpha1.DomainTarget{Domain: ourHost}},
+	},
 }
 
-// listenerIDs are the listeners among the places.
-var listenerIDs = []string{"lsn-one", "lsn-two"}
-
-// openProducts makes the products, with what the neighbours have in them.
-func (w *world) openProducts(options products.Options) {
-	options.AdditionalQuota = fullQuota
-	w.products = products.New(w.cloud, options)
-	for port, product := range map[string]string{"3": "alb", "4": "cdn"} {
-		w.transports[port] = w.products.Transport(product, "")
-	}
-	for i := range 3 {
-		w.neighbours = append(w.neighbours, identifierOf(w.addNeighbour(i)))
-	}
+// alb has both listeners.
+var alb = &balancer{ids: []string{"lsn-one", "lsn-two"}, make: func(w *world) {
 	w.must(w.products.AddLoadBalancer(products.LoadBalancer{Product: "alb", ID: "alb-one", Account: ownAccount, Region: albRegion}))
 	w.must(w.products.AddListener(products.Listener{
 		ID: "lsn-one", LoadBalancer: "alb-one", Protocol: "HTTPS", Port: 443, Default: w.neighbours[0], Additional: w.neighbours[1:2],
 	}))
 	w.must(w.products.AddListener(products.Listener{ID: "lsn-two", LoadBalancer: "alb-one", Protocol: "HTTPS", Port: 8443, Default: w.neighbours[2]}))
-	w.must(w.products.AddDomain(products.Domain{Product: "cdn", Name: ourHost, Account: ownAccount, Certificate: w.neighbours[2]}))
-	w.lookAnew()
-}
+}}
 
 func (w *world) must(err error) {
 	if err != nil {
@@ -92,7 +72,11 @@ func identifierOf(c emulator.Certificate) string { return cas.CertIdentifier(c.C
 // newBindingReconciler is the second controller, as the manager makes it.
 func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconciler {
 	w := op.world
-	cloud, err := targets.New(caller, targets.Config{Endpoints: map[string]string{"alb": "http://127.0.0.1:3", "cdn": "http://127.0.0.1:4"}})
+	endpoints := map[string]string{}
+	for product, port := range ports {
+		endpoints[string(product)] = "http://127.0.0.1:" + port
+	}
+	cloud, err := targets.New(caller, targets.Config{Endpoints: endpoints})
 	w.must(err)
 	return &binding.Reconciler{
 		Client: op.r.Client, Live: op.r.Live, Recorder: op.r.Recorder, Credentials: op.r.Accounts, Clock: op.r.Clock, Jitter: op.r.Jitter,
@@ -114,14 +98,18 @@ func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconc
 	}
 }
 
-// holds are the identifiers of the certificates in a place, and how far each has come.
-func (w *world) holds(p place) []products.AdditionalState {
-	if p.target.CDN != nil {
-		if h, ok := w.products.Shake(p.at, ourHost); ok && h.CertIdentifier != "" {
-			return []products.AdditionalState{{CertIdentifier: h.CertIdentifier}}
-		}
-		return nil
-	}
+// fullQuota is how many additional certificates the load balancer may have.
+const fullQuota = 4
+
+// balancer is a load balancer with some listeners.
+type balancer struct {
+	ids  []string
+	make func(w *world)
+}
+
+func (l *balancer) open(w *world) { l.make(w) }
+
+func (*balancer) holds(w *world, p place) []products.AdditionalState {
 	is, _ := w.products.ListenerState(p.at)
 	if p.shared {
 		return is.Additional
@@ -132,25 +120,8 @@ func (w *world) holds(p place) []products.AdditionalState {
 	return []products.AdditionalState{{CertIdentifier: is.Default}}
 }
 
-// isIn reports whether a place holds a certificate.
-func (w *world) isIn(p place, identifier string) bool {
-	return slices.ContainsFunc(w.holds(p), func(a products.AdditionalState) bool { return a.CertIdentifier == identifier })
-}
-
-// fullQuota is how many additional certificates the load balancer may have.
-const fullQuota = 4
-
-// console is what the neighbours do to a listener or the domain, as people do in a console. They
-// take nothing of ours from CAS, and put nothing of ours anywhere.
-func (w *world) console() {
-	p := places[w.pick(len(places))]
+func (*balancer) console(w *world, p place) {
 	one := w.neighbours[w.pick(len(w.neighbours))]
-	if p.target.CDN != nil {
-		w.notef("neighbour: domain %s gets %s", p.at, one)
-		_ = w.products.PutDomain("cdn", p.at, w.neighbours[2])
-		w.lookAnew()
-		return
-	}
 	is, _ := w.products.ListenerState(p.at)
 	var additional []string
 	for _, a := range is.Additional {
@@ -179,3 +150,66 @@ func (w *world) console() {
 	_ = w.products.Put(p.at, standard, additional) // refused while it is being changed
 	w.lookAnew()
 }
+
+func (l *balancer) settles(w *world, p place, _ *v1alpha1.CloudCertificateBinding, current string) []string {
+	switch {
+	case p.shared && w.isIn(p.beside(false), current): // the default serves it
+		return []string{v1alpha1.ReasonSynced}
+	case p.shared && l.additional(w) >= fullQuota:
+		return []string{v1alpha1.ReasonQuotaExceeded}
+	case !p.shared && w.isIn(p.beside(true), current): // T13
+		return []string{v1alpha1.ReasonBindFailed}
+	}
+	return nil
+}
+
+// beside is another slot of the same listener.
+func (p place) beside(shared bool) place {
+	p.shared = shared
+	return p
+}
+
+// additional counts the additional certificates of the load balancer.
+func (l *balancer) additional(w *world) (n int) {
+	for _, id := range l.ids {
+		is, _ := w.products.ListenerState(id)
+		n += len(is.Additional)
+	}
+	return n
+}
+
+func (l *balancer) rest(w *world) {
+	for _, id := range l.ids {
+		w.must(w.products.FailJobs(id, 0))
+	}
+}
+
+// network is a domain of CDN.
+type network struct{}
+
+func (network) open(w *world) {
+	w.must(w.products.AddDomain(products.Domain{Product: "cdn", Name: ourHost, Account: ownAccount, Certificate: w.neighbours[2]}))
+}
+
+func (network) holds(w *world, p place) []products.AdditionalState {
+	if h, ok := w.products.Shake(p.at, ourHost); ok && h.CertIdentifier != "" {
+		return []products.AdditionalState{{CertIdentifier: h.CertIdentifier}}
+	}
+	return nil
+}
+
+func (network) console(w *world, p place) {
+	one := w.neighbours[w.pick(len(w.neighbours))]
+	w.notef("neighbour: domain %s gets %s", p.at, one)
+	_ = w.products.PutDomain("cdn", p.at, w.neighbours[2])
+	w.lookAnew()
+}
+
+func (network) settles(w *world, p place, _ *v1alpha1.CloudCertificateBinding, _ string) []string {
+	if len(w.holds(p)) == 0 { // what was deleted in the console is served no longer, and still named
+		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
+	}
+	return nil
+}
+
+func (network) rest(*world) {}

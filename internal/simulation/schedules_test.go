@@ -172,7 +172,7 @@ func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violati
 	}
 	w.chaos, w.fixed = true, fixed
 	if pick(2) == 0 {
-		w.openProducts(products.Options{Configuring: time.Duration(pick(20)) * time.Second})
+		w.openPlaces(products.Options{Configuring: time.Duration(pick(20)) * time.Second}, places...)
 		w.admitAll()
 	}
 	w.start()

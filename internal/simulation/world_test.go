@@ -84,8 +84,10 @@ type world struct {
 	uploaded   map[certificateID]string                            // the certificates that were sent, by the id they got
 	gone       map[types.NamespacedName]*v1alpha1.CloudCertificate // as they were when their finalizer went
 
-	products   *products.Cloud // nil where nothing is carried anywhere
-	neighbours []string        // identifiers of somebody else's certificates
+	products   *products.Cloud                // nil where nothing is carried anywhere
+	places     []place                        // to which certificates are carried
+	carriesTo  map[types.NamespacedName]place // by binding
+	neighbours []string                       // identifiers of somebody else's certificates
 	seen       sight
 	lost       losses
 	writes     int                        // calls that would change a listener or a domain
@@ -131,8 +133,8 @@ func newWorld(t testing.TB, seed uint64, options emulator.Options, report func(v
 		identities: map[string]types.NamespacedName{}, published: map[types.NamespacedName]publication{},
 		announced: map[string]string{}, foreign: map[certificateID]bool{}, vanished: map[certificateID]time.Time{},
 		uploaded: map[certificateID]string{}, replaced: map[certificateID]time.Time{},
-		gone:    map[types.NamespacedName]*v1alpha1.CloudCertificate{},
-		adopted: map[string]map[string]bool{}, restores: map[string]bool{},
+		gone:      map[types.NamespacedName]*v1alpha1.CloudCertificate{},
+		carriesTo: map[types.NamespacedName]place{}, adopted: map[string]map[string]bool{}, restores: map[string]bool{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay, w.clock = time.Now(), 30*time.Second, clock.RealClock{}

@@ -1,0 +1,101 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package simulation
+
+import (
+	"slices"
+	"time"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
+)
+
+// place is one that certificates are carried to: a slot of a listener, or a domain.
+type place struct {
+	venue
+	name    string
+	product targets.Product
+	target  v1alpha1.BindingTarget
+	// at is the listener or domain that a client asks, and shared says that there is room in it
+	// for several certificates.
+	at     string
+	shared bool
+}
+
+// venue is what some places are in: load balancers, domains of a product.
+type venue interface {
+	// open makes it, with what the neighbours have there.
+	open(w *world)
+	// holds are the identifiers of the certificates in a place, and how far each has come.
+	holds(w *world, p place) []products.AdditionalState
+	// console is what the neighbours do to a place, as people do in a console. They take nothing
+	// of ours from CAS, and put nothing of ours anywhere.
+	console(w *world, p place)
+	// settles says which reasons a binding may come to that may be placed and is not; none where
+	// nothing speaks against it.
+	settles(w *world, p place, b *v1alpha1.CloudCertificateBinding, current string) []string
+	// rest ends what bindings may wait for without end.
+	rest(w *world)
+}
+
+// ports are those of the products' endpoints. CAS has the first two.
+var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4"}
+
+// openPlaces makes places, and the products that they are of.
+func (w *world) openPlaces(options products.Options, all ...place) {
+	options.AdditionalQuota = fullQuota
+	w.products, w.places = products.New(w.cloud, options), all
+	for i := range 3 {
+		w.neighbours = append(w.neighbours, identifierOf(w.addNeighbour(i)))
+	}
+	var opened []venue
+	for _, p := range all {
+		if port := ports[p.product]; port != "" && w.transports[port] == nil {
+			w.transports[port] = w.products.Transport(string(p.product), "")
+		}
+		if !slices.Contains(opened, p.venue) {
+			opened = append(opened, p.venue)
+			p.open(w)
+		}
+	}
+	w.lookAnew()
+}
+
+// holds are the identifiers of the certificates in a place, and how far each has come.
+func (w *world) holds(p place) []products.AdditionalState { return p.holds(w, p) }
+
+// isIn reports whether a place holds a certificate.
+func (w *world) isIn(p place, identifier string) bool {
+	return slices.ContainsFunc(w.holds(p), func(a products.AdditionalState) bool { return a.CertIdentifier == identifier })
+}
+
+// isServed reports whether a client gets a certificate for a host that it can use.
+func (w *world) isServed(p place, host string) bool {
+	h, _ := w.products.Shake(p.at, host)
+	return h.Valid(time.Now())
+}
+
+// placeOf is the place that a binding is for.
+func (w *world) placeOf(b *v1alpha1.CloudCertificateBinding) place {
+	return w.carriesTo[types.NamespacedName{Namespace: b.Namespace, Name: b.Name}]
+}
+
+// bindingsAt are the bindings of a place.
+func (w *world) bindingsAt(p place) (all []types.NamespacedName) {
+	for _, key := range sortedKeys(w.api.bindings) {
+		if w.carriesTo[key].name == p.name {
+			all = append(all, key)
+		}
+	}
+	return all
+}
+
+// console lets the neighbours do something to one of the places.
+func (w *world) console() {
+	p := w.places[w.pick(len(w.places))]
+	p.console(w, p)
+}
