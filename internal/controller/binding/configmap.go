@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/internal/targets"
@@ -50,7 +51,7 @@ func (c configMap) Read(ctx context.Context, t targets.Target) (targets.State, e
 		return targets.State{}, objectError("read ConfigMap", objectKey(t), err)
 	}
 	id, identifier, _ := strings.Cut(t.Part, ",")
-	state := targets.State{Revision: object.ResourceVersion}
+	state := targets.State{Revision: object.ResourceVersion, Kept: object.UID}
 	if object.Data[id] != "" || object.Data[identifier] != "" {
 		state.Entries = []targets.Entry{entryOf(id, object.Data[id], identifier, object.Data[identifier])}
 	}
@@ -89,20 +90,26 @@ func (c configMap) Remove(ctx context.Context, t targets.Target, s targets.State
 }
 
 // apply makes keys of the data our own. It is not made where the ConfigMap has changed since it
-// was read: what is overwritten is what was decided about.
+// was read: what is overwritten is what was decided about. Where there was none, nothing is
+// overwritten: a key that somebody has written meanwhile is his. The version alone would not tell that a
+// ConfigMap has been deleted, and it would be made anew.
 func (c configMap) apply(ctx context.Context, t targets.Target, s targets.State, data map[string]any) error {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetAPIVersion("v1")
 	u.SetKind("ConfigMap")
 	u.SetNamespace(objectKey(t).Namespace)
 	u.SetName(objectKey(t).Name)
+	options := []client.ApplyOption{c.owner}
 	if s.Revision != "" {
 		u.SetResourceVersion(s.Revision)
+		uid, _ := s.Kept.(types.UID)
+		u.SetUID(uid)
+		options = append(options, client.ForceOwnership)
 	}
 	if data != nil {
 		u.Object["data"] = data
 	}
-	if err := c.writer.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), c.owner, client.ForceOwnership); err != nil {
+	if err := c.writer.Apply(ctx, client.ApplyConfigurationFromUnstructured(u), options...); err != nil {
 		return objectError("write ConfigMap", objectKey(t), err)
 	}
 	return nil
