@@ -36,8 +36,9 @@ type apiServer struct {
 	bindingLog logbook
 	policies   map[types.NamespacedName]*v1alpha1.CertificateTargetPolicy
 	policyLog  logbook
-	lacks      string // a field of the status that the installed CRD does not know
-	stored     func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
+	clusterObjects
+	lacks  string // a field of the status that the installed CRD does not know
+	stored func(key types.NamespacedName, old, object *v1alpha1.CloudCertificate)
 }
 
 // logbook is what watches of a kind show: what is there, and what happened.
@@ -94,6 +95,8 @@ func newAPIServer() *apiServer {
 
 		bindings: map[types.NamespacedName]*v1alpha1.CloudCertificateBinding{},
 		policies: map[types.NamespacedName]*v1alpha1.CertificateTargetPolicy{},
+
+		clusterObjects: newClusterObjects(),
 
 		objectLog:  logbook{present: map[types.NamespacedName]client.Object{}},
 		secretLog:  logbook{present: map[types.NamespacedName]client.Object{}},

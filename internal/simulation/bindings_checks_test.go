@@ -13,6 +13,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // isHeldBack reports whether a binding keeps a version for ever.
@@ -76,6 +77,19 @@ func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificat
 	}
 }
 
+// checkSeen says whether bindings know of what somebody has changed in objects of the cluster: long
+// before they would check it by themselves.
+func (w *world) checkSeen() {
+	for _, key := range sortedKeys(w.api.bindings) {
+		b := w.api.bindings[key]
+		ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
+		isSynced := ready != nil && ready.Reason == v1alpha1.ReasonSynced && b.DeletionTimestamp.IsZero()
+		if w.placeOf(b).isWatched() && isSynced && w.api.objects[w.certificateOf(b)] != nil {
+			w.checkBound(key, b)
+		}
+	}
+}
+
 // certificateOf is the CloudCertificate that a binding refers to.
 func (w *world) certificateOf(b *v1alpha1.CloudCertificateBinding) types.NamespacedName {
 	return types.NamespacedName{Namespace: b.Namespace, Name: b.Spec.CertificateRef.Name}
@@ -84,6 +98,9 @@ func (w *world) certificateOf(b *v1alpha1.CloudCertificateBinding) types.Namespa
 // admits reports whether a binding may act: by the policy, or with credentials of its tenant.
 func (w *world) admits(b *v1alpha1.CloudCertificateBinding) bool {
 	object := w.api.objects[w.certificateOf(b)]
+	if w.placeOf(b).product == targets.ConfigMap {
+		return true
+	}
 	return len(w.api.policies) > 0 || object != nil && object.Spec.CredentialsSecretRef.Name != ""
 }
 
@@ -99,7 +116,8 @@ func (w *world) rivals(key types.NamespacedName, b *v1alpha1.CloudCertificateBin
 		}
 		possible = true
 		object := w.api.objects[w.certificateOf(o)]
-		certain = certain || object != nil && object.Spec.CredentialsSecretRef.Name == "" && w.admits(o)
+		ownCredentials := object != nil && (object.Spec.CredentialsSecretRef.Name == "" || p.product == targets.ConfigMap)
+		certain = certain || ownCredentials && w.admits(o)
 	}
 	return certain, possible
 }
@@ -123,7 +141,7 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 	switch {
 	case wanted != v1alpha1.ReasonSynced:
 		return append(reasons, v1alpha1.ReasonCertificateNotReady, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonTargetNotFound, v1alpha1.ReasonSuspended)
-	case object.Status.AccountID != ownAccount:
+	case object.Status.AccountID != ownAccount && !p.isObject():
 		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case b.Spec.Suspend:
 		return append(reasons, v1alpha1.ReasonSuspended)

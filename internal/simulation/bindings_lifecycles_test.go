@@ -4,6 +4,7 @@
 package simulation
 
 import (
+	"slices"
 	"strconv"
 	"time"
 
@@ -135,6 +136,8 @@ var bindingLifecycles = map[string]func(w *world){
 
 func asIs(*v1alpha1.CloudCertificateBinding) {}
 
+func restoring(b *v1alpha1.CloudCertificateBinding) { b.Spec.OnDrift = v1alpha1.DriftRestore }
+
 func unbinding(b *v1alpha1.CloudCertificateBinding) { b.Spec.OnDelete = v1alpha1.BindingUnbind }
 
 // adoptAll lets a binding replace what the neighbours had at first.
@@ -142,23 +145,38 @@ func adoptAll(b *v1alpha1.CloudCertificateBinding) {
 	b.Spec.Adopt = []string{"1-cn-hangzhou", "2-cn-hangzhou", "3-cn-hangzhou"}
 }
 
-// givenBinding makes products whose changes take three seconds, the object, and a binding of it.
+// givenBinding makes both listeners and the domain, whose changes take three seconds, the object, and a
+// binding of it.
 func (w *world) givenBinding(name string, change func(*v1alpha1.CloudCertificateBinding)) types.NamespacedName {
-	w.openPlaces(products.Options{Configuring: 3 * time.Second}, places...)
+	w.open(places)
+	return w.bindTo(places[slices.IndexFunc(places, func(p place) bool { return p.name == name })], change)
+}
+
+// givenBindings makes places, whose changes take three seconds, the object, and bindings of it to all of
+// them.
+func (w *world) givenBindings(all []place, change func(*v1alpha1.CloudCertificateBinding)) (bindings []types.NamespacedName) {
+	w.open(all)
+	for _, p := range all {
+		bindings = append(bindings, w.bindTo(p, change))
+	}
+	return bindings
+}
+
+// open makes places that everybody may bind to, and the object.
+func (w *world) open(all []place) {
+	w.openPlaces(products.Options{Configuring: 3 * time.Second}, all...)
 	w.admitAll()
 	w.given(func(*v1alpha1.CloudCertificate) {})
-	for _, p := range places {
-		if p.name == name {
-			return w.newBinding(theKey, p, func(b *v1alpha1.CloudCertificateBinding) {
-				change(b)
-				if len(b.Spec.Adopt) > 0 {
-					b.Spec.Adopt = append([]string(nil), w.neighbours...)
-				}
-			})
+}
+
+// bindTo makes a binding of the object to a place.
+func (w *world) bindTo(p place, change func(*v1alpha1.CloudCertificateBinding)) types.NamespacedName {
+	return w.newBinding(theKey, p, func(b *v1alpha1.CloudCertificateBinding) {
+		change(b)
+		if len(b.Spec.Adopt) > 0 {
+			b.Spec.Adopt = append([]string(nil), w.neighbours...)
 		}
-	}
-	w.t.Fatalf("there is no place %q", name)
-	return types.NamespacedName{}
+	})
 }
 
 // givenOther makes another object.

@@ -24,6 +24,9 @@ func (w *world) bind() {
 		return
 	}
 	object, p := keys[w.pick(len(keys))], w.places[w.pick(len(w.places))]
+	if p.namespace != "" && object.Namespace != p.namespace {
+		object = keys[0] // nobody else can name an object of that namespace
+	}
 	key := bindingKey(object, p)
 	if w.api.bindings[key] == nil {
 		w.newBinding(object, p, func(b *v1alpha1.CloudCertificateBinding) {

@@ -154,6 +154,7 @@ func (w *world) checkAwake(op *operator) {
 			w.checkContent(key, object)
 		}
 	}
+	w.checkSeen()
 }
 
 // checkContent says whether an object names what its spec and Secret ask for.

@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -109,6 +110,34 @@ func (c cachedClient) write(what string, object client.Object, patch client.Patc
 	return after
 }
 
+// Apply implements client.Client, for ConfigMaps.
+func (c cachedClient) Apply(_ context.Context, applied runtime.ApplyConfiguration, options ...client.ApplyOption) error {
+	o := &client.ApplyOptions{}
+	o.ApplyOptions(options)
+	object := &corev1.ConfigMap{}
+	decodeInto(applied, object)
+	if c.op.world.overwrites {
+		object.ResourceVersion, object.UID, o.Force = "", "", new(true)
+	}
+	return c.writeObject("ConfigMap "+object.Name, func() error {
+		return c.op.world.api.apply(o.FieldManager, o.Force != nil && *o.Force, object)
+	})
+}
+
+// writeObject is one write to an object that certificates are carried to.
+func (c cachedClient) writeObject(what string, write func() error) error {
+	before, after := c.op.step("kube object " + what)
+	if before != nil {
+		return before
+	}
+	c.op.world.writes++
+	if err := write(); err != nil {
+		return err
+	}
+	c.op.world.watchProducts()
+	return after
+}
+
 // withoutLock is a patch that overwrites what others wrote.
 type withoutLock struct{ client.Patch }
 
@@ -158,6 +187,11 @@ func (l liveReader) Get(_ context.Context, key client.ObjectKey, into client.Obj
 	case *corev1.Secret:
 		if secret := l.op.world.api.secrets[key]; secret != nil {
 			secret.DeepCopyInto(into)
+			return nil
+		}
+	case *corev1.ConfigMap:
+		if object := l.op.world.api.configMaps[key]; object != nil {
+			object.DeepCopyInto(into)
 			return nil
 		}
 	}

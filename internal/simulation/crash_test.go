@@ -37,7 +37,16 @@ var disturbances = []disturbance{
 	{name: "failed after", lag: 20 * time.Second, lives: true, after: true},
 	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
 	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
+	{name: "an object changed meanwhile", lag: 20 * time.Second, lives: true, only: "kube object", meanwhile: (*world).interfere},
 	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*world).putBack},
+}
+
+// applies reports whether a disturbance is one at a step.
+func (d *disturbance) applies(step string) bool {
+	if strings.HasPrefix(step, "read ") && d.after {
+		return false // an answer that is lost is a call that failed
+	}
+	return strings.HasPrefix(step, d.only)
 }
 
 // putBack gives the object the first status with which it was synced, as a backup does.
@@ -94,8 +103,8 @@ func (d disturbance) everywhere(
 	undisturbed, _ := crash(t, play, 0, d, mutant)
 	last := undisturbed.played
 	for step := 0; step <= last; step++ {
-		if step > 0 && undisturbed.kinds[step-1] == "read" && (d.after || d.only != "") {
-			continue // an answer that is lost is a call that failed
+		if step > 0 && !d.applies(undisturbed.taken[step-1]) {
+			continue
 		}
 		w, violations := crash(t, play, step, d, mutant)
 		points++
@@ -109,7 +118,9 @@ func (d disturbance) everywhere(
 // allLifecycles are those of objects and of bindings.
 func allLifecycles() map[string]func(*world) {
 	all := maps.Clone(lifecycles)
-	maps.Copy(all, bindingLifecycles)
+	for _, of := range []map[string]func(*world){bindingLifecycles, configMapLifecycles} {
+		maps.Copy(all, of)
+	}
 	return all
 }
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
 )
 
@@ -36,7 +37,9 @@ func newInformer(source *logbook, kind client.Object) *informer {
 
 // transformOf is what the operator's cache does to objects of a kind.
 func transformOf(kind client.Object) toolscache.TransformFunc {
-	for object, options := range certificate.CacheOptions(nil).ByObject {
+	kept := certificate.CacheOptions(nil)
+	binding.KeepSmall(&kept)
+	for object, options := range kept.ByObject {
 		if fmt.Sprintf("%T", object) == fmt.Sprintf("%T", kind) {
 			return options.Transform
 		}

@@ -85,8 +85,11 @@ func (c informers) GetInformer(_ context.Context, object client.Object, _ ...cac
 	case *v1alpha1.CertificateTargetPolicy:
 		return c.op.policies, nil
 	case *metav1.PartialObjectMetadata:
-		if object.Kind == "Namespace" {
+		switch object.Kind {
+		case "Namespace":
 			return &informer{}, nil // nothing here goes by the labels of namespaces
+		case "ConfigMap":
+			return c.op.configMaps, nil
 		}
 	}
 	return c.op.secrets, nil

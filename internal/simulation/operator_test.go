@@ -28,6 +28,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/controller/binding"
 	"github.com/cloudcert-io/cloudcert/internal/controller/certificate"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // operator is one process of the operator, with its own view of the API server.
@@ -43,6 +44,8 @@ type operator struct {
 
 	bindings *informer
 	policies *informer
+	// configMaps are watched where they are among the places.
+	configMaps *informer
 
 	indexes map[string]client.IndexerFunc
 	// queue has the CloudCertificates to be reconciled, and bindingQueue the bindings.
@@ -64,6 +67,8 @@ func (w *world) start() *operator {
 
 		bindings: newInformer(&w.api.bindingLog, &v1alpha1.CloudCertificateBinding{}),
 		policies: newInformer(&w.api.policyLog, &v1alpha1.CertificateTargetPolicy{}),
+
+		configMaps: newInformer(&w.api.configMapLog, &corev1.ConfigMap{}),
 	}
 	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: transport{op}})
 	if err != nil {
@@ -125,6 +130,9 @@ func (op *operator) begin() {
 	if w.deaf {
 		op.secrets.handlers = nil
 	}
+	if w.unseen {
+		op.configMaps.handlers = nil
+	}
 	for _, i := range op.watches() {
 		i.list(true)
 	}
@@ -145,7 +153,11 @@ func (op *operator) object(key types.NamespacedName) *v1alpha1.CloudCertificate 
 
 // watches are all that an operator has.
 func (op *operator) watches() []*informer {
-	return []*informer{op.objects, op.secrets, op.bindings, op.policies}
+	all := []*informer{op.objects, op.secrets, op.bindings, op.policies}
+	if op.world.hasPlacesOf(targets.ConfigMap) {
+		all = append(all, op.configMaps)
+	}
+	return all
 }
 
 // relist interrupts all watches.
@@ -245,9 +257,9 @@ func (op *operator) step(what string) (before, after error) {
 		synctest.Wait() // what it has found so far gets into the queue
 	}
 	w.steps++
-	w.kinds = append(w.kinds, what[:strings.IndexByte(what, ' ')])
+	w.taken = append(w.taken, what)
 	w.notef("%s step %d: %s", op.name, w.steps, what)
-	if w.steps == w.disturbAt && strings.HasPrefix(what, w.disturbance.only) {
+	if w.steps == w.disturbAt && w.disturbance.applies(what) {
 		return op.disturb()
 	}
 	if !w.chaos {

@@ -24,6 +24,15 @@ type place struct {
 	// for several certificates.
 	at     string
 	shared bool
+	// namespace is that of the object of the cluster which the place is in; empty for others.
+	namespace string
+	// emptied says that ours may be taken out although nothing is left then.
+	emptied bool
+}
+
+// isObject reports whether a place is in an object of the cluster.
+func (p place) isObject() bool {
+	return p.product == targets.ConfigMap
 }
 
 // venue is what some places are in: load balancers, domains of a product.
@@ -42,13 +51,16 @@ type venue interface {
 	rest(w *world)
 }
 
+// isWatched reports whether what somebody changes there is seen at once.
+func (p place) isWatched() bool { return p.product == targets.ConfigMap }
+
 // ports are those of the products' endpoints. CAS has the first two.
 var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4"}
 
 // openPlaces makes places, and the products that they are of.
 func (w *world) openPlaces(options products.Options, all ...place) {
 	options.AdditionalQuota = fullQuota
-	w.products, w.places = products.New(w.cloud, options), all
+	w.products, w.places, w.served = products.New(w.cloud, options), all, []string{""}
 	for i := range 3 {
 		w.neighbours = append(w.neighbours, identifierOf(w.addNeighbour(i)))
 	}
@@ -56,6 +68,7 @@ func (w *world) openPlaces(options products.Options, all ...place) {
 	for _, p := range all {
 		if port := ports[p.product]; port != "" && w.transports[port] == nil {
 			w.transports[port] = w.products.Transport(string(p.product), "")
+			w.served = append(w.served, string(p.product))
 		}
 		if !slices.Contains(opened, p.venue) {
 			opened = append(opened, p.venue)
@@ -73,8 +86,32 @@ func (w *world) isIn(p place, identifier string) bool {
 	return slices.ContainsFunc(w.holds(p), func(a products.AdditionalState) bool { return a.CertIdentifier == identifier })
 }
 
+// hasPlacesOf reports whether there is a place of a kind.
+func (w *world) hasPlacesOf(product targets.Product) bool {
+	return slices.ContainsFunc(w.places, func(p place) bool { return p.product == product })
+}
+
+// changeable is a venue in an object of the cluster.
+type changeable interface {
+	// interfere is what somebody else writes between a read and a write of the operator.
+	interfere(w *world)
+}
+
+// interfere has somebody else change every object of the cluster that has a place.
+func (w *world) interfere() {
+	for _, p := range w.places {
+		if c, ok := p.venue.(changeable); ok {
+			c.interfere(w)
+		}
+	}
+	w.lookAnew()
+}
+
 // isServed reports whether a client gets a certificate for a host that it can use.
 func (w *world) isServed(p place, host string) bool {
+	if p.at == "" {
+		return false
+	}
 	h, _ := w.products.Shake(p.at, host)
 	return h.Valid(time.Now())
 }
@@ -99,3 +136,26 @@ func (w *world) console() {
 	p := w.places[w.pick(len(w.places))]
 	p.console(w, p)
 }
+
+// switchedOn are the kinds of target of the places.
+func (w *world) switchedOn() []targets.Product {
+	kinds := []targets.Product{targets.ALB, targets.CDN}
+	for _, p := range w.places {
+		if !slices.Contains(kinds, p.product) {
+			kinds = append(kinds, p.product)
+		}
+	}
+	return kinds
+}
+
+// somePlaces are those of a schedule: of two kinds, so that no schedule costs more than another.
+func (w *world) somePlaces() []place {
+	first, second := w.pick(len(kindsOfPlaces)), w.pick(len(kindsOfPlaces)-1)
+	if second >= first {
+		second++
+	}
+	return slices.Concat(kindsOfPlaces[first], kindsOfPlaces[second])
+}
+
+// kindsOfPlaces are all places, those together that are one kind's.
+var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces}

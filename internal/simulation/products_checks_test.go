@@ -13,6 +13,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // sight is what the products are seen to hold and to serve, and nobody has touched since but
@@ -59,14 +60,16 @@ func (w *world) watchProducts() {
 	w.seen = now
 	excused := map[string]bool{}
 	for _, p := range w.places {
+		asked := false
 		for _, identifier := range before.held[p.name] {
 			if !slices.Contains(now.held[p.name], identifier) {
-				excused[p.at] = w.checkTakenOut(p, identifier) || excused[p.at]
+				asked = w.checkTakenOut(p, identifier) || asked
 			}
 		}
+		excused[p.at] = excused[p.at] || asked
 		// What nobody holds any more may be deleted in CAS: checkUnused judges that.
 		excused[p.at] = excused[p.at] || slices.ContainsFunc(before.held[p.name], func(id string) bool { return !w.inCAS(id) })
-		if !p.shared && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
+		if !p.shared && !(p.emptied && asked) && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
 			w.violatef("the only certificate of %s was taken away", p.name)
 		}
 	}
@@ -86,7 +89,7 @@ func (w *world) inCAS(identifier string) bool {
 // checkTakenOut says whether a certificate may have gone out of a place, and reports whether
 // somebody has asked for the end of it.
 func (w *world) checkTakenOut(p place, identifier string) (asked bool) {
-	foreign := slices.Contains(w.neighbours, identifier)
+	foreign := w.isForeign(identifier)
 	switch {
 	case foreign && w.mayReplace(p, identifier):
 		return true
@@ -111,6 +114,13 @@ func (w *world) checkTakenOut(p place, identifier string) (asked bool) {
 	return unbinds
 }
 
+// isForeign reports whether what a place holds is somebody else's: a certificate of the neighbours,
+// or what is none of CAS.
+func (w *world) isForeign(text string) bool {
+	_, _, ok := targets.ParseIdentifier(text)
+	return !ok || slices.Contains(w.neighbours, text)
+}
+
 // mayReplace reports whether a binding of a place has ever named a foreign certificate, or was to
 // put ours back.
 func (w *world) mayReplace(p place, identifier string) bool {
@@ -125,7 +135,11 @@ func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
 		if binding.Namespace != key.Namespace || b.Spec.CertificateRef.Name != key.Name {
 			continue
 		}
-		if id.Account == ownAccount && w.isIn(w.placeOf(b), identifier) {
+		account := ownAccount
+		if w.placeOf(b).isObject() {
+			account = b.Status.AccountID
+		}
+		if id.Account == account && w.isIn(w.placeOf(b), identifier) {
 			w.violatef("certificate %s was deleted while %s holds it for binding %s: %s", identifier, w.placeOf(b).name, binding, encode(b.Status))
 		}
 		if b.Status.FirstReadTime.IsZero() || b.Status.BoundCertID == id.certID || slices.Contains(b.Status.LeftoverCertIDs, id.certID) {

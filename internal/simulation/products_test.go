@@ -92,7 +92,7 @@ func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconc
 			return adapter, err
 		},
 		Options: binding.Options{
-			ClusterID: op.r.Options.ClusterID, Targets: []targets.Product{targets.ALB, targets.CDN},
+			ClusterID: op.r.Options.ClusterID, Targets: w.switchedOn(),
 			DriftInterval: 24 * time.Hour, OrphanAfter: 24 * time.Hour, MaxConcurrentReconciles: workersOfEach,
 		},
 	}

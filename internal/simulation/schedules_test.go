@@ -123,7 +123,7 @@ func (w *world) inject() {
 		Skip: w.random.IntN(3), Delay: time.Duration(1+w.random.IntN(20)) * time.Second,
 	}
 	if w.products != nil {
-		f.Product = []string{"", "alb", "cdn"}[w.random.IntN(3)]
+		f.Product = w.served[w.random.IntN(len(w.served))]
 	}
 	if f.Kind == emulator.FaultListLag && !w.fixed {
 		return
@@ -172,7 +172,7 @@ func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violati
 	}
 	w.chaos, w.fixed = true, fixed
 	if pick(2) == 0 {
-		w.openPlaces(products.Options{Configuring: time.Duration(pick(20)) * time.Second}, places...)
+		w.openPlaces(products.Options{Configuring: time.Duration(pick(20)) * time.Second}, w.somePlaces()...)
 		w.admitAll()
 	}
 	w.start()

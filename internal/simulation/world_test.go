@@ -60,7 +60,7 @@ type world struct {
 	started    int // operators ever
 
 	steps       int
-	kinds       []string // of the steps: what their names begin with
+	taken       []string // the steps, in words
 	disturbAt   int      // the step that is disturbed; 0 is none
 	disturbance disturbance
 	played      int                // steps before the world came to rest
@@ -86,6 +86,7 @@ type world struct {
 
 	products   *products.Cloud                // nil where nothing is carried anywhere
 	places     []place                        // to which certificates are carried
+	served     []string                       // the products that are called, and an empty one for all and CAS
 	carriesTo  map[types.NamespacedName]place // by binding
 	neighbours []string                       // identifiers of somebody else's certificates
 	seen       sight
@@ -102,6 +103,8 @@ type breakage struct {
 	unlocked     bool                                   // writes without optimistic lock
 	unasked      bool                                   // deletes what bindings use
 	deaf         bool                                   // Secrets wake nobody
+	unseen       bool                                   // objects that certificates are carried to wake nobody
+	overwrites   bool                                   // writes to them whatever has become of them
 	unnoticed    bool                                   // a call without an answer is taken for one with an error
 	rename       func(op *operator, name string) string // another name for an upload
 	lostAnswer   func(op *operator)                     // an upload's answer was lost
