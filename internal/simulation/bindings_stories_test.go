@@ -168,3 +168,26 @@ func TestWhatAnotherBindingServesStays(t *testing.T) {
 		w.checkRest()
 	})
 }
+
+// TestChangeIsNotForgottenThoughTheCacheIsBehind: a reconcile that has read an object and could not write
+// what it found, because it began with an old binding, has not seen the change.
+func TestChangeIsNotForgottenThoughTheCacheIsBehind(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, emulator.Options{}, func(v string) { t.Error(v) })
+		defer w.close()
+		binding := w.givenBindings(configMapPlaces[:1], asIs)[0]
+		w.work(time.Minute)
+		op := w.operator()
+		op.bindings.stuck = true
+		w.api.changeBinding(binding, func(b *v1alpha1.CloudCertificateBinding) { b.Labels = map[string]string{"color": "blue"} })
+		w.interfere()
+		w.work(10 * time.Second)
+		op.bindings.stuck = false
+		w.work(time.Minute)
+		if ready := w.api.bindings[binding].Status.Conditions[0]; ready.Reason != v1alpha1.ReasonOccupied {
+			t.Errorf("Ready is %s: %s; want Occupied", ready.Reason, ready.Message)
+		}
+		w.checkRest()
+	})
+}

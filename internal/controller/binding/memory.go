@@ -88,6 +88,14 @@ func (m *memory) hasRead(b *v1alpha1.CloudCertificateBinding, version string) {
 	m.objects.Change(b, func(known *recollection) { known.read = version })
 }
 
+// unsettled notes that what was read of the object has come to nothing: the reconcile that read it ended
+// without a word in the status. It is read again, although no watch shows another version.
+func (m *memory) unsettled(b *v1alpha1.CloudCertificateBinding) {
+	if watchable[placeOf(b).Product] != "" {
+		m.seen(b, "unsettled")
+	}
+}
+
 // dueSince is since when a check of the target has been due; zero if none is.
 func (m *memory) dueSince(b *v1alpha1.CloudCertificateBinding, now time.Time) (due time.Time) {
 	m.objects.Change(b, func(known *recollection) {

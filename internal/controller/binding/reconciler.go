@@ -116,6 +116,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 
 // again requeues a reconcile that could not go on.
 func (r *reconciliation) again(err error) (reconcile.Result, error) {
+	if !r.made.began.IsZero() {
+		r.memory.unsettled(r.before)
+	}
 	if after, ok := isTurn(err); ok {
 		return reconcile.Result{RequeueAfter: r.Jitter(after)}, nil // it is woken by the next reading, if that comes earlier
 	}
