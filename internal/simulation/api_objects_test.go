@@ -7,10 +7,13 @@ import (
 	"encoding/json"
 	"errors"
 	"maps"
+	"net/http"
 
+	jsonpatch "github.com/evanphx/json-patch/v5"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,14 +22,19 @@ import (
 // clusterObjects are the objects of a cluster that bindings carry certificates to.
 type clusterObjects struct {
 	configMaps map[types.NamespacedName]*configMap
-	// configMapLog has metadata alone: that is what is watched.
-	configMapLog logbook
+	services   map[types.NamespacedName]*corev1.Service
+	albConfigs map[types.NamespacedName]*unstructured.Unstructured
+	// configMapLog and serviceLog have metadata alone: that is what is watched.
+	configMapLog, serviceLog logbook
 }
 
 func newClusterObjects() clusterObjects {
 	return clusterObjects{
 		configMaps:   map[types.NamespacedName]*configMap{},
+		services:     map[types.NamespacedName]*corev1.Service{},
+		albConfigs:   map[types.NamespacedName]*unstructured.Unstructured{},
 		configMapLog: logbook{present: map[types.NamespacedName]client.Object{}},
+		serviceLog:   logbook{present: map[types.NamespacedName]client.Object{}},
 	}
 }
 
@@ -147,6 +155,67 @@ func (c *configMap) release(manager string, named map[string]string) {
 			delete(c.Data, name)
 		}
 	}
+}
+
+// putService makes a Service, or changes it; nil removes it.
+func (a *apiServer) putService(key types.NamespacedName, object *corev1.Service) {
+	if object == nil {
+		delete(a.services, key)
+		a.serviceLog.enter(key, nil)
+		return
+	}
+	object.Namespace, object.Name, object.ResourceVersion = key.Namespace, key.Name, a.nextVersion()
+	if object.UID == "" {
+		object.UID = a.newUID()
+	}
+	a.services[key] = object
+	a.serviceLog.enter(key, metadataOf("Service", object))
+}
+
+// patchService applies a JSON merge patch to a Service.
+func (a *apiServer) patchService(key types.NamespacedName, patch []byte) error {
+	old := a.services[key]
+	if old == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "services"}, key.Name)
+	}
+	patched := &corev1.Service{}
+	if err := merge(old, patch, patched); err != nil {
+		return err
+	}
+	if string(encode(patched.Annotations)) != string(encode(old.Annotations)) {
+		a.putService(key, patched)
+	}
+	return nil
+}
+
+// putALBConfig makes an AlbConfig, or changes it. Nobody watches it.
+func (a *apiServer) putALBConfig(name string, object *unstructured.Unstructured) {
+	object.SetName(name)
+	object.SetResourceVersion(a.nextVersion())
+	a.albConfigs[types.NamespacedName{Name: name}] = object
+}
+
+// patchALBConfig applies a JSON patch to an AlbConfig. A test in it that fails is answered as the API
+// server does: something is invalid, and neither a kind nor a field is named.
+func (a *apiServer) patchALBConfig(name string, data []byte) error {
+	old := a.albConfigs[types.NamespacedName{Name: name}]
+	if old == nil {
+		return apierrors.NewNotFound(schema.GroupResource{Resource: "albconfigs"}, name)
+	}
+	patch, err := jsonpatch.DecodePatch(data)
+	if err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	patched, err := patch.Apply(encode(old))
+	if err != nil {
+		return apierrors.NewGenericServerResponse(http.StatusUnprocessableEntity, "", schema.GroupResource{}, "", err.Error(), 0, false)
+	}
+	object := &unstructured.Unstructured{}
+	if err := object.UnmarshalJSON(patched); err != nil {
+		return err
+	}
+	a.putALBConfig(name, object)
+	return nil
 }
 
 // decodeInto gives an object the content of another one, as JSON carries it.

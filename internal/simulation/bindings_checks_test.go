@@ -98,8 +98,11 @@ func (w *world) certificateOf(b *v1alpha1.CloudCertificateBinding) types.Namespa
 // admits reports whether a binding may act: by the policy, or with credentials of its tenant.
 func (w *world) admits(b *v1alpha1.CloudCertificateBinding) bool {
 	object := w.api.objects[w.certificateOf(b)]
-	if w.placeOf(b).product == targets.ConfigMap {
+	switch w.placeOf(b).product {
+	case targets.ConfigMap:
 		return true
+	case targets.ALBConfig:
+		return len(w.api.policies) > 0
 	}
 	return len(w.api.policies) > 0 || object != nil && object.Spec.CredentialsSecretRef.Name != ""
 }

@@ -77,7 +77,9 @@ var bindingMutants = map[string]func(*world){
 			return brokenAdapter{Adapter: a, read: func(s targets.State) targets.State { s.Busy = false; return s }}
 		}
 	},
-	"writes to objects whatever has become of them":      func(w *world) { w.overwrites = true },
+	"writes to a ConfigMap whatever has become of it":    func(w *world) { w.overwrites = "ConfigMap" },
+	"writes to a Service whatever has become of it":      func(w *world) { w.overwrites = "Service" },
+	"writes to an AlbConfig whatever has become of it":   func(w *world) { w.overwrites = "AlbConfig" },
 	"an object of the cluster that changes wakes nobody": func(w *world) { w.unseen = true },
 	"believes a part of a list": func(w *world) {
 		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {

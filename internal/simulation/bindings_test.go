@@ -22,6 +22,9 @@ func (w *world) bind() {
 	case dice < 7:
 		w.turnPolicy()
 		return
+	case dice < 9:
+		w.follow()
+		return
 	}
 	object, p := keys[w.pick(len(keys))], w.places[w.pick(len(w.places))]
 	if p.namespace != "" && object.Namespace != p.namespace {
@@ -126,7 +129,9 @@ func (w *world) admitAll() {
 	policy := &v1alpha1.CertificateTargetPolicy{}
 	policy.Spec.Namespaces.Names = []string{"a", "b"}
 	policy.Spec.DNSNames = []v1alpha1.Pattern{"*"}
-	policy.Spec.Targets = []v1alpha1.PolicyTarget{{ALB: &v1alpha1.ListenerPolicy{}}, {CDN: &v1alpha1.DomainPolicy{}}}
+	policy.Spec.Targets = []v1alpha1.PolicyTarget{
+		{ALB: &v1alpha1.ListenerPolicy{}}, {CDN: &v1alpha1.DomainPolicy{}}, {Service: &v1alpha1.ServicePolicy{}}, {ALBConfig: &v1alpha1.ALBConfigPolicy{}},
+	}
 	w.api.putPolicy(policy)
 }
 

@@ -196,7 +196,7 @@ func (w *world) checkRest() {
 	for key, object := range w.api.objects {
 		w.checkObject(key, object)
 	}
-	w.watchProducts()
+	w.follow()
 	w.checkBindings()
 	for _, c := range w.ours() {
 		identity, _, _ := bundle.ParseName(c.Name)

@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -89,6 +91,10 @@ func (c cachedClient) list(from *informer, options []client.ListOption) (found [
 }
 
 func (c cachedClient) Patch(_ context.Context, object client.Object, patch client.Patch, _ ...client.PatchOption) error {
+	switch object.(type) {
+	case *corev1.Service, *unstructured.Unstructured:
+		return c.patchObject(object, patch)
+	}
 	return c.write("kube finalizer", object, patch, false, true)
 }
 
@@ -116,12 +122,31 @@ func (c cachedClient) Apply(_ context.Context, applied runtime.ApplyConfiguratio
 	o.ApplyOptions(options)
 	object := &corev1.ConfigMap{}
 	decodeInto(applied, object)
-	if c.op.world.overwrites {
+	if c.op.world.overwrites == "ConfigMap" {
 		object.ResourceVersion, object.UID, o.Force = "", "", new(true)
 	}
 	return c.writeObject("ConfigMap "+object.Name, func() error {
 		return c.op.world.api.apply(o.FieldManager, o.Force != nil && *o.Force, object)
 	})
+}
+
+// patchObject is a patch of a Service or an AlbConfig.
+func (c cachedClient) patchObject(object client.Object, patch client.Patch) error {
+	data, err := patch.Data(object)
+	if err != nil {
+		return err
+	}
+	w, key := c.op.world, client.ObjectKeyFromObject(object)
+	if _, ok := object.(*corev1.Service); ok {
+		if w.overwrites == "Service" {
+			data = unlockedMerge(data)
+		}
+		return c.writeObject("Service "+key.Name, func() error { return w.api.patchService(key, data) })
+	}
+	if w.overwrites == "AlbConfig" {
+		data = withoutTests(data)
+	}
+	return c.writeObject("AlbConfig "+key.Name, func() error { return w.api.patchALBConfig(key.Name, data) })
 }
 
 // writeObject is one write to an object that certificates are carried to.
@@ -146,7 +171,25 @@ func (p withoutLock) Data(object client.Object) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return jsonpatch.MergePatch(data, []byte(`{"metadata":{"resourceVersion":null}}`))
+	return unlockedMerge(data), nil
+}
+
+// unlockedMerge is a merge patch for whatever version there is.
+func unlockedMerge(data []byte) []byte {
+	unlocked, err := jsonpatch.MergePatch(data, []byte(`{"metadata":{"resourceVersion":null}}`))
+	if err != nil {
+		panic(err)
+	}
+	return unlocked
+}
+
+// withoutTests is a JSON patch that tests nothing.
+func withoutTests(data []byte) []byte {
+	var all []map[string]any
+	if err := json.Unmarshal(data, &all); err != nil {
+		panic(err)
+	}
+	return encode(slices.DeleteFunc(all, func(operation map[string]any) bool { return operation["op"] == "test" }))
 }
 
 type statusWriter struct {
@@ -189,6 +232,16 @@ func (l liveReader) Get(_ context.Context, key client.ObjectKey, into client.Obj
 			secret.DeepCopyInto(into)
 			return nil
 		}
+	case *corev1.Service:
+		if object := l.op.world.api.services[key]; object != nil {
+			object.DeepCopyInto(into)
+			return nil
+		}
+	case *unstructured.Unstructured:
+		if object := l.op.world.api.albConfigs[key]; object != nil {
+			object.DeepCopyInto(into)
+			return nil
+		}
 	case *corev1.ConfigMap:
 		if object := l.op.world.api.configMaps[key]; object != nil {
 			object.DeepCopyInto(into)
@@ -198,10 +251,15 @@ func (l liveReader) Get(_ context.Context, key client.ObjectKey, into client.Obj
 	return apierrors.NewNotFound(schema.GroupResource{}, key.Name)
 }
 
-// List implements client.Reader, for bindings of one namespace.
+// List implements client.Reader, for bindings of one namespace, and nodes, of which there is one.
 func (l liveReader) List(_ context.Context, into client.ObjectList, options ...client.ListOption) error {
 	if err := l.op.read(); err != nil {
 		return err
+	}
+	if nodes, ok := into.(*metav1.PartialObjectMetadataList); ok {
+		node := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: "node", Labels: map[string]string{corev1.LabelTopologyRegion: albRegion}}}
+		nodes.Items = append(nodes.Items, node)
+		return nil
 	}
 	o := &client.ListOptions{}
 	o.ApplyOptions(options)

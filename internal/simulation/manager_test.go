@@ -90,6 +90,8 @@ func (c informers) GetInformer(_ context.Context, object client.Object, _ ...cac
 			return &informer{}, nil // nothing here goes by the labels of namespaces
 		case "ConfigMap":
 			return c.op.configMaps, nil
+		case "Service":
+			return c.op.services, nil
 		}
 	}
 	return c.op.secrets, nil

@@ -44,8 +44,8 @@ type operator struct {
 
 	bindings *informer
 	policies *informer
-	// configMaps are watched where they are among the places.
-	configMaps *informer
+	// configMaps and services are watched where they are among the places.
+	configMaps, services *informer
 
 	indexes map[string]client.IndexerFunc
 	// queue has the CloudCertificates to be reconciled, and bindingQueue the bindings.
@@ -69,6 +69,7 @@ func (w *world) start() *operator {
 		policies: newInformer(&w.api.policyLog, &v1alpha1.CertificateTargetPolicy{}),
 
 		configMaps: newInformer(&w.api.configMapLog, &corev1.ConfigMap{}),
+		services:   newInformer(&w.api.serviceLog, &corev1.Service{}),
 	}
 	caller, err := alibaba.New(alibaba.Config{STSEndpoint: "http://127.0.0.1:1", Transport: transport{op}})
 	if err != nil {
@@ -131,7 +132,7 @@ func (op *operator) begin() {
 		op.secrets.handlers = nil
 	}
 	if w.unseen {
-		op.configMaps.handlers = nil
+		op.configMaps.handlers, op.services.handlers = nil, nil
 	}
 	for _, i := range op.watches() {
 		i.list(true)
@@ -156,6 +157,9 @@ func (op *operator) watches() []*informer {
 	all := []*informer{op.objects, op.secrets, op.bindings, op.policies}
 	if op.world.hasPlacesOf(targets.ConfigMap) {
 		all = append(all, op.configMaps)
+	}
+	if op.world.hasPlacesOf(targets.Service) {
+		all = append(all, op.services)
 	}
 	return all
 }

@@ -32,7 +32,7 @@ type place struct {
 
 // isObject reports whether a place is in an object of the cluster.
 func (p place) isObject() bool {
-	return p.product == targets.ConfigMap
+	return p.product == targets.ConfigMap || p.product == targets.Service || p.product == targets.ALBConfig
 }
 
 // venue is what some places are in: load balancers, domains of a product.
@@ -52,10 +52,12 @@ type venue interface {
 }
 
 // isWatched reports whether what somebody changes there is seen at once.
-func (p place) isWatched() bool { return p.product == targets.ConfigMap }
+func (p place) isWatched() bool {
+	return p.product == targets.ConfigMap || p.product == targets.Service
+}
 
 // ports are those of the products' endpoints. CAS has the first two.
-var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4"}
+var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5"}
 
 // openPlaces makes places, and the products that they are of.
 func (w *world) openPlaces(options products.Options, all ...place) {
@@ -66,16 +68,24 @@ func (w *world) openPlaces(options products.Options, all ...place) {
 	}
 	var opened []venue
 	for _, p := range all {
-		if port := ports[p.product]; port != "" && w.transports[port] == nil {
-			w.transports[port] = w.products.Transport(string(p.product), "")
-			w.served = append(w.served, string(p.product))
-		}
+		w.serve(p.product)
 		if !slices.Contains(opened, p.venue) {
 			opened = append(opened, p.venue)
 			p.open(w)
 		}
 	}
 	w.lookAnew()
+}
+
+// serve makes a product callable; of a Service that is the store of its load balancer.
+func (w *world) serve(product targets.Product) {
+	if product == targets.Service {
+		product = targets.CLB
+	}
+	if port := ports[product]; port != "" && w.transports[port] == nil {
+		w.transports[port] = w.products.Transport(string(product), "")
+		w.served = append(w.served, string(product))
+	}
 }
 
 // holds are the identifiers of the certificates in a place, and how far each has come.
@@ -97,11 +107,31 @@ type changeable interface {
 	interfere(w *world)
 }
 
+// followed is a venue whose listener a controller of the cluster keeps as an object says. What a
+// person writes there is followed at once, and what an operator writes at any time later.
+type followed interface {
+	follow(w *world)
+}
+
+// follow lets the controllers of the cluster bring their listeners and objects together.
+func (w *world) follow() {
+	for _, p := range w.places {
+		if f, ok := p.venue.(followed); ok {
+			f.follow(w)
+		}
+	}
+	w.watchProducts()
+	clear(w.pardoned)
+}
+
 // interfere has somebody else change every object of the cluster that has a place.
 func (w *world) interfere() {
 	for _, p := range w.places {
 		if c, ok := p.venue.(changeable); ok {
 			c.interfere(w)
+		}
+		if f, ok := p.venue.(followed); ok {
+			f.follow(w)
 		}
 	}
 	w.lookAnew()
@@ -158,4 +188,4 @@ func (w *world) somePlaces() []place {
 }
 
 // kindsOfPlaces are all places, those together that are one kind's.
-var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces}
+var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces}

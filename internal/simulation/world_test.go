@@ -93,6 +93,7 @@ type world struct {
 	lost       losses
 	writes     int                        // calls that would change a listener or a domain
 	adopted    map[string]map[string]bool // by place, what bindings have ever named in spec.adopt
+	pardoned   map[string]bool            // by listener that follows an object, whether a host may go when it does
 	restores   map[string]bool            // by place, whether one has ever been to put ours back
 
 	breakage
@@ -104,7 +105,7 @@ type breakage struct {
 	unasked      bool                                   // deletes what bindings use
 	deaf         bool                                   // Secrets wake nobody
 	unseen       bool                                   // objects that certificates are carried to wake nobody
-	overwrites   bool                                   // writes to them whatever has become of them
+	overwrites   string                                 // the kind of them that is written to whatever has become of it
 	unnoticed    bool                                   // a call without an answer is taken for one with an error
 	rename       func(op *operator, name string) string // another name for an upload
 	lostAnswer   func(op *operator)                     // an upload's answer was lost
@@ -137,7 +138,7 @@ func newWorld(t testing.TB, seed uint64, options emulator.Options, report func(v
 		announced: map[string]string{}, foreign: map[certificateID]bool{}, vanished: map[certificateID]time.Time{},
 		uploaded: map[certificateID]string{}, replaced: map[certificateID]time.Time{},
 		gone:      map[types.NamespacedName]*v1alpha1.CloudCertificate{},
-		carriesTo: map[types.NamespacedName]place{}, adopted: map[string]map[string]bool{}, restores: map[string]bool{},
+		carriesTo: map[types.NamespacedName]place{}, adopted: map[string]map[string]bool{}, pardoned: map[string]bool{}, restores: map[string]bool{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay, w.clock = time.Now(), 30*time.Second, clock.RealClock{}

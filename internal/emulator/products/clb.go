@@ -434,9 +434,60 @@ func (c *Cloud) Stored(account, region string) []string {
 	return ids
 }
 
+// Copy is a copy of a certificate of CAS in the store of CLB.
+type Copy struct{ ID, Name, CertIdentifier string }
+
+// Copies returns the copies that CLB has in a region, the oldest first.
+func (c *Cloud) Copies(account, region string) (copies []Copy) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, s := range c.stores[storeKey{account, region}] {
+		copies = append(copies, Copy{s.id, s.name, s.identifier()})
+	}
+	return copies
+}
+
+// AddCopy imports a certificate of CAS under a name, as a person in the console does, and returns the id
+// of the copy.
+func (c *Cloud) AddCopy(account, region, identifier, name string) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	source, ok := c.certificateOf(account, identifier)
+	if !ok {
+		return "", errNoSuch("certificate", identifier)
+	}
+	return c.addServerCertificate(storeKey{account, region}, source, name).id, nil
+}
+
+// ServedCopies returns the ids of the copies that a listener of CLB serves, by domain; that of its
+// default is under the empty one. It reports whether there is such a listener.
+func (c *Cloud) ServedCopies(balancer string, port int) (byDomain map[string]string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	l := c.classics[classicKey{balancer, port}]
+	if l == nil {
+		return nil, false
+	}
+	is := l.settle(c.now())
+	byDomain = map[string]string{}
+	if is.Default != "" {
+		byDomain[""] = is.Default
+	}
+	for _, e := range is.Domains {
+		byDomain[e.domain] = e.certificate
+	}
+	return byDomain, true
+}
+
 // UseCopy sets the default of a listener of CLB to a copy of the store, as the cloud controller
 // manager does by the annotation of a Service. It fails for a copy that is not there.
 func (c *Cloud) UseCopy(balancer string, port int, id string) error {
+	return c.UseCopyFor(balancer, port, "", id)
+}
+
+// UseCopyFor is UseCopy for a domain; the empty one is the default. A domain that has no extension
+// gets one. It fails while the listener is being changed, as the console does.
+func (c *Cloud) UseCopyFor(balancer string, port int, domain, id string) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l := c.classics[classicKey{balancer, port}]
@@ -447,7 +498,14 @@ func (c *Cloud) UseCopy(balancer string, port int, id string) error {
 		return errNoSuch("copy", id)
 	}
 	is := l.settle(c.now())
-	is.Default = id
+	if !l.busy.IsZero() {
+		return fmt.Errorf("listener %s:%d is being changed", balancer, port)
+	}
+	if domain == "" {
+		is.Default = id
+	} else {
+		is = is.with(extension{c.newID("de"), domain, id})
+	}
 	l.shown.set(c.now(), is)
 	return nil
 }
