@@ -172,13 +172,22 @@ func (o Observed) progressing(message string, after time.Duration, holds *Holds)
 func (o Observed) hint(after time.Duration) verdict.Again {
 	if after == 0 {
 		after = firstHint
-		since := o.Status.PendingSince
-		if since.IsZero() {
-			since = o.Tried.SameSince
-		}
-		if !since.IsZero() {
+		if since := o.underWaySince(); !since.IsZero() {
 			after = min(max(o.Now.Sub(since), firstHint), longestHint)
 		}
 	}
 	return verdict.Again{Pace: verdict.In, After: after}
+}
+
+// underWaySince is since when something has been under way; zero where that is not known. A placement that
+// was refused for a while, because a quota was full, is under way since it was accepted.
+func (o Observed) underWaySince() time.Time {
+	since := o.Status.PendingSince
+	if since.IsZero() {
+		return o.Tried.SameSince
+	}
+	if n := len(o.Tried.Placed); n > 0 && o.Tried.Placed[n-1].After(since) {
+		return o.Tried.Placed[n-1]
+	}
+	return since
 }

@@ -218,6 +218,29 @@ func TestWhatDoesNotEndIsCheckedLessOften(t *testing.T) {
 	}
 }
 
+// TestAPlacementIsCheckedByWhenItWasAccepted: the minutes before, in which there was no room for it, say
+// nothing of how long it takes.
+func TestAPlacementIsCheckedByWhenItWasAccepted(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		placed []time.Time
+		want   time.Duration
+	}{
+		"accepted a moment ago":       {[]time.Time{ago(time.Second)}, 2 * time.Second},
+		"accepted a while ago":        {[]time.Time{ago(9 * time.Second)}, 9 * time.Second},
+		"accepted again":              {[]time.Time{ago(time.Hour), ago(9 * time.Second)}, 9 * time.Second},
+		"accepted before the attempt": {[]time.Time{ago(time.Hour)}, 30 * time.Second},
+		"accepted by another process": {nil, 30 * time.Second},
+	} {
+		o := recorded(in(Arriving, entry(newID)))
+		o.Status.PendingSince, o.Tried.Placed = ago(5*time.Minute), tc.placed
+		step, ok := Decide(o).(Wait)
+		if !ok || step.Verdict.Reason != v1alpha1.ReasonProgressing || step.Verdict.Again.After != tc.want {
+			t.Errorf("%s: %#v, want another check in %s", name, step, tc.want)
+		}
+	}
+}
+
 func TestDecide(t *testing.T) {
 	t.Parallel()
 	denied := &Failure{Kind: Denied, Text: "alb:ListListenerCertificates is missing"}
