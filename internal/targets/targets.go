@@ -175,6 +175,19 @@ func (t Target) WriterKey() string {
 	return t.ReadKey()
 }
 
+// QuotaKey is the same for all targets of an account whose certificates one quota counts together,
+// by a state that was read: those of all listeners of an ALB (T14), and maybe of an NLB (T24), and the
+// copies in the store of CLB of a region (T41). Elsewhere each resource has its own.
+func (t Target) QuotaKey(s State) string {
+	switch t.Product {
+	case ALB, NLB:
+		return t.key(t.Region, s.LoadBalancer)
+	case CLB:
+		return t.key(t.Region)
+	}
+	return t.WriterKey()
+}
+
 // SlotKey is the same for two bindings that want one slot. A listener has an additional slot
 // for each certificate, so that identity, the CloudCertificate's own, tells those apart.
 func (t Target) SlotKey(identity string) string {

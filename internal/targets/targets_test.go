@@ -80,6 +80,30 @@ func TestOnlyFullIdentifiersAreRead(t *testing.T) {
 	}
 }
 
+// A place that is freed for one of them is free for the other.
+func TestWhatCountsTowardsOneQuota(t *testing.T) {
+	t.Parallel()
+	in := State{LoadBalancer: "lb-1"}
+	for name, test := range map[string]struct {
+		one, other Target
+		elsewhere  State // of the other
+		want       bool
+	}{
+		"listeners of an ALB":               {Target{Product: ALB, Resource: "lsn-a"}, Target{Product: ALB, Resource: "lsn-b"}, in, true},
+		"listeners of two ALBs":             {Target{Product: ALB, Resource: "lsn-a"}, Target{Product: ALB, Resource: "lsn-b"}, State{LoadBalancer: "lb-2"}, false},
+		"listeners of an NLB":               {Target{Product: NLB, Resource: "lsn-a@443"}, Target{Product: NLB, Resource: "lsn-a@444"}, in, true},
+		"an ALB and an NLB":                 {Target{Product: ALB}, Target{Product: NLB}, in, false},
+		"listeners of two CLBs in a region": {Target{Product: CLB, Region: "cn-a", Resource: "lb-1"}, Target{Product: CLB, Region: "cn-a", Resource: "lb-2"}, State{LoadBalancer: "lb-2"}, true},
+		"listeners of two CLBs in two":      {Target{Product: CLB, Region: "cn-a"}, Target{Product: CLB, Region: "cn-b"}, in, false},
+		"listeners of one accelerator":      {Target{Product: GA, Resource: "ga-1", Part: "lsr-a"}, Target{Product: GA, Resource: "ga-1", Part: "lsr-b"}, in, true},
+		"certificates of two sites":         {Target{Product: ESA, Resource: "1"}, Target{Product: ESA, Resource: "2"}, State{}, false},
+	} {
+		if got := test.one.QuotaKey(in) == test.other.QuotaKey(test.elsewhere); got != test.want {
+			t.Errorf("%s: %t, want %t", name, got, test.want)
+		}
+	}
+}
+
 func TestASlotHoldsWhatStandsInIt(t *testing.T) {
 	t.Parallel()
 	mine := Certificate{CertID: 7, Region: "cn-hangzhou"}

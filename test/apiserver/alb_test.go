@@ -243,6 +243,39 @@ func TestListenerWithoutRoom(t *testing.T) {
 	m.checkListener(standard, identifier(m.waitBound("alb", 0)))
 }
 
+// TestRenewalsOfAFullListenerTakeTurns renews three certificates at once where there is room for one
+// besides: each takes the place that the one before it leaves, and none waits for minutes.
+func TestRenewalsOfAFullListenerTakeTurns(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, products.Options{AdditionalQuota: 4, Configuring: 200 * time.Millisecond})
+	standard := m.balance(nil)
+	m.allow(anyListener())
+	m.start()
+	names, before := []string{"a", "b", "c"}, map[string]int64{}
+	for _, name := range names {
+		m.putSecret(name, m.issue(name+".example.com"))
+		m.create(name, nil)
+		m.bind(name, toALB(v1alpha1.SlotAdditional), func(b *v1alpha1.CloudCertificateBinding) { b.Spec.CertificateRef.Name = name })
+	}
+	for _, name := range names {
+		before[name] = m.waitBound(name, 0)
+	}
+	calls := len(m.calls("alb"))
+	for _, name := range names {
+		m.putSecret(name, m.issue(name+".example.com"))
+	}
+	for _, name := range names {
+		m.checkServed(listener, name+".example.com", m.waitBound(name, before[name]))
+	}
+	if state, _ := m.products.ListenerState(listener); state.Default != standard || len(state.Additional) != len(names) {
+		t.Errorf("the listener has %+v, want default %s and %d others", state, standard, len(names))
+	}
+	additions := slices.DeleteFunc(m.calls("alb")[calls:], func(action string) bool { return action != associate })
+	if len(additions) > 10 { // three that are accepted, and at most twice as many that find too many at once or no room
+		t.Errorf("%d additions were tried for three renewals", len(additions))
+	}
+}
+
 // TestAttemptsThatComeToNothing loses an answer, and lets a change fail that was accepted: the
 // former is not sent twice, the latter with another client token, or the cloud would answer with
 // the outcome of the first.

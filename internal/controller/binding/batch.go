@@ -21,6 +21,8 @@ const gathering = 500 * time.Millisecond
 type change struct {
 	placement targets.Placement
 	removal   targets.Removal
+	// quota is what the change counts towards, as Target.QuotaKey has it for an account.
+	quota string
 	// accepted, if set, is called when the product has accepted it.
 	accepted func()
 }
@@ -94,17 +96,20 @@ func (r *rounds) write(ctx context.Context, t *ticket, k kind, c change, now fun
 		}
 	}
 	if _, waits := isTurn(err); !waits && !mayHaveChanged(err) {
-		r.refused(t)
+		r.refused(t, c, err)
 	}
 	return err
 }
 
 // refused notes that the next reading tells its binding nothing new. It is tried again at a pace of
-// its own: two that are refused would wake each other without end.
-func (r *rounds) refused(t *ticket) {
+// its own, or when there is room for it: two that are refused would wake each other without end.
+func (r *rounds) refused(t *ticket, c change, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.writes = false
+	if targets.ClassOf(err) == targets.QuotaExceeded {
+		r.lacks(t, c.quota)
+	}
 }
 
 // join adds a change to the batch of a round, and reports whether it leads. It returns nil where
@@ -163,6 +168,7 @@ func (r *rounds) end(t *ticket, b *batch, err error, now time.Time) error {
 	r.drop(t.writer) // who has read meanwhile has seen half of it
 	t.batch = nil
 	t.adapt(b, err)
+	t.makesRoom(b, err)
 	if mayHaveChanged(err) {
 		r.settle(t.writer, now.Add(settling))
 	} else {

@@ -116,6 +116,15 @@ func (r *reconciliation) isOld() bool {
 	return true
 }
 
+// quotaKey is the same for all bindings whose certificates one quota counts together.
+func (r *reconciliation) quotaKey() string {
+	t := r.target()
+	if kept, ok := r.state.Kept.(serviceState); ok && kept.clb {
+		t = copiesIn(kept.region)
+	}
+	return r.account + "|" + t.QuotaKey(*r.state)
+}
+
 // putIn asks for a certificate to be served in the slot, together with those of other bindings
 // where the product takes several.
 func (r *reconciliation) putIn(ctx context.Context, p targets.Placement) error {
@@ -126,7 +135,7 @@ func (r *reconciliation) putIn(ctx context.Context, p targets.Placement) error {
 	if ok && r.place.Slot == targets.SlotAdditional {
 		how = adding
 	}
-	return r.rounds.write(ctx, r.ticket, how, change{placement: p, accepted: placed}, r.Clock.Now, func(all []change) (err error) {
+	return r.rounds.write(ctx, r.ticket, how, change{placement: p, quota: r.quotaKey(), accepted: placed}, r.Clock.Now, func(all []change) (err error) {
 		defer func() {
 			for range all {
 				countPlacement(r.place.Product, err)
@@ -149,7 +158,7 @@ func (r *reconciliation) takeOut(ctx context.Context, removal targets.Removal) e
 	if r.place.Slot == targets.SlotAdditional && !r.place.instant {
 		how = removing
 	}
-	return r.rounds.write(ctx, r.ticket, how, change{removal: removal}, r.Clock.Now, func(all []change) error {
+	return r.rounds.write(ctx, r.ticket, how, change{removal: removal, quota: r.quotaKey()}, r.Clock.Now, func(all []change) error {
 		together := targets.Removal{}
 		for _, c := range all {
 			together.Entries = append(together.Entries, c.removal.Entries...)

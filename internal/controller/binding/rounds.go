@@ -37,6 +37,9 @@ type rounds struct {
 	of     map[reader]*round
 	writes map[string]bool // the resources, by their WriterKey, that are being written to
 	purged time.Time
+	// short are the bindings that were refused because a quota was full; refusals counts those.
+	short    map[types.NamespacedName]shortage
+	refusals int
 	// wake has a binding reconciled at once; nil where there is no queue.
 	wake func(types.NamespacedName)
 }
@@ -75,6 +78,8 @@ type round struct {
 	batch            *batch
 	// most is how many the resource is given at a time; 0 for as many as a call takes.
 	most int
+	// freed is the room that removals make which no reading has shown to be over.
+	freed room
 }
 
 // want is what a binding wants to know of a resource.
@@ -108,6 +113,7 @@ func (r *rounds) enter(by reader, w want, now time.Time) (t *ticket, known *read
 	in := r.round(by, w, now)
 	delete(in.expected, w.who)
 	delete(in.waiting, w.who)
+	delete(r.short, w.who)
 	defer func() {
 		if t == nil {
 			in.waiting[w.who] = true
@@ -157,7 +163,7 @@ func (r *rounds) round(by reader, w want, now time.Time) *round {
 	in := r.of[by]
 	if in == nil {
 		if r.of == nil {
-			r.of, r.writes = map[reader]*round{}, map[string]bool{}
+			r.of, r.writes, r.short = map[reader]*round{}, map[string]bool{}, map[types.NamespacedName]shortage{}
 		}
 		in = &round{writer: w.writer, instant: w.instant, waiting: map[types.NamespacedName]bool{}, expected: map[types.NamespacedName]bool{}}
 		r.of[by] = in
@@ -179,6 +185,9 @@ func (r *rounds) tell(t *ticket, what reading) {
 		if what.state.Busy && other.writer == t.writer && other != t.round {
 			other.anew() // what others saw of it before is no longer so
 		}
+	}
+	if what.failure == nil && !what.state.Busy {
+		r.offer(t.round)
 	}
 	r.wakeAll(t.round)
 }

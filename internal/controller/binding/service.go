@@ -41,8 +41,9 @@ type service struct {
 type serviceState struct {
 	// annotation is the one that was read.
 	annotation string
-	// clb reports whether the load balancer is a CLB, and copies is what its store holds.
+	// clb reports whether the load balancer is a CLB, and copies is what its store in region holds.
 	clb    bool
+	region string
 	copies targets.State
 }
 
@@ -107,6 +108,7 @@ func (s service) readCopies(ctx context.Context, state targets.State, kept servi
 	if err != nil {
 		return targets.State{}, err
 	}
+	kept.region = region
 	if kept.copies, err = store.Copies(ctx, copiesIn(region)); err != nil {
 		return targets.State{}, err
 	}

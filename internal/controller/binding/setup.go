@@ -86,6 +86,7 @@ func (r *Reconciler) reconcileRequest(ctx context.Context, request reconcile.Req
 	err := r.Get(ctx, request.NamespacedName, object)
 	if apierrors.IsNotFound(err) {
 		r.memory.forget(request.NamespacedName)
+		r.rounds.forget(request.NamespacedName)
 		return reconcile.Result{}, nil
 	}
 	if err != nil {

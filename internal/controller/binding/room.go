@@ -1,0 +1,79 @@
+// Copyright The cloudcert Authors.
+// SPDX-License-Identifier: Apache-2.0
+
+package binding
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+)
+
+// A renewal needs a free place of a quota until its predecessor is taken out. Where the quota is
+// full, each removal makes room for one who was refused. Who is woken for it is tried again at
+// once, and nobody else: a try that is refused costs a call. All of it is forgotten with the
+// process, and then everybody is tried again at a pace of his own.
+
+// shortage is that of a binding which was refused because a quota was full.
+type shortage struct {
+	in    *round
+	quota string
+	// number tells who was refused first.
+	number int
+}
+
+// room is that for some certificates more.
+type room struct {
+	quota  string
+	places int
+}
+
+// lacks notes that a binding was refused because a quota was full. r.mu is held.
+func (r *rounds) lacks(t *ticket, quota string) {
+	r.refusals++
+	r.short[t.who] = shortage{in: t.round, quota: quota, number: r.refusals}
+}
+
+// makesRoom notes what a call takes out, as soon as a reading shows that it is over. r.mu is held.
+func (in *round) makesRoom(b *batch, err error) {
+	if err != nil && !alibaba.MayHaveHappened(err) {
+		return
+	}
+	for _, c := range b.changes {
+		if n := len(c.removal.Entries); n > 0 {
+			in.freed = room{quota: c.quota, places: in.freed.places + n}
+		}
+	}
+}
+
+// offer has as many bindings woken as there is room for by now, those that were refused first. Who
+// would decide by the reading that is about to be told is expected to. r.mu is held.
+func (r *rounds) offer(in *round) {
+	if r.wake == nil {
+		return
+	}
+	lacking := slices.DeleteFunc(slices.Collect(maps.Keys(r.short)), func(who types.NamespacedName) bool {
+		return r.short[who].quota != in.freed.quota
+	})
+	slices.SortFunc(lacking, func(a, b types.NamespacedName) int { return cmp.Compare(r.short[a].number, r.short[b].number) })
+	for _, who := range lacking[:min(len(lacking), in.freed.places)] {
+		if r.short[who].in == in {
+			in.waiting[who] = true
+		} else {
+			r.wake(who)
+		}
+		delete(r.short, who)
+	}
+	in.freed = room{}
+}
+
+// forget forgets a binding that is gone.
+func (r *rounds) forget(who types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.short, who)
+}
