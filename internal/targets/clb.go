@@ -228,7 +228,7 @@ func (a *clb) Place(ctx context.Context, t Target, s State, p Placement) error {
 	imported := id == ""
 	if imported {
 		var err *Error
-		if id, err = a.importOne(ctx, t, p.Certificate, false); err != nil {
+		if id, err = a.importOne(ctx, t, kept, p.Certificate, false); err != nil {
 			return err
 		}
 	}
@@ -283,7 +283,7 @@ func (a *clb) Import(ctx context.Context, t Target, s State, c Certificate) (str
 	if id := copyOf(kept.store, t.Region, c); id != "" {
 		return id, nil
 	}
-	id, err := a.importOne(ctx, t, c, true)
+	id, err := a.importOne(ctx, t, kept, c, true)
 	return id, asError(err)
 }
 
@@ -299,7 +299,7 @@ func (a *clbImported) Validate() error {
 	return nil
 }
 
-func (a *clb) importOne(ctx context.Context, t Target, c Certificate, begun bool) (string, *Error) {
+func (a *clb) importOne(ctx context.Context, t Target, kept clbState, c Certificate, begun bool) (string, *Error) {
 	answer, err := call[clbImported](ctx, a.session, t, clbImport, begun, map[string]string{
 		"AliCloudCertificateId": strconv.FormatInt(c.CertID, 10), "AliCloudCertificateName": c.Name, "AliCloudCertificateRegionId": c.Region,
 		"ServerCertificateName": importPrefix + c.Identifier(),
@@ -311,7 +311,7 @@ func (a *clb) importOne(ctx context.Context, t Target, c Certificate, begun bool
 		err.Class = CertificateNotFound
 		err.Message = fmt.Sprintf("CLB does not find certificate %s named %q in CAS, which it says in other words: %s", c.Identifier(), c.Name, err.Message)
 	}
-	return "", err
+	return "", err.full(fmt.Sprintf("the store of CLB in region %s", t.Region), len(kept.store), "certificate")
 }
 
 // maxDeletions keeps a removal from holding a worker for a whole store, at a call a second.

@@ -228,8 +228,8 @@ func TestWhatCLBRefusesIsToldApart(t *testing.T) {
 		}))
 	}
 	e := wantClass(t, w.place(clbSlot(""), w.read(clbSlot("")), w.certificate("default.example.com")), QuotaExceeded)
-	if e.Limit != 100 {
-		t.Errorf("limit %d", e.Limit)
+	if want := "the store of CLB in region cn-shanghai has 100 certificates and no room"; e.Limit != 100 || !strings.Contains(e.Message, want) {
+		t.Errorf("limit %d, %s", e.Limit, e.Message)
 	}
 }
 

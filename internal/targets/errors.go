@@ -5,6 +5,7 @@ package targets
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -99,6 +100,18 @@ func (e *Error) Error() string { return e.Message }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
+
+// full says of a refusal for want of room what has none, and how many things of a kind were read there.
+// Any other failure it leaves as it is, and nil as well.
+func (e *Error) full(what string, used int, kind string) *Error {
+	if e != nil && e.Class == QuotaExceeded {
+		if used != 1 {
+			kind += "s"
+		}
+		e.Message = fmt.Sprintf("%s has %d %s and no room for more: %s", what, used, kind, e.Message)
+	}
+	return e
+}
 
 // ClassOf returns the class of the first *Error in err's chain. Anything else is Transient.
 func ClassOf(err error) Class {

@@ -42,6 +42,12 @@ type esaCertificate struct {
 	Status alibaba.Text
 }
 
+// esaState is what Read keeps for Place: the certificate, and how many its site has.
+type esaState struct {
+	esaCertificate
+	total int
+}
+
 // Validate refuses an answer without a total: an empty list must be told from none.
 func (a *esaAnswer) Validate() error {
 	if a.TotalCount == nil {
@@ -62,7 +68,7 @@ func (a *esa) Read(ctx context.Context, t Target) (State, error) {
 		}
 		for _, c := range answer.Result {
 			if string(c.ID) == t.Part {
-				return State{Status: string(c.Status), Entries: []Entry{c.entry(t)}, Kept: c}, nil
+				return State{Status: string(c.Status), Entries: []Entry{c.entry(t)}, Kept: esaState{c, int(answer.TotalCount.Int64())}}, nil
 			}
 		}
 		shown += int64(len(answer.Result))
@@ -94,7 +100,7 @@ func (a *esa) Place(ctx context.Context, t Target, s State, p Placement) error {
 	if send, failure := s.prepare(t, c); !send {
 		return asError(failure)
 	}
-	kept, ok := s.Kept.(esaCertificate)
+	kept, ok := s.Kept.(esaState)
 	if !ok { // without an id the call would make another certificate
 		return &Error{Message: fmt.Sprintf("%s was not read", t)}
 	}
@@ -102,5 +108,5 @@ func (a *esa) Place(ctx context.Context, t Target, s State, p Placement) error {
 		"SiteId": t.Resource, "Id": string(kept.ID), "Name": string(kept.Name), "Type": "cas",
 		"CasId": strconv.FormatInt(c.CertID, 10), "Region": c.Region,
 	})
-	return asError(err)
+	return asError(err.full(fmt.Sprintf("site %s of ESA", t.Resource), kept.total, "certificate"))
 }

@@ -137,5 +137,15 @@ func (a *ga) Place(ctx context.Context, t Target, s State, p Placement) error {
 	}
 	params["ClientToken"] = clientToken(p.Seed, string(action), t.Part, t.Domain, id)
 	_, err := call[accepted](ctx, a.session, t, action, false, params)
-	return asError(err)
+	return asError(err.full(fmt.Sprintf("listener %s of accelerator %s", t.Part, t.Resource), s.additional(), "additional certificate"))
+}
+
+// additional is how many certificates a listener has besides its default.
+func (s State) additional() (n int) {
+	for _, e := range s.Entries {
+		if e.Domain != "" || e.Role == RoleAdditional {
+			n++
+		}
+	}
+	return n
 }

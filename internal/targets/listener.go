@@ -322,7 +322,13 @@ func (a *listeners) Place(ctx context.Context, t Target, s State, p Placement) e
 		"ListenerId": t.Resource, parameter: id,
 		"ClientToken": clientToken(p.Seed, string(action), t.Resource, id),
 	})
-	return asError(a.alreadyPlaced(err, t, s, p.Certificate))
+	return asError(a.alreadyPlaced(s.full(err, t), t, s, p.Certificate))
+}
+
+// full says of a refusal for want of room how many additional certificates were read at the listener.
+// Those of its load balancer's other listeners, which count as well (T14), are not read.
+func (s State) full(err *Error, t Target) *Error {
+	return err.full(fmt.Sprintf("listener %s of load balancer %s", t.Resource, s.LoadBalancer), s.additional(), "additional certificate")
 }
 
 // PlaceAll implements Several. That the product has one of them already says nothing of the others:
@@ -349,7 +355,7 @@ func (a *listeners) PlaceAll(ctx context.Context, t Target, s State, all []Place
 	if err != nil && is(err, a.product.already) {
 		err.Class, err.RetryAfter = Progressing, progressHint
 	}
-	return asError(err)
+	return asError(s.full(err, t))
 }
 
 // prepareListener is prepare for a listener, which also refuses what would come to nothing there.

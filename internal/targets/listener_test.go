@@ -126,7 +126,8 @@ func TestAFullQuotaSaysItsNumberAndItsFix(t *testing.T) {
 	w.listener(w.certificate("a.example.com"))
 	slot := slotOf(SlotAdditional)
 	e := wantClass(t, w.place(slot, w.read(slot), w.certificate("b.example.com")), QuotaExceeded)
-	if e.Limit != 25 || !strings.Contains(e.Message, "Quota Center") {
+	want := "listener lsn-1 of load balancer alb-1 has 1 additional certificate and no room for more: "
+	if e.Limit != 25 || !strings.HasPrefix(e.Message, want) || !strings.Contains(e.Message, "Quota Center") {
 		t.Errorf("limit %d, %s", e.Limit, e.Message)
 	}
 }

@@ -88,7 +88,10 @@ func TestARefusalOfNLBMayLookLikeASuccess(t *testing.T) {
 	w.nlbListener(map[string]string{"ack.aliyun.com": "c1"}, w.certificate("a.example.com"))
 	slot := nlbSlot(SlotAdditional)
 	state := w.read(slot)
-	wantClass(t, w.place(slot, state, w.certificate("b.example.com")), QuotaExceeded)
+	full := wantClass(t, w.place(slot, state, w.certificate("b.example.com")), QuotaExceeded)
+	if want := "listener " + slot.Resource + " of load balancer nlb-1 has 1 additional certificate and"; !strings.Contains(full.Message, want) {
+		t.Errorf("%s", full.Message)
+	}
 	wantClass(t, w.place(slot, state, Certificate{CertID: 4711, Region: china}), CertificateNotFound)
 	missing := slot
 	missing.Resource = "lsn-9@443"

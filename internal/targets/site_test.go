@@ -165,6 +165,11 @@ func TestESAReplacesInPlace(t *testing.T) {
 	if err := w.place(slot, State{}, w.certificate(host)); err == nil {
 		t.Error("a certificate of no id was made")
 	}
+	w.server.Inject(emulator.Fault{Kind: emulator.FaultFail, Product: "esa", Action: "SetCertificate", Code: "CertQuotaCheckFailed", Status: 400, Count: 1})
+	full := wantClass(t, w.place(slot, state, w.certificate(host)), QuotaExceeded)
+	if want := "site 77 of ESA has 2 certificates and no room"; full.Limit != 2 || !strings.Contains(full.Message, want) {
+		t.Errorf("limit %d, %s", full.Limit, full.Message)
+	}
 	w.server.Inject(emulator.Fault{Kind: emulator.FaultShortPage, Product: "esa", Size: 2})
 	if _, err := w.tryRead(slot); classOf(err) != Transient {
 		t.Errorf("a list that is cut short: %v", err)
@@ -244,8 +249,8 @@ func TestWhatGARefusesIsToldApart(t *testing.T) {
 	w.check(w.cloud.AddAcceleratorListener(products.AcceleratorListener{ID: "lsr-http", Accelerator: "ga-1", Account: account, HTTP: true}))
 	slot := gaSlot("new.example.com")
 	state := w.read(slot)
-	if e := wantClass(t, w.place(slot, state, w.certificate(host)), QuotaExceeded); e.Limit != 25 {
-		t.Errorf("limit %d", e.Limit)
+	if e := wantClass(t, w.place(slot, state, w.certificate(host)), QuotaExceeded); e.Limit != 25 || !strings.Contains(e.Message, "listener lsr-1 of accelerator ga-1 has 25 additional certificates and no room") {
+		t.Errorf("limit %d, %s", e.Limit, e.Message)
 	}
 	wantClass(t, w.place(gaSlot(""), state, Certificate{CertID: 4711, Region: china}), CertificateNotFound)
 	wantClass(t, w.remove(slot, state, state.Entries...), Refused)

@@ -232,9 +232,7 @@ func TestListenerWithoutRoom(t *testing.T) {
 	m.publish()
 	m.bind("alb", toALB(v1alpha1.SlotAdditional), nil)
 	full := m.waitBinding("alb", v1alpha1.ReasonQuotaExceeded, nil)
-	if message := bindingReady(full).Message; !strings.Contains(message, "25") || !strings.Contains(message, "take off what is not needed") {
-		t.Errorf("message %q does not say how many there is room for, and what to do", message)
-	}
+	m.checkSays(full, "listener lsn-a of load balancer alb-1 has 1 additional certificate", "a Standard one 25", "take off what is not needed")
 	m.checkListener(standard, other)
 	m.check(m.products.Put(listener, "", nil)) // a person makes room
 	m.changeBinding("alb", func(b *v1alpha1.CloudCertificateBinding) {
