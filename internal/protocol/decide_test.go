@@ -321,10 +321,10 @@ func TestDecide(t *testing.T) {
 		}), Pruned{&RemainingError{Left: []Undeleted{{CertID: 5, Name: named("web", oldest), Err: errCloud}}}}},
 		"one that a binding uses is kept, without reading the list": {with(dueToPrune(), func(o *Observed) {
 			o.SoFar.Together, o.Holders = nil, []Holder{{Name: "alb", CertIDs: []int64{5}}}
-		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb"}, true)}},
+		}), Pruned{remaining(5, oldest, &HeldError{Users: []string{"alb"}}, true)}},
 		"none is, while a binding was not read yet": {with(dueToPrune(), func(o *Observed) {
 			o.Holders = []Holder{{Name: "alb", Unread: true}}
-		}), Pruned{remaining(5, oldest, &HeldError{Binding: "alb", Unread: true}, true)}},
+		}), Pruned{remaining(5, oldest, &HeldError{Unread: []string{"alb"}}, true)}},
 		"one that a binding uses holds up no other": {with(dueToPrune(), func(o *Observed) {
 			o.Status.History = append([]Version{{CertID: 6, Name: named("web", newField), Became: ago(40 * time.Hour)}}, o.Status.History...)
 			o.SoFar.Together = append([]Entry{entry(6, "")}, o.SoFar.Together...)
@@ -388,16 +388,16 @@ func TestDecide(t *testing.T) {
 		"and the binding is named": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
-		}), Wait{Err: remaining(10, oldField, &HeldError{Binding: "alb"}, true)}},
+		}), Wait{Err: remaining(10, oldField, &HeldError{Users: []string{"alb"}}, true)}},
 		"a binding that was not read yet holds all of them": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
 			o.Holders = []Holder{{Name: "alb", Unread: true}}
-		}), Wait{Err: remaining(10, oldField, &HeldError{Binding: "alb", Unread: true}, true)}},
+		}), Wait{Err: remaining(10, oldField, &HeldError{Unread: []string{"alb"}}, true)}},
 		"a binding that holds on is given its time, and the object goes without": {with(deleted(), func(o *Observed) {
 			o.Object.Deleted = ago(25 * time.Hour)
 			o.Cloud.Entries, o.Status.History = o.Cloud.Entries[:1], nil
 			o.Holders = []Holder{{Name: "alb", CertIDs: []int64{10}}}
-		}), Release{Err: remaining(10, oldField, &HeldError{Binding: "alb"}, true)}},
+		}), Release{Err: remaining(10, oldField, &HeldError{Users: []string{"alb"}}, true)}},
 		"an entry that cannot be read holds the object": {with(deleted(), func(o *Observed) {
 			o.Cloud.Entries, o.Status.Current, o.Status.History, o.Cloud.Unreadable = nil, Version{}, nil, 2
 		}), Wait{Err: &UnreadableError{Count: 2}}},

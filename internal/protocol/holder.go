@@ -24,14 +24,24 @@ type Holder struct {
 	Since time.Time
 }
 
-// HeldBy says which of some bindings keeps a version of the object; nil where none does.
+// HeldBy says which of some bindings keep a version of the object; nil where none does. All are
+// named: who wants the version gone has to see to each of them.
 func HeldBy(holders []Holder, certID int64) error {
+	held := &HeldError{}
 	for _, h := range holders {
-		if h.Unread || slices.Contains(h.CertIDs, certID) {
-			return &HeldError{Binding: h.Name, Unread: h.Unread}
+		switch {
+		case h.Unread:
+			held.Unread = append(held.Unread, h.Name)
+		case slices.Contains(h.CertIDs, certID):
+			held.Users = append(held.Users, h.Name)
 		}
 	}
-	return nil
+	if len(held.Users)+len(held.Unread) == 0 {
+		return nil
+	}
+	slices.Sort(held.Users)
+	slices.Sort(held.Unread)
+	return held
 }
 
 // followed is when the last binding was seen to use the current version; zero where none has

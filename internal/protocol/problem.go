@@ -6,6 +6,7 @@ package protocol
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -230,19 +231,39 @@ func (e *CurrentMissingError) Error() string {
 // Verdict waits for a person, or for another list.
 func (e *CurrentMissingError) Verdict(verdict.Subject) verdict.Verdict { return undeleted(e) }
 
-// HeldError says that a binding keeps a version from being deleted.
+// HeldError says that bindings keep a version from being deleted.
 type HeldError struct {
-	// Binding is its name.
-	Binding string
-	// Unread reports whether its target was not read yet.
-	Unread bool
+	// Users are the names of those whose targets use it, or may come to, and Unread of those whose
+	// targets were not read yet; both are sorted.
+	Users, Unread []string
 }
 
 func (e *HeldError) Error() string {
-	if e.Unread {
-		return fmt.Sprintf("the target of CloudCertificateBinding %q was not read yet, and may use it; see why in its status, or delete it", e.Binding)
+	var parts []string
+	switch len(e.Users) {
+	case 0:
+	case 1:
+		parts = append(parts, fmt.Sprintf("CloudCertificateBinding %q keeps it: its target uses it, or may come to; see its status", e.Users[0]))
+	default:
+		parts = append(parts, fmt.Sprintf("CloudCertificateBindings %s keep it: their targets use it, or may come to; see their status", quoted(e.Users)))
 	}
-	return fmt.Sprintf("CloudCertificateBinding %q keeps it: its target uses it, or may come to; see its status", e.Binding)
+	switch len(e.Unread) {
+	case 0:
+	case 1:
+		parts = append(parts, fmt.Sprintf("the target of CloudCertificateBinding %q was not read yet, and may use it; see why in its status, or delete it", e.Unread[0]))
+	default:
+		parts = append(parts, fmt.Sprintf("the targets of CloudCertificateBindings %s were not read yet, and may use it; see why in their status, or delete them", quoted(e.Unread)))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// quoted names the first few in quotes, and counts the others.
+func quoted(names []string) string {
+	var all []string
+	for _, name := range names {
+		all = append(all, strconv.Quote(name))
+	}
+	return Few(all, 0)
 }
 
 // Verdict waits for the binding, or for a person who looks at it.
