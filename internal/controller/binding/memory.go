@@ -24,7 +24,7 @@ type memory struct {
 // recollection is what is remembered of one binding.
 type recollection struct {
 	checkAt        time.Time // when its target is looked at
-	read           string    // the version of its object that was read last
+	read           string    // the version of its object that was decided by last
 	seen           string    // the version that a watch has shown since; empty for none
 	decidedBy      time.Time // when the reading began that it was last decided by
 	ownerKnown     bool
@@ -66,6 +66,9 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 // the operator has written itself was read afterwards.
 func (known *recollection) isBehind() bool { return known.seen != "" && known.seen != known.read }
 
+// unread is the version of no object: it was not read yet.
+const unread = "unread"
+
 // seen notes that a watch has shown a version of a binding's object.
 func (m *memory) seen(b *v1alpha1.CloudCertificateBinding, version string) {
 	m.objects.Change(b, func(known *recollection) { known.seen = version })
@@ -83,17 +86,9 @@ func (m *memory) begins(b *v1alpha1.CloudCertificateBinding) {
 	m.objects.Change(b, func(known *recollection) { known.seen = "" })
 }
 
-// hasRead notes which version of the object was read.
+// hasRead notes which version of the object was decided by.
 func (m *memory) hasRead(b *v1alpha1.CloudCertificateBinding, version string) {
 	m.objects.Change(b, func(known *recollection) { known.read = version })
-}
-
-// unsettled notes that what was read of the object has come to nothing: the reconcile that read it ended
-// without a word in the status. It is read again, although no watch shows another version.
-func (m *memory) unsettled(b *v1alpha1.CloudCertificateBinding) {
-	if watchable[placeOf(b).Product] != "" {
-		m.seen(b, "unsettled")
-	}
 }
 
 // dueSince is since when a check of the target has been due; zero if none is.

@@ -126,6 +126,9 @@ func (r *reconciliation) end(ctx context.Context, v verdict.Verdict) (reconcile.
 	if r.state != nil || r.soFar.Placed || r.soFar.Removed {
 		r.memory.checked(r.before, r.made.began)
 	}
+	if r.state != nil {
+		r.memory.hasRead(r.before, r.state.Revision)
+	}
 	return r.requeue(v), nil
 }
 

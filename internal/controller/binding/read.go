@@ -41,7 +41,6 @@ func (r *reconciliation) read(ctx context.Context) error {
 		return nil
 	}
 	r.state = &r.made.state
-	r.memory.hasRead(r.next, r.state.Revision)
 	if refused := r.refusedBy(*r.state); refused != "" {
 		r.consent.Refused = refused
 	}
@@ -64,6 +63,11 @@ func (r *reconciliation) readNow(ctx context.Context) {
 		r.made.failure.Text = waitsForReading
 		r.rounds.putOff(r.ticket, r.made.ended.Add(r.made.failure.After), r.onlyChecks())
 	}
+}
+
+// hasNews reports whether something was read that is not what was decided by last.
+func (r *reconciliation) hasNews() bool {
+	return !r.made.began.IsZero() && (r.made.failure != nil || r.made.state.Revision != r.memory.objects.Of(r.before).read)
 }
 
 // tell tells those who wait what was read, once it is known who else manages the resource, if that

@@ -114,10 +114,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, object *v1alpha1.CloudCertif
 	return p.again(errors.New("the reconcile did not come to an end; it begins anew"))
 }
 
-// again requeues a reconcile that could not go on.
+// again requeues a reconcile that could not go on. What it has read of a watched object was news that has
+// decided nothing, and no event will tell of it again.
 func (r *reconciliation) again(err error) (reconcile.Result, error) {
-	if !r.made.began.IsZero() {
-		r.memory.unsettled(r.before)
+	if watchable[r.place.Product] != "" && r.hasNews() {
+		r.memory.seen(r.before, unread)
 	}
 	if after, ok := isTurn(err); ok {
 		return reconcile.Result{RequeueAfter: r.Jitter(after)}, nil // it is woken by the next reading, if that comes earlier

@@ -27,12 +27,13 @@ import (
 // countingAdapter counts reads.
 type countingAdapter struct {
 	targets.Adapter
-	reads int
+	reads    int
+	revision string
 }
 
 func (a *countingAdapter) Read(context.Context, targets.Target) (targets.State, error) {
 	a.reads++
-	return targets.State{Status: "Running"}, nil
+	return targets.State{Status: "Running", Revision: a.revision}, nil
 }
 
 func TestBindingsOfOneListenerShareARead(t *testing.T) {

@@ -4,11 +4,14 @@
 package binding
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/utils/clock"
 	testclock "k8s.io/utils/clock/testing"
 
@@ -64,6 +67,47 @@ func TestVersionsThatAWatchShows(t *testing.T) {
 	m.hasRead(b, "3")
 	if !isBehind() {
 		t.Error("a change during a reading is lost")
+	}
+}
+
+// TestWhatWasReadForNothingIsReadAgain: a reconcile that began with a status from before the last one
+// reads what somebody has changed, and ends by a conflict. The status that it finds then is Synced.
+func TestWhatWasReadForNothingIsReadAgain(t *testing.T) {
+	t.Parallel()
+	gone := apierrors.NewConflict(schema.GroupResource{}, "web", errors.New("the object has been modified"))
+	for name, tc := range map[string]struct {
+		target   v1alpha1.BindingTarget
+		revision string // empty where nothing is read
+		want     bool
+	}{
+		"of an object that is watched":           {v1alpha1.BindingTarget{ConfigMap: &v1alpha1.ConfigMapTarget{Name: "web"}}, "8", true},
+		"of one that is as it was decided about": {v1alpha1.BindingTarget{ConfigMap: &v1alpha1.ConfigMapTarget{Name: "web"}}, "7", false},
+		"of one that is not: a check stays due":  {v1alpha1.BindingTarget{CDN: &v1alpha1.DomainTarget{Domain: "a.example.com"}}, "8", false},
+		"nothing was read":                       {v1alpha1.BindingTarget{ConfigMap: &v1alpha1.ConfigMapTarget{Name: "web"}}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &Reconciler{Clock: clock.RealClock{}, Jitter: func(d time.Duration) time.Duration { return d }}
+			p := take(r, &countingAdapter{revision: tc.revision}, "web")
+			p.next.Spec.Target = tc.target
+			p.place = placeOf(p.next)
+			r.memory.hasRead(p.next, "7")
+			if tc.revision != "" {
+				if err := p.read(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if result, err := p.again(gone); err != nil || result.RequeueAfter <= 0 {
+				t.Fatalf("%v, %v", result, err)
+			}
+			if got := r.memory.behind(p.next); got != tc.want {
+				t.Errorf("it is to be read again: %t", got)
+			}
+			r.memory.begins(p.next)
+			if r.memory.behind(p.next) {
+				t.Error("a reading that has begun is behind")
+			}
+		})
 	}
 }
 
