@@ -70,12 +70,15 @@ const (
 	// ReasonRecreated: the current version had vanished from the cloud and was
 	// uploaded again.
 	ReasonRecreated = "Recreated"
+	// ReasonRestored: the target of a binding uses a version again that somebody else had
+	// replaced or taken out; the event says which.
+	ReasonRestored = "Restored"
 	// ReasonPruned: a superseded version was deleted from the cloud.
 	ReasonPruned = "Pruned"
 	// ReasonPruneFailed: a superseded version could not be deleted from the cloud.
 	ReasonPruneFailed = "PruneFailed"
 	// ReasonPruneHeld: a superseded version is not deleted from the cloud, because a binding
-	// has it or has not been read yet; the event names the binding.
+	// has it or has not been read yet; the event names those bindings.
 	ReasonPruneHeld = "PruneHeld"
 	// ReasonIdentityShared: a newer version under the identity of this object was
 	// not uploaded by this operator; nothing of the object is deleted meanwhile.

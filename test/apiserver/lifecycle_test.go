@@ -41,18 +41,24 @@ func (w *world) waitGone(name string) {
 // waitEvent waits for an event of an object, and returns its note.
 func (w *world) waitEvent(name, reason string) (note string) {
 	w.t.Helper()
+	return w.waitEventThatSays(name, reason, "")
+}
+
+// waitEventThatSays is waitEvent for one of several of an object.
+func (w *world) waitEventThatSays(name, reason, text string) (note string) {
+	w.t.Helper()
 	w.eventually(func() string {
 		list := &eventsv1.EventList{}
 		if err := w.kube.List(ctx, list, client.InNamespace(w.namespace)); err != nil {
 			return err.Error()
 		}
 		for _, e := range list.Items {
-			if e.Regarding.Name == name && e.Reason == reason {
+			if e.Regarding.Name == name && e.Reason == reason && strings.Contains(e.Note, text) {
 				note = e.Note
 				return ""
 			}
 		}
-		return fmt.Sprintf("no event %s of %s", reason, name)
+		return fmt.Sprintf("no event %s of %s says %q", reason, name, text)
 	})
 	return note
 }

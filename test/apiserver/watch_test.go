@@ -50,11 +50,13 @@ func TestConfigMapThatSomebodyChanges(t *testing.T) {
 		return ""
 	}
 	w.eventually(isOurs)
+	w.waitEventThatSays("restored", v1alpha1.ReasonRestored, "somebody else had put certificate 24410517-cn-hangzhou there")
 	if err := w.kube.Delete(ctx, w.configMap("restored")); err != nil {
 		t.Fatal(err)
 	}
 	w.eventually(isOurs)
 	w.checkConfigMap("restored", nil)
+	w.waitEventThatSays("restored", v1alpha1.ReasonRestored, w.get("web").Status.CertIdentifier+" again: it had gone from there")
 }
 
 // TestServiceThatSomebodyChanges is read where the annotation changes, and not where anything else

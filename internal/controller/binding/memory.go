@@ -31,6 +31,7 @@ type recollection struct {
 	owner          string // who else manages the resource
 	certID         int64  // the version that was placed
 	placed         []time.Time
+	drift          string // how what was placed last had gone from there; empty if it had not
 	throttledSince time.Time
 	same           string // what the last check has come to, of what is under way
 	sameSince      time.Time
@@ -131,6 +132,17 @@ func (m *memory) placed(b *v1alpha1.CloudCertificateBinding, certID int64, now t
 		known.placed = append(known.placed, now)
 		known.placed = known.placed[max(0, len(known.placed)-most):]
 	})
+}
+
+// restores notes how a version had gone that was placed again; empty if it had not.
+func (m *memory) restores(b *v1alpha1.CloudCertificateBinding, drift string) {
+	m.objects.Change(b, func(known *recollection) { known.drift = drift })
+}
+
+// restored returns what restores has noted, once.
+func (m *memory) restored(b *v1alpha1.CloudCertificateBinding) (drift string) {
+	m.objects.Change(b, func(known *recollection) { drift, known.drift = known.drift, "" })
+	return drift
 }
 
 // throttled notes since when a binding waits for its turn; zero ends it.

@@ -24,6 +24,11 @@ var (
 		Name: "cloudcert_binding_placements_total",
 		Help: "Attempts to place a certificate at a target: accepted, or the class of the error.",
 	}, []string{"target", "result"})
+
+	restorations = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "cloudcert_binding_restorations_total",
+		Help: "Certificates that a target uses again after somebody else had replaced them or taken them out.",
+	}, []string{"target"})
 )
 
 // resultAccepted is the result of a placement that the target took: whether it serves the certificate
@@ -31,7 +36,7 @@ var (
 const resultAccepted = "accepted"
 
 func init() { //nolint:gochecknoinits // the registry is controller-runtime's, one for the process
-	metrics.Registry.MustRegister(syncDuration, placements)
+	metrics.Registry.MustRegister(syncDuration, placements, restorations)
 }
 
 // initialise makes every series whose labels are known beforehand, so that the first event of a
@@ -39,6 +44,7 @@ func init() { //nolint:gochecknoinits // the registry is controller-runtime's, o
 func initialise(kinds []targets.Product) {
 	for _, kind := range kinds {
 		syncDuration.WithLabelValues(string(kind))
+		restorations.WithLabelValues(string(kind))
 		placements.WithLabelValues(string(kind), resultAccepted)
 		for _, class := range targets.Classes() {
 			placements.WithLabelValues(string(kind), class.String())

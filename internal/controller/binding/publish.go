@@ -210,16 +210,31 @@ func (r *reconciliation) publish(ctx context.Context, v verdict.Verdict) error {
 	return nil
 }
 
-// announce reports a transition, another problem, and a new version as an event.
+// announce reports a transition, another problem, a new version, and one that was put back as an event.
 func (r *reconciliation) announce(ctx context.Context, before *v1alpha1.CloudCertificateBinding) {
 	was := meta.FindStatusCondition(before.Status.Conditions, v1alpha1.ConditionReady)
 	is := meta.FindStatusCondition(r.next.Status.Conditions, v1alpha1.ConditionReady)
+	if is != nil && is.Reason == v1alpha1.ReasonSynced {
+		r.announceRestored(ctx)
+	}
 	if is == nil || was != nil && was.Status == is.Status && was.Reason == is.Reason && was.Message == is.Message && before.Status.BoundCertID == r.next.Status.BoundCertID {
 		return
 	}
 	r.Recorder.Eventf(r.next, nil, conditions.EventType(is.Reason), is.Reason, "Bind", "%s", is.Message)
 	log.FromContext(ctx).Info("Status changed", "ready", is.Status, "reason", is.Reason, "target", r.next.Status.Target,
 		"boundCertId", r.next.Status.BoundCertID, "message", is.Message)
+}
+
+// announceRestored reports that the target uses a version again which had gone from there, if so.
+func (r *reconciliation) announceRestored(ctx context.Context) {
+	drift := r.memory.restored(r.before)
+	if drift == "" {
+		return
+	}
+	restorations.WithLabelValues(string(r.place.Product)).Inc()
+	note := conditions.Truncate(fmt.Sprintf("%s uses certificate %s again: %s", r.place.text(), r.next.Status.BoundCertIdentifier, drift))
+	r.Recorder.Eventf(r.next, nil, corev1.EventTypeWarning, v1alpha1.ReasonRestored, "Bind", "%s", note)
+	log.FromContext(ctx).Info("Restored what somebody else had changed", "note", note)
 }
 
 // setFinalizer puts the finalizer on or takes it off, under the version that the reconcile knows.

@@ -148,7 +148,7 @@ func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 	case rules.Record:
 		return r.record(ctx, step)
 	case rules.Place:
-		return r.placeCurrent(ctx)
+		return r.placeCurrent(ctx, step)
 	case rules.Remove:
 		return r.remove(ctx, step)
 	case rules.Discard:
@@ -177,7 +177,7 @@ func (r *reconciliation) inspect(ctx context.Context) {
 // placeCurrent asks for the current version to be served. Right before, the binding and its
 // CloudCertificate are read live: whoever prunes a version reads the bindings live in turn, and
 // this one's status names the version by now.
-func (r *reconciliation) placeCurrent(ctx context.Context) error {
+func (r *reconciliation) placeCurrent(ctx context.Context, step rules.Place) error {
 	if err := r.unchanged(ctx); err != nil {
 		return err
 	}
@@ -199,6 +199,7 @@ func (r *reconciliation) placeCurrent(ctx context.Context) error {
 		return nil
 	}
 	r.soFar.Placed = true
+	r.memory.restores(r.before, step.Drift)
 	r.outdate()
 	return nil
 }

@@ -142,6 +142,10 @@ func brief(step Step) string {
 		return fmt.Sprintf("remove %v replaced=%q", step.IDs, step.Replaced)
 	case Discard:
 		return fmt.Sprintf("discard %v", step.IDs)
+	case Place:
+		if step.Drift != "" {
+			return fmt.Sprintf("place drift=%q", step.Drift)
+		}
 	case Keep:
 		return fmt.Sprintf("keep %s again=%s", holds(step.Holds), paces[step.Again.Pace])
 	case Wait:
@@ -376,6 +380,18 @@ func TestDecide(t *testing.T) {
 		"drift is restored where that is asked for": {single(with(bound(), func(o *Observed) {
 			o.Slot, o.Tried.Check, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
 		})), `record bound=10 pending=10 leftover=[] replaced="99-cn-hangzhou"`},
+		"and it is known what had been there": {single(with(bound(), func(o *Observed) {
+			o.Slot, o.Tried.Check, o.Object.Restores = &Slot{Entries: []Entry{only(foreign)}}, true, true
+			o.Status.Pending, o.SoFar.Recorded = oldID, true
+		})), `place drift="somebody else had put certificate 99-cn-hangzhou there"`},
+		"also where the certificate was renewed meanwhile": {single(with(recorded(only(foreign)), func(o *Observed) { o.Object.Restores = true })),
+			`place drift="somebody else had put certificate 99-cn-hangzhou there"`},
+		"that ours was gone is known": {with(bound(), func(o *Observed) {
+			o.Slot, o.Tried.Check, o.Status.Pending, o.SoFar.Recorded = &Slot{}, true, oldID, true
+		}), `place drift="it had gone from there"`},
+		"a foreign one that is adopted at first is no drift": {single(with(recorded(only(foreign)), func(o *Observed) {
+			o.Status.Bound, o.Object.Adopt = ID{}, []string{"99-cn-hangzhou"}
+		})), "place"},
 		"ours that is gone is put back":                     {with(bound(), func(o *Observed) { o.Slot, o.Tried.Check = &Slot{Entries: []Entry{entry(foreign)}}, true }), `record bound=10 pending=10 leftover=[] replaced=""`},
 		"adopt any takes nothing out of an additional slot": {with(renewed(entry(foreign), entry(newID)), func(o *Observed) { o.Object.Adopt, o.Consent.AnyAdopted, o.Status.Bound = []string{"*"}, true, newID }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"two that undo each other stop": {single(with(bound(), func(o *Observed) {

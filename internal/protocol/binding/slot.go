@@ -239,7 +239,19 @@ func decidePlacement(o Observed, holds Holds) Step {
 		holds.Leftover = slices.DeleteFunc(holds.Leftover, func(id ID) bool { return id == holds.Pending })
 		return Record{Holds: holds, Message: placing, Ready: o.whileServed(), Replaced: o.replaced()}
 	}
-	return Place{}
+	return Place{Drift: o.drift()}
+}
+
+// drift says how the version that the target was last seen to use has gone from there, where it was
+// not the operator who replaced it; empty if it has not.
+func (o Observed) drift() string {
+	switch replaced := o.replaced(); {
+	case o.isPlaced() && replaced != "":
+		return fmt.Sprintf("somebody else had put certificate %s there", replaced)
+	case o.Status.Bound == o.Certificate.Current:
+		return "it had gone from there"
+	}
+	return ""
 }
 
 // occupied says that a foreign certificate is in the only place of a slot and stays there;

@@ -30,8 +30,9 @@ type (
 		Ready    verdict.Ready
 		Replaced string
 	}
-	// Place asks for the current version to be served in the slot.
-	Place struct{}
+	// Place asks for the current version to be served in the slot. Drift says how a version that was
+	// served there has gone, for people; empty where nobody but the operator has changed the slot.
+	Place struct{ Drift string }
 	// Remove takes certificates out of the resource. Replaced is one of somebody else that the
 	// spec names; empty if all are ours.
 	Remove struct {
