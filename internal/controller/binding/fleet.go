@@ -44,6 +44,8 @@ var (
 		"CloudCertificateBindings by the reason of their condition Ready; Unknown where there is none yet.", []string{"reason"}, nil)
 	deletionsDesc = prometheus.NewDesc("cloudcert_binding_deletions_pending",
 		"CloudCertificateBindings that are being deleted and held by the operator's finalizer, by the reason of their condition Ready.", []string{"reason"}, nil)
+	deletionsSinceDesc = prometheus.NewDesc("cloudcert_binding_deletions_pending_since_timestamp_seconds",
+		"When the deletion was asked for of the one of them that has waited longest, by the reason of their condition Ready; absent where none waits.", []string{"reason"}, nil)
 )
 
 // reasons are those that Ready may have.
@@ -187,6 +189,7 @@ func follows(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCertificate) 
 func (f *Fleet) Describe(descs chan<- *prometheus.Desc) {
 	descs <- bindingsDesc
 	descs <- deletionsDesc
+	descs <- deletionsSinceDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -194,31 +197,43 @@ func (f *Fleet) Collect(metrics chan<- prometheus.Metric) {
 	if !f.Leads() {
 		return
 	}
-	all, deletions := sumUp(f.List())
-	for reason, n := range all {
+	s := sumUp(f.List())
+	for reason, n := range s.reasons {
 		metrics <- prometheus.MustNewConstMetric(bindingsDesc, prometheus.GaugeValue, float64(n), reason)
 	}
-	for reason, n := range deletions {
+	for reason, n := range s.deletions {
 		metrics <- prometheus.MustNewConstMetric(deletionsDesc, prometheus.GaugeValue, float64(n), reason)
+	}
+	for reason, since := range s.deletedSince {
+		metrics <- prometheus.MustNewConstMetric(deletionsSinceDesc, prometheus.GaugeValue, float64(since.Unix()), reason)
 	}
 }
 
-// sumUp counts bindings by the reason of Ready, and those among them whose deletion the finalizer
-// holds up.
-func sumUp(bindings []*v1alpha1.CloudCertificateBinding) (all, deletions map[string]int) {
-	all, deletions = map[string]int{}, map[string]int{}
+// sums are what is told of all bindings together, by the reason of Ready: how many there are, how many of
+// them a finalizer holds that are being deleted, and since when the first of those is.
+type sums struct {
+	reasons, deletions map[string]int
+	deletedSince       map[string]time.Time
+}
+
+func sumUp(bindings []*v1alpha1.CloudCertificateBinding) sums {
+	s := sums{reasons: map[string]int{}, deletions: map[string]int{}, deletedSince: map[string]time.Time{}}
 	for _, reason := range reasons {
-		all[reason] = 0
+		s.reasons[reason] = 0
 	}
 	for _, reason := range deletionReasons {
-		deletions[reason] = 0
+		s.deletions[reason] = 0
 	}
 	for _, b := range bindings {
 		_, reason := fleet.ReadyOf(b.Status.Conditions)
-		all[reason]++
-		if !b.DeletionTimestamp.IsZero() && slices.Contains(b.Finalizers, v1alpha1.FinalizerUnbind) {
-			deletions[reason]++
+		s.reasons[reason]++
+		if b.DeletionTimestamp.IsZero() || !slices.Contains(b.Finalizers, v1alpha1.FinalizerUnbind) {
+			continue
+		}
+		s.deletions[reason]++
+		if first, known := s.deletedSince[reason]; !known || b.DeletionTimestamp.Time.Before(first) {
+			s.deletedSince[reason] = b.DeletionTimestamp.Time
 		}
 	}
-	return all, deletions
+	return s
 }

@@ -185,12 +185,16 @@ func TestNoSeriesOutlivesItsBinding(t *testing.T) {
 func TestBindingsAreSummedUp(t *testing.T) {
 	t.Parallel()
 	f, _ := newTestFleet(t)
-	deleted := func(b *v1alpha1.CloudCertificateBinding) {
-		b.DeletionTimestamp, b.Finalizers = new(metav1.NewTime(fleetStart)), []string{v1alpha1.FinalizerUnbind}
+	deletedFor := func(minutes int) func(b *v1alpha1.CloudCertificateBinding) {
+		at := metav1.NewTime(time.Unix(3600-60*int64(minutes), 0))
+		return func(b *v1alpha1.CloudCertificateBinding) {
+			b.DeletionTimestamp, b.Finalizers = &at, []string{v1alpha1.FinalizerUnbind}
+		}
 	}
 	for i, b := range []*v1alpha1.CloudCertificateBinding{
 		inFleet("True", "Synced", 7, nil), inFleet("True", "Synced", 7, nil), inFleet("False", "Occupied", 0, nil),
-		inFleet("False", "DeletionBlocked", 7, deleted), inFleet("", "", 0, nil),
+		inFleet("False", "DeletionBlocked", 7, deletedFor(10)), inFleet("", "", 0, nil),
+		inFleet("False", "Progressing", 7, deletedFor(20)), inFleet("False", "Progressing", 7, deletedFor(30)),
 	} {
 		b.UID = types.UID(fmt.Sprint(i))
 		f.Handler().OnAdd(b, true)
@@ -213,13 +217,14 @@ func TestBindingsAreSummedUp(t *testing.T) {
 		}
 	}
 	want := []string{
-		"cloudcert_binding_deletions_pending 1 DeletionBlocked",
-		"cloudcert_bindings 1 DeletionBlocked", "cloudcert_bindings 1 Occupied", "cloudcert_bindings 2 Synced", "cloudcert_bindings 1 Unknown",
+		"cloudcert_binding_deletions_pending 1 DeletionBlocked", "cloudcert_binding_deletions_pending 2 Progressing",
+		"cloudcert_binding_deletions_pending_since_timestamp_seconds 3000 DeletionBlocked", "cloudcert_binding_deletions_pending_since_timestamp_seconds 1800 Progressing",
+		"cloudcert_bindings 1 DeletionBlocked", "cloudcert_bindings 1 Occupied", "cloudcert_bindings 2 Progressing", "cloudcert_bindings 2 Synced", "cloudcert_bindings 1 Unknown",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("sums (-want +got):\n%s", diff)
 	}
-	if want := len(reasons) - 4 + len(deletionReasons) - 1; zeros != want {
+	if want := len(reasons) - 5 + len(deletionReasons) - 2; zeros != want {
 		t.Errorf("%d known reasons stand at zero, want %d", zeros, want)
 	}
 }
