@@ -70,10 +70,3 @@ func (r *rounds) offer(in *round) {
 	}
 	in.freed = room{}
 }
-
-// forget forgets a binding that is gone.
-func (r *rounds) forget(who types.NamespacedName) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.short, who)
-}

@@ -244,6 +244,18 @@ func (r *rounds) leave(t *ticket) {
 	t.batch.complete(t.round)
 }
 
+// forget forgets a binding that is gone: nobody wakes it, and no call waits for it.
+func (r *rounds) forget(who types.NamespacedName) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.short, who)
+	for _, in := range r.of {
+		delete(in.waiting, who)
+		delete(in.expected, who)
+		in.batch.complete(in)
+	}
+}
+
 // drop forgets all readings of a resource, because it is being changed. r.mu is held.
 func (r *rounds) drop(writer string) {
 	for _, in := range r.of {

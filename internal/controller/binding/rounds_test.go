@@ -317,6 +317,50 @@ func TestWhoWritesAloneWaitsForNobody(t *testing.T) {
 	})
 }
 
+// TestWhoNeverComesIsWaitedForOnce: a call ends the round, and whoever has not come until then is
+// expected no more. Who is gone is not waited for at all.
+func TestWhoNeverComesIsWaitedForOnce(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		gone time.Duration // how long after the first call it is gone, or -1 for before; 0 is never
+		want time.Duration
+	}{
+		"woken, and busy with something else": {0, gathering},
+		"woken, and gone":                     {-1, 0},
+		"gone while it is waited for":         {gathering / 5, gathering / 5},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				first := s.begin(1)
+				for call, want := range []time.Duration{tc.want, 0, 0} {
+					began := time.Now()
+					switch {
+					case tc.gone < 0:
+						s.rounds.forget(nameOf(1))
+					case tc.gone > 0:
+						time.AfterFunc(tc.gone, func() { s.rounds.forget(nameOf(1)) })
+					}
+					if err := s.write(first, adding); err != nil {
+						t.Fatal(err)
+					}
+					s.rounds.leave(first)
+					if took := time.Since(began); took != want {
+						t.Errorf("call %d took %s, want %s", call, took, want)
+					}
+					time.Sleep(settling)
+					first, _, _ = s.enter(s.want(0))
+					s.rounds.tell(first, reading{began: time.Now(), ended: time.Now()})
+				}
+				if n := len(s.rounds.of[s.by].waiting); n > 0 {
+					t.Errorf("%d wait for another reading", n)
+				}
+			})
+		})
+	}
+}
+
 // Who has read before a change decides by what is no longer so.
 func TestNobodyWritesByWhatAnotherHasChanged(t *testing.T) {
 	t.Parallel()
