@@ -423,9 +423,9 @@ func isHongKong(region string) bool { return strings.HasPrefix(region, "cn-hongk
 
 // RegionOfCAS returns the region of CAS that a target takes certificates from: inside and outside
 // of mainland China. It is empty where that is not plain, and the product decides: for products
-// that serve both, and for Hong Kong (T4).
+// that serve both, for Hong Kong (T4), and where the region of the target is not known.
 func RegionOfCAS(t Target) string {
-	if t.Product != ALB && t.Product != NLB || isHongKong(t.Region) {
+	if t.Product != ALB && t.Product != NLB || t.Region == "" || isHongKong(t.Region) {
 		return ""
 	}
 	return regionOfCAS(t.Region)

@@ -287,6 +287,9 @@ type State struct {
 	// Off says why the slot cannot be used although it is there, for people: HTTPS is switched
 	// off for a domain, a listener speaks no TLS. Place refuses it.
 	Off string
+	// Configures is, of an object of the cluster, what is configured from it: its product, and its region
+	// as far as that is known. Else it is the zero value.
+	Configures Target
 	// Revision tells one version of an object of the cluster from another; else empty.
 	Revision string
 

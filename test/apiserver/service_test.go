@@ -126,6 +126,33 @@ func TestServiceOfNLBFollowsRenewal(t *testing.T) {
 	}
 }
 
+// TestCertificateOfTheOtherRegion is not written into what a load balancer is configured from: that would
+// refuse it, and somebody would have to find out why.
+func TestCertificateOfTheOtherRegion(t *testing.T) {
+	t.Parallel()
+	m := newMarket(t, products.Options{})
+	m.labelNode()
+	m.serve(nil, ofNLB)
+	m.balanceByIngress("24410517-cn-hangzhou")
+	m.allow(anyService(), m.anyAlbConfig())
+	m.start()
+	m.putSecret("web", m.issue(host))
+	m.create("web", func(cc *v1alpha1.CloudCertificate) { cc.Spec.Region = international })
+	m.bind("service", toService(), nil)
+	m.bind("ingress", m.toAlbConfig(v1alpha1.SlotAdditional), nil)
+	for _, name := range []string{"service", "ingress"} {
+		refused := m.waitBinding(name, v1alpha1.ReasonRegionMismatch, nil)
+		m.checkSays(refused, refused.Status.Target, "takes certificates of region cn-hangzhou", "is in ap-southeast-1", "spec.region")
+		if refused.Status.PendingCertID != 0 {
+			t.Errorf("certificate %d is about to be placed", refused.Status.PendingCertID)
+		}
+	}
+	if got := m.annotated(); got != "" {
+		t.Errorf("the Service names %q", got)
+	}
+	m.checkListed("24410517-cn-hangzhou*")
+}
+
 // TestServiceOfCLBFollowsRenewal names copies in the store of CLB. The copy that a renewal replaced
 // stays for as long as the load balancer serves it.
 func TestServiceOfCLBFollowsRenewal(t *testing.T) {

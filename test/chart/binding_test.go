@@ -78,7 +78,7 @@ func TestWhoBindsNothingGrantsNothingNew(t *testing.T) {
 		"listeners":               {"binding: {targets: [alb, cdn]}", in(cluster, kinds, status, policies, namespaces)},
 		"ConfigMaps":              {bindsConfigMaps, in(cluster, kinds, status, policies, namespaces, configMaps)},
 		"Services":                {"binding: {targets: [service]}", in(cluster, kinds, status, policies, namespaces, services, nodes)},
-		"AlbConfigs":              {"binding: {targets: [albconfig]}", in(cluster, kinds, status, policies, namespaces, albConfigs)},
+		"AlbConfigs":              {"binding: {targets: [albconfig]}", in(cluster, kinds, status, policies, namespaces, nodes, albConfigs)},
 		"all":                     {"binding: {targets: [all]}", in(cluster, kinds, status, policies, namespaces, configMaps, services, nodes, albConfigs)},
 		"in some namespaces": {
 			"{watchNamespaces: [shop], binding: {targets: [all]}}",

@@ -151,9 +151,9 @@ on
   resources: [namespaces] # their labels, which policies select by
   verbs: [get, list, watch]
 {{- $targets := include "cloudcert.bindTargets" . | splitList "," }}
-{{- if or (has "service" $targets) (has "all" $targets) }}
+{{- if or (has "service" $targets) (has "albconfig" $targets) (has "all" $targets) }}
 - apiGroups: [""]
-  resources: [nodes] # the label of their region, where the store of CLB is
+  resources: [nodes] # the label of their region, where the load balancers and the store of CLB are
   verbs: [list]
 {{- end }}
 {{- if or (has "albconfig" $targets) (has "all" $targets) }}

@@ -32,11 +32,16 @@ func (r *reconciliation) adapterOf(ctx context.Context) (targets.Adapter, error)
 	case targets.ConfigMap:
 		return configMap{live: r.Live, writer: r.Client, owner: ownerOf(r.next.Name)}, nil
 	case targets.Service:
-		return service{live: r.Live, writer: r.Client, store: r.store, placed: r.next.Status.ProviderCertificateID}, nil
+		return service{live: r.Live, writer: r.Client, store: r.store, region: r.likelyRegion, placed: r.next.Status.ProviderCertificateID}, nil
 	case targets.ALBConfig:
-		return albConfig{live: r.Live, writer: r.Client}, nil
+		return albConfig{live: r.Live, writer: r.Client, region: r.likelyRegion}, nil
 	}
 	return r.cloud(ctx, r.place.Product)
+}
+
+// likelyRegion is the cluster's, where the load balancers of its objects are; empty where that is not known.
+func (r *reconciliation) likelyRegion(ctx context.Context) string {
+	return r.home.likely(ctx, r.Live, r.Clock.Now())
 }
 
 // store returns the store of CLB in the cluster's region, and that region.

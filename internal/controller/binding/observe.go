@@ -77,7 +77,7 @@ func (r *reconciliation) observe() rules.Observed {
 	return rules.Observed{
 		Now: r.Clock.Now(), OrphanAfter: r.Options.OrphanAfter,
 		Object: r.observeObject(), Status: r.observeStatus(), Certificate: r.observeCertificate(),
-		Target: r.place.rules(), Consent: r.consent, Slot: r.observeSlot(),
+		Target: r.place.rules(r.state), Consent: r.consent, Slot: r.observeSlot(),
 		Tried: r.memory.tried(r.before, r.certificate, r.Clock.Now(), r.checkAt), SoFar: r.soFar,
 	}
 }

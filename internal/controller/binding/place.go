@@ -6,6 +6,7 @@ package binding
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -129,12 +130,16 @@ func (p place) slots(certificate string) []string {
 	return slots
 }
 
-// rules is what the rules have to know of a slot.
-func (p place) rules() rules.Target {
+// rules is what the rules have to know of a slot, by what was read; nil where nothing was. An object of
+// the cluster takes what the product takes that is configured from it.
+func (p place) rules(state *targets.State) rules.Target {
+	taker := p.Target
+	if state != nil && state.Configures.Product != "" {
+		taker = state.Configures
+	}
 	return rules.Target{
 		Text: p.text(), Shared: p.shared, Unbindable: p.unbindable, Domain: p.Domain,
-		TakesSM: true, // a product that takes none says so, and some take them by an allow-list
-		Region:  targets.RegionOfCAS(p.Target),
+		TakesSM: !slices.Contains(targets.Names(), taker.Product) || targets.TakesSM(taker.Product), Region: targets.RegionOfCAS(taker),
 	}
 }
 

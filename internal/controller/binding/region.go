@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -22,6 +23,32 @@ import (
 type home struct {
 	mu    sync.Mutex
 	known string
+	// unknownUntil is when it is asked for again by those who can do without.
+	unknownUntil time.Time
+}
+
+// askAgain is how long those who can do without the region do.
+const askAgain = time.Hour
+
+// likely returns the region, where it is known or can be learned; else it is empty.
+func (h *home) likely(ctx context.Context, live client.Reader, now time.Time) string {
+	if h.isUnknown(now) {
+		return ""
+	}
+	region, err := h.region(ctx, live)
+	if err != nil {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.unknownUntil = now.Add(askAgain)
+		return ""
+	}
+	return region
+}
+
+func (h *home) isUnknown(now time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.known == "" && now.Before(h.unknownUntil)
 }
 
 // manyNodes are enough to see whether all are in one region.

@@ -33,6 +33,8 @@ type service struct {
 	// store returns the store of CLB, and its region. It is asked for a CLB alone: nothing about
 	// an NLB calls the cloud.
 	store func(ctx context.Context) (targets.Store, string, error)
+	// region returns that of the load balancer; empty where it is not known.
+	region func(ctx context.Context) string
 	// placed is the copy that the status of the binding names.
 	placed string
 }
@@ -65,7 +67,7 @@ func (s service) Read(ctx context.Context, t targets.Target) (targets.State, err
 	if kept.clb {
 		return s.readCopies(ctx, state, kept, value)
 	}
-	state.Kept = kept
+	state.Kept, state.Configures = kept, targets.Target{Product: targets.NLB, Region: s.region(ctx)}
 	if value != "" {
 		state.Entries = []targets.Entry{identifierEntry(value)}
 	}
@@ -112,7 +114,7 @@ func (s service) readCopies(ctx context.Context, state targets.State, kept servi
 	if kept.copies, err = store.Copies(ctx, copiesIn(region)); err != nil {
 		return targets.State{}, err
 	}
-	state.Kept = kept
+	state.Kept, state.Configures = kept, copiesIn(region)
 	inSlot := targets.Entry{ProviderID: short(value)}
 	for _, e := range kept.copies.Entries {
 		if e.ProviderID == value {

@@ -4,14 +4,19 @@
 package binding
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+	"sigs.k8s.io/controller-runtime/pkg/client/interceptor"
 
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
@@ -78,6 +83,71 @@ func TestClusterIsInTheRegionOfItsNodes(t *testing.T) {
 	}
 }
 
+// TestWhoCanDoWithoutTheRegionAsksHourly: clusters without the label, and roles without the right, cost no
+// list of nodes at each reading.
+func TestWhoCanDoWithoutTheRegionAsksHourly(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		labels map[string]string
+		denied bool
+		want   string
+		lists  int // at once, before the hour is over, and after it
+	}{
+		"a node says":  {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, false, "cn-shanghai", 1},
+		"no node says": {nil, false, "", 2},
+		"it is denied": {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, true, "", 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lists := 0
+			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: tc.labels}}
+			live := fake.NewClientBuilder().WithObjects(node).WithInterceptorFuncs(interceptor.Funcs{
+				List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
+					if lists++; tc.denied {
+						return apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", nil)
+					}
+					return c.List(ctx, list, options...)
+				},
+			}).Build()
+			h, now := &home{}, time.Now()
+			for _, after := range []time.Duration{0, askAgain - 1, askAgain} {
+				if got := h.likely(t.Context(), live, now.Add(after)); got != tc.want {
+					t.Errorf("after %s the region is %q, want %q", after, got, tc.want)
+				}
+			}
+			if lists != tc.lists {
+				t.Errorf("nodes were listed %d times, want %d", lists, tc.lists)
+			}
+		})
+	}
+}
+
+// TestAnObjectTakesWhatItsLoadBalancerTakes: certificates of one region of CAS, and SM ones or none.
+func TestAnObjectTakesWhatItsLoadBalancerTakes(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		place      targets.Product
+		configures targets.Target
+		region     string
+		takesSM    bool
+	}{
+		"an NLB in mainland China":        {targets.Service, targets.Target{Product: targets.NLB, Region: "cn-shanghai"}, "cn-hangzhou", true},
+		"an NLB elsewhere":                {targets.Service, targets.Target{Product: targets.NLB, Region: "eu-central-1"}, "ap-southeast-1", true},
+		"an NLB in Hong Kong":             {targets.Service, targets.Target{Product: targets.NLB, Region: "cn-hongkong"}, "", true},
+		"an NLB of which it is not known": {targets.Service, targets.Target{Product: targets.NLB}, "", true},
+		"a CLB":                           {targets.Service, targets.Target{Product: targets.CLB, Region: "cn-shanghai"}, "", false},
+		"an ALB":                          {targets.ALBConfig, targets.Target{Product: targets.ALB, Region: "eu-central-1"}, "ap-southeast-1", true},
+		"an object that was not read":     {targets.Service, targets.Target{}, "", true},
+		"a ConfigMap":                     {targets.ConfigMap, targets.Target{}, "", true},
+		"a product that takes no SM":      {targets.CDN, targets.Target{}, "", false},
+	} {
+		got := place{Target: targets.Target{Product: tc.place}}.rules(&targets.State{Configures: tc.configures})
+		if got.Region != tc.region || got.TakesSM != tc.takesSM {
+			t.Errorf("%s takes certificates of %q, SM: %t; want %q, %t", name, got.Region, got.TakesSM, tc.region, tc.takesSM)
+		}
+	}
+}
+
 // TestServiceThatHasChangedSinceItWasRead keeps what somebody has written in between, whatever that
 // is.
 func TestServiceThatHasChangedSinceItWasRead(t *testing.T) {
@@ -87,7 +157,7 @@ func TestServiceThatHasChangedSinceItWasRead(t *testing.T) {
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(classNLB)},
 	}
 	kube := fake.NewClientBuilder().WithObjects(object).Build()
-	adapter := service{live: kube, writer: kube}
+	adapter := service{live: kube, writer: kube, region: func(context.Context) string { return "" }}
 	at := targets.Target{Product: targets.Service, Resource: "shop/gateway"}
 	placement := targets.Placement{Certificate: targets.Certificate{CertID: 7, Region: "cn-hangzhou"}}
 	annotated := func() string {
