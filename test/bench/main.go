@@ -18,6 +18,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -165,12 +166,12 @@ func (b *bench) prepare() error {
 	return nil
 }
 
-// order puts the longest lane, the last, first where several run at the same time.
+// order puts lanes with more scenarios, which take longer, first where several run at the same time.
 func (b *bench) order(lanes [][]scenario) [][]scenario {
 	if b.lanes == 1 {
 		return lanes
 	}
-	return append(lanes[len(lanes)-1:], lanes[:len(lanes)-1]...)
+	return slices.SortedStableFunc(slices.Values(lanes), func(a, b []scenario) int { return len(b) - len(a) })
 }
 
 // measure runs the scenarios that were asked for, and returns what kept it from
