@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
@@ -36,9 +37,19 @@ func TestMadeUpCredentialsTakeNoMemory(t *testing.T) {
 	w.putSecret("web", w.issue("www.example.com"))
 	rewrite := func(round int) {
 		for i := range objects {
-			w.putData(fmt.Sprintf("ak-%d", i), corev1.SecretTypeOpaque, map[string][]byte{
-				"accessKeyId": fmt.Appendf(nil, "LTAImadeup%06d%06d", round, i), "accessKeySecret": []byte(strings.Repeat("s", 30)),
-			})
+			secret := &corev1.Secret{
+				ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: fmt.Sprintf("ak-%d", i)}, Type: corev1.SecretTypeOpaque,
+				Data: map[string][]byte{
+					"accessKeyId": fmt.Appendf(nil, "LTAImadeup%06d%06d", round, i), "accessKeySecret": []byte(strings.Repeat("s", 30)),
+				},
+			}
+			write := func() error { return w.kube.Update(ctx, secret) }
+			if round == 0 {
+				write = func() error { return w.kube.Create(ctx, secret) }
+			}
+			if err := write(); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	rewrite(0)
