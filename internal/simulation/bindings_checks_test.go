@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -54,6 +55,9 @@ func (w *world) checkBinding(key types.NamespacedName, b *v1alpha1.CloudCertific
 	}
 	if ready.Reason == v1alpha1.ReasonSynced {
 		w.checkBound(key, b)
+		if p := w.placeOf(b); p.product == targets.CLB || p.name == "service-clb" {
+			w.checkStore(key, b)
+		}
 	}
 }
 
@@ -68,7 +72,7 @@ func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificat
 	identity := bundle.Identity(clusterID, key.Namespace, b.Spec.CertificateRef.Name)
 	ours := 0
 	for _, c := range w.ours() {
-		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && w.isIn(p, identifierOf(c)) {
+		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && c.Region == object.Status.Region && w.isIn(p, identifierOf(c)) {
 			ours++
 		}
 	}
@@ -148,7 +152,7 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case b.Spec.Suspend:
 		return append(reasons, v1alpha1.ReasonSuspended)
-	case p.target.ALB != nil && object.Status.Region != cas.RegionChina:
+	case (p.product == targets.ALB || p.product == targets.NLB) && object.Status.Region != cas.RegionChina:
 		return append(reasons, v1alpha1.ReasonRegionMismatch)
 	}
 	return append(reasons, w.placed(p, b, object)...)
@@ -160,8 +164,15 @@ func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1a
 	if w.isIn(p, current) {
 		return []string{v1alpha1.ReasonSynced}
 	}
-	if held := w.holds(p); !p.shared && len(held) > 0 && !w.gives(b, held[0].CertIdentifier) {
-		return []string{v1alpha1.ReasonOccupied}
+	if held := w.holds(p); !p.shared && len(held) > 0 {
+		switch id := held[0].CertIdentifier; {
+		case !w.gives(b, id):
+			return []string{v1alpha1.ReasonOccupied}
+		case id != b.Status.BoundCertIdentifier && !strings.HasSuffix(id, "-"+object.Status.Region) && !slices.Contains(b.Spec.Adopt, id):
+			// A status has the region of what is bound alone: what was pending when the object moved to the other
+			// region may be anybody's.
+			return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
+		}
 	}
 	if reasons := p.settles(w, p, b, current); len(reasons) > 0 {
 		return reasons

@@ -45,6 +45,29 @@ func (b brokenAdapter) Remove(ctx context.Context, t targets.Target, s targets.S
 	return b.Adapter.Remove(ctx, t, s, r)
 }
 
+// brokenStore is the adapter of CLB with its removals broken.
+type brokenStore struct {
+	targets.Store
+	remove func(s targets.State, r targets.Removal) targets.Removal
+}
+
+// Remove implements targets.Adapter.
+func (b brokenStore) Remove(ctx context.Context, t targets.Target, s targets.State, r targets.Removal) error {
+	return b.Store.Remove(ctx, t, s, b.remove(s, r))
+}
+
+// breakStore breaks the removals of CLB.
+func breakStore(remove func(s targets.State, r targets.Removal) targets.Removal) func(*world) {
+	return func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			if store, ok := a.(targets.Store); ok {
+				return brokenStore{store, remove}
+			}
+			return a
+		}
+	}
+}
+
 // bindingMutants break the rules of bindings, each in one way.
 var bindingMutants = map[string]func(*world){
 	"takes out whatever is for the same host": func(w *world) {
@@ -81,6 +104,18 @@ var bindingMutants = map[string]func(*world){
 	"writes to a Service whatever has become of it":      func(w *world) { w.overwrites = "Service" },
 	"writes to an AlbConfig whatever has become of it":   func(w *world) { w.overwrites = "AlbConfig" },
 	"an object of the cluster that changes wakes nobody": func(w *world) { w.unseen = true },
+	"deletes whatever copies nothing serves": breakStore(func(s targets.State, r targets.Removal) targets.Removal {
+		for _, e := range s.Entries {
+			if e.Role == targets.RoleStored && !slices.Contains(r.Entries, e) {
+				r.Entries = append(r.Entries, e)
+			}
+		}
+		return r
+	}),
+	"leaves copies behind": breakStore(func(_ targets.State, r targets.Removal) targets.Removal {
+		r.Entries = nil
+		return r
+	}),
 	"believes a part of a list": func(w *world) {
 		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
 			return brokenAdapter{Adapter: a, read: func(s targets.State) targets.State { s.Incomplete = ""; return s }}

@@ -131,6 +131,7 @@ func (w *world) admitAll() {
 	policy.Spec.DNSNames = []v1alpha1.Pattern{"*"}
 	policy.Spec.Targets = []v1alpha1.PolicyTarget{
 		{ALB: &v1alpha1.ListenerPolicy{}}, {CDN: &v1alpha1.DomainPolicy{}}, {Service: &v1alpha1.ServicePolicy{}}, {ALBConfig: &v1alpha1.ALBConfigPolicy{}},
+		{NLB: &v1alpha1.ListenerPolicy{}}, {CLB: &v1alpha1.CLBPolicy{}},
 	}
 	w.api.putPolicy(policy)
 }
@@ -143,4 +144,5 @@ func (w *world) bindingAtRest() {
 	for _, p := range w.places {
 		p.rest(w)
 	}
+	w.follow()
 }

@@ -57,7 +57,7 @@ func (p place) isWatched() bool {
 }
 
 // ports are those of the products' endpoints. CAS has the first two.
-var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5"}
+var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5", targets.NLB: "6"}
 
 // openPlaces makes places, and the products that they are of.
 func (w *world) openPlaces(options products.Options, all ...place) {
@@ -188,4 +188,4 @@ func (w *world) somePlaces() []place {
 }
 
 // kindsOfPlaces are all places, those together that are one kind's.
-var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces}
+var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces, classicPlaces, networkPlaces}

@@ -7,20 +7,23 @@ import (
 	"encoding/json"
 	"net/url"
 	"slices"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/emulator"
+	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // sight is what the products are seen to hold and to serve, and nobody has touched since but
 // operators.
 type sight struct {
-	held   map[string][]string // identifiers by the name of a place, but for those on their way out
-	served map[probe]bool      // what a client gets that asks
+	held   map[string][]string      // identifiers by the name of a place, but for those on their way out
+	served map[probe]bool           // what a client gets that asks
+	copies map[string]products.Copy // what the store of CLB has, by id
 }
 
 // probe is a client that asks a listener or a domain for a host.
@@ -30,7 +33,7 @@ type probe struct{ at, host string }
 type losses struct{ foreign, unserved int }
 
 func (w *world) look() sight {
-	now := sight{held: map[string][]string{}, served: map[probe]bool{}}
+	now := sight{held: map[string][]string{}, served: map[probe]bool{}, copies: w.copies()}
 	for _, p := range w.places {
 		for _, a := range w.holds(p) {
 			if a.Status != "Dissociating" {
@@ -63,6 +66,7 @@ func (w *world) watchProducts() {
 	before, now := w.seen, w.look()
 	w.seen = now
 	excused := map[string]bool{}
+	w.checkCopies(before.copies, now.copies)
 	for _, p := range w.places {
 		asked := false
 		for _, identifier := range before.held[p.name] {
@@ -164,12 +168,12 @@ type shown struct {
 // noteAnswer follows what an operator is shown of listeners, for checkWrite.
 func (op *operator) noteAnswer(form url.Values, body []byte) {
 	var answer struct {
-		ListenerStatus string
-		TotalCount     *int
-		Certificates   []struct{ IsDefault bool }
-		NextToken      string
+		ListenerStatus, Status string
+		TotalCount             *int
+		Certificates           []struct{ IsDefault bool }
+		NextToken              string
 	}
-	id := form.Get("ListenerId")
+	id := listenerOf(form)
 	if id == "" || json.Unmarshal(body, &answer) != nil {
 		return
 	}
@@ -184,6 +188,11 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 			return // an error shows nothing, and what was read before counts for a while
 		}
 		is = shown{status: answer.ListenerStatus}
+	case "DescribeLoadBalancerHTTPSListenerAttribute":
+		if answer.Status == "" {
+			return
+		}
+		is = shown{status: answer.Status}
 	case "ListListenerCertificates":
 		if answer.TotalCount == nil {
 			return
@@ -199,6 +208,14 @@ func (op *operator) noteAnswer(form url.Values, body []byte) {
 	op.shown[id] = is
 }
 
+// listenerOf is the listener that a call is about; empty for none.
+func listenerOf(form url.Values) string {
+	if port := form.Get("ListenerPort"); port != "" {
+		return form.Get("LoadBalancerId") + ":" + port
+	}
+	return form.Get("ListenerId")
+}
+
 // shownTo tells what credentials are shown of a listener: others may not find it.
 func shownTo(listener string, form url.Values) string {
 	return listener + " " + form.Get("AccessKeyId")
@@ -206,7 +223,7 @@ func shownTo(listener string, form url.Values) string {
 
 // checkWrite counts a write, and says whether it may be sent to a listener after what it was last shown of it.
 func (op *operator) checkWrite(form url.Values) {
-	action, id := form.Get("Action"), form.Get("ListenerId")
+	action, id := form.Get("Action"), listenerOf(form)
 	if kindOfCall("", action) == "read" {
 		return
 	}
@@ -214,7 +231,7 @@ func (op *operator) checkWrite(form url.Values) {
 		return // a domain is changed at once
 	}
 	switch is := op.shown[shownTo(id, form)]; {
-	case is.status != "Running":
+	case !strings.EqualFold(is.status, "Running"): // as CLB writes it, too
 		op.world.violatef("%s is sent to %s, which was last seen as %q", action, id, is.status)
 	case is.partial:
 		op.world.violatef("%s is sent to %s by a list that shows %d of %d certificates", action, id, is.listed, is.total)

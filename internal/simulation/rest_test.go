@@ -35,6 +35,7 @@ func (w *world) quiesce() {
 	}
 	op := w.operators[0]
 	w.checkAwake(op)
+	w.follow() // until then the listener of a Service uses what the copy was before
 	w.settle(op, 26*time.Hour)
 	for range 3 {
 		op.checkDrift()

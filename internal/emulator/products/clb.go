@@ -435,14 +435,18 @@ func (c *Cloud) Stored(account, region string) []string {
 }
 
 // Copy is a copy of a certificate of CAS in the store of CLB.
-type Copy struct{ ID, Name, CertIdentifier string }
+type Copy struct {
+	ID, Name string
+	// CertIdentifier and CertName are those of the certificate in CAS.
+	CertIdentifier, CertName string
+}
 
 // Copies returns the copies that CLB has in a region, the oldest first.
 func (c *Cloud) Copies(account, region string) (copies []Copy) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.stores[storeKey{account, region}] {
-		copies = append(copies, Copy{s.id, s.name, s.identifier()})
+		copies = append(copies, Copy{s.id, s.name, s.identifier(), s.source.Name})
 	}
 	return copies
 }
