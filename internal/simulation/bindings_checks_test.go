@@ -152,6 +152,8 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case b.Spec.Suspend:
 		return append(reasons, v1alpha1.ReasonSuspended)
+	case p.product == targets.ESA && object.Status.Region != cas.RegionChina: // where the site is not
+		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case (p.product == targets.ALB || p.product == targets.NLB) && object.Status.Region != cas.RegionChina:
 		return append(reasons, v1alpha1.ReasonRegionMismatch)
 	}

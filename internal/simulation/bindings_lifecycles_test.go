@@ -174,7 +174,7 @@ func (w *world) bindTo(p place, change func(*v1alpha1.CloudCertificateBinding)) 
 	return w.newBinding(theKey, p, func(b *v1alpha1.CloudCertificateBinding) {
 		change(b)
 		if len(b.Spec.Adopt) > 0 {
-			b.Spec.Adopt = append([]string(nil), w.neighbours...)
+			b.Spec.Adopt = w.adoptable()
 		}
 	})
 }

@@ -6,6 +6,7 @@ package simulation
 import (
 	"context"
 	"slices"
+	"strings"
 
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
@@ -68,6 +69,20 @@ func breakStore(remove func(s targets.State, r targets.Removal) targets.Removal)
 	}
 }
 
+// believeNames takes what has a name as we give it for ours.
+func believeNames(s targets.State) targets.State {
+	s.Entries = slices.Clone(s.Entries)
+	for i, e := range s.Entries {
+		name, ours := strings.CutPrefix(e.ProviderID, copyPrefix)
+		if at := strings.LastIndex(name, "-"); ours && e.CertIdentifier == "" && at >= 0 {
+			e.CertIdentifier, e.ProviderID = name[:at], ""
+			e.CertID, e.Region, _ = targets.ParseIdentifier(e.CertIdentifier)
+			s.Entries[i] = e
+		}
+	}
+	return s
+}
+
 // bindingMutants break the rules of bindings, each in one way.
 var bindingMutants = map[string]func(*world){
 	"takes out whatever is for the same host": func(w *world) {
@@ -116,6 +131,25 @@ var bindingMutants = map[string]func(*world){
 		r.Entries = nil
 		return r
 	}),
+	"tells the private key in an error": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, place: func(ctx context.Context, _ targets.Target, _ targets.State, p targets.Placement) error {
+				if p.Content == nil {
+					return nil
+				}
+				content, err := p.Content(ctx)
+				if err != nil {
+					return err
+				}
+				return &targets.Error{Message: "refused: " + content.PrivateKey}
+			}}
+		}
+	},
+	"believes the name of a certificate without its digest": func(w *world) {
+		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
+			return brokenAdapter{Adapter: a, read: believeNames}
+		}
+	},
 	"believes a part of a list": func(w *world) {
 		w.adapt = func(_ *operator, a targets.Adapter) targets.Adapter {
 			return brokenAdapter{Adapter: a, read: func(s targets.State) targets.State { s.Incomplete = ""; return s }}

@@ -37,7 +37,7 @@ func (w *world) bind() {
 				b.Spec.OnDelete = v1alpha1.BindingUnbind
 			}
 			if w.pick(2) == 0 {
-				b.Spec.Adopt = slices.Clone(w.neighbours)
+				b.Spec.Adopt = w.adoptable()
 			}
 		})
 		return
@@ -49,6 +49,10 @@ func (w *world) bind() {
 	}
 	w.editBinding(key)
 }
+
+// adoptable are what spec.adopt may name: the neighbours' certificates, and what is known by another
+// name.
+func (w *world) adoptable() []string { return append(slices.Clone(w.neighbours), theirFunction) }
 
 func bindingKey(object types.NamespacedName, p place) types.NamespacedName {
 	return types.NamespacedName{Namespace: object.Namespace, Name: object.Name + "-" + p.name}
@@ -131,7 +135,7 @@ func (w *world) admitAll() {
 	policy.Spec.DNSNames = []v1alpha1.Pattern{"*"}
 	policy.Spec.Targets = []v1alpha1.PolicyTarget{
 		{ALB: &v1alpha1.ListenerPolicy{}}, {CDN: &v1alpha1.DomainPolicy{}}, {Service: &v1alpha1.ServicePolicy{}}, {ALBConfig: &v1alpha1.ALBConfigPolicy{}},
-		{NLB: &v1alpha1.ListenerPolicy{}}, {CLB: &v1alpha1.CLBPolicy{}},
+		{FC: &v1alpha1.RegionalDomainPolicy{}}, {ESA: &v1alpha1.ESAPolicy{}}, {NLB: &v1alpha1.ListenerPolicy{}}, {CLB: &v1alpha1.CLBPolicy{}},
 	}
 	w.api.putPolicy(policy)
 }

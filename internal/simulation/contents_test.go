@@ -5,6 +5,7 @@ package simulation
 
 import (
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,8 @@ import (
 type secretContent struct {
 	data    map[string][]byte
 	content string // as in the name; empty for what cannot be uploaded
+	// keyLines are lines of the private key as the Secret and as calls have it, which tell it from others.
+	keyLines []string
 }
 
 var pool struct {
@@ -64,7 +67,11 @@ func newSecretContent(t testing.TB, certificate, key []byte) secretContent {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return secretContent{data: api.secrets[name].Data, content: content.Hash.Content()}
+	made := secretContent{data: api.secrets[name].Data, content: content.Hash.Content()}
+	for _, form := range []string{string(key), content.Material.PrivateKey} {
+		made.keyLines = append(made.keyLines, strings.Split(form, "\n")[1:3]...)
+	}
+	return made
 }
 
 // neighbourContents are certificates that nobody of ours has a key for. The last one is for a host

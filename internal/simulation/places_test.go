@@ -57,7 +57,7 @@ func (p place) isWatched() bool {
 }
 
 // ports are those of the products' endpoints. CAS has the first two.
-var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5", targets.NLB: "6"}
+var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5", targets.NLB: "6", targets.FC: "7", targets.ESA: "8"}
 
 // openPlaces makes places, and the products that they are of.
 func (w *world) openPlaces(options products.Options, all ...place) {
@@ -142,6 +142,11 @@ func (w *world) isServed(p place, host string) bool {
 	if p.at == "" {
 		return false
 	}
+	if s, ok := p.venue.(interface {
+		serves(w *world, host string) bool
+	}); ok {
+		return s.serves(w, host)
+	}
 	h, _ := w.products.Shake(p.at, host)
 	return h.Valid(time.Now())
 }
@@ -188,4 +193,4 @@ func (w *world) somePlaces() []place {
 }
 
 // kindsOfPlaces are all places, those together that are one kind's.
-var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces, classicPlaces, networkPlaces}
+var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces, classicPlaces, networkPlaces, functionPlaces, sitePlaces}

@@ -87,7 +87,7 @@ func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconc
 			}
 			adapter, err := cloud.Adapter(p, by, namespace, urgency)
 			if err == nil && w.adapt != nil {
-				adapter = w.adapt(op, adapter)
+				adapter = keepStore(adapter, w.adapt(op, adapter))
 			}
 			return adapter, err
 		},
@@ -96,6 +96,16 @@ func (op *operator) newBindingReconciler(caller *alibaba.Caller) *binding.Reconc
 			DriftInterval: 24 * time.Hour, OrphanAfter: 24 * time.Hour, MaxConcurrentReconciles: workersOfEach,
 		},
 	}
+}
+
+// keepStore leaves the adapter of CLB as it is where what is broken has no store: without one nothing of CLB
+// would work, which breaks no rule.
+func keepStore(adapter, broken targets.Adapter) targets.Adapter {
+	_, had := adapter.(targets.Store)
+	if _, has := broken.(targets.Store); had && !has {
+		return adapter
+	}
+	return broken
 }
 
 // fullQuota is how many additional certificates the load balancer may have.

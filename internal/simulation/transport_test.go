@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // transport carries the calls of an operator to the cloud.
@@ -24,6 +25,10 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 	body, err := io.ReadAll(request.Body)
 	if err != nil {
 		return nil, err
+	}
+	t.op.world.checkKeys(request, body)
+	if request.URL.Port() == ports[targets.FC] {
+		return t.rest(request, body)
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -75,6 +80,26 @@ func kindOfCall(port, action string) string {
 		return "read"
 	}
 	return "cloud"
+}
+
+// rest carries a call that names its object by a path.
+func (t transport) rest(request *http.Request, body []byte) (*http.Response, error) {
+	w, action := t.op.world, request.Header.Get("x-acs-action")
+	kind := kindOfCall(request.URL.Port(), action)
+	before, after := t.op.step(kind + " " + action)
+	if before != nil {
+		return nil, before
+	}
+	if kind != "read" {
+		w.writes++
+	}
+	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	response, err := w.transports[request.URL.Port()].RoundTrip(request)
+	w.watchProducts()
+	if after != nil {
+		return nil, after
+	}
+	return response, err
 }
 
 // product carries a call to a product.

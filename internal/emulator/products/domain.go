@@ -280,6 +280,18 @@ func (c *Cloud) PutDomain(product, name, identifier string) error {
 	return nil
 }
 
+// Configured returns the certificate that the configuration of a domain names, which its edges may not serve
+// yet. It reports whether there is such a domain.
+func (c *Cloud) Configured(product, name string) (identifier string, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	d := c.domains[domainKey{product, name}]
+	if d == nil {
+		return "", false
+	}
+	return d.config.now().Identifier, true
+}
+
 // shakeDomain answers what the edges of a domain serve; c.mu is held.
 func (c *Cloud) shakeDomain(d *domain, sni string) Handshake {
 	is := d.edges.at(c.now())
