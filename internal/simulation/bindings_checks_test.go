@@ -154,7 +154,10 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 		return append(reasons, v1alpha1.ReasonSuspended)
 	case p.product == targets.ESA && object.Status.Region != cas.RegionChina: // where the site is not
 		return append(reasons, v1alpha1.ReasonTargetNotFound)
-	case (p.product == targets.ALB || p.product == targets.NLB) && object.Status.Region != cas.RegionChina:
+	case p.isOfChina() && object.Status.Region != cas.RegionChina:
+		if p.isObject() && len(w.holds(p)) == 0 { // which may be because there is no object
+			reasons = append(reasons, p.settles(w, p, b, "")...)
+		}
 		return append(reasons, v1alpha1.ReasonRegionMismatch)
 	}
 	return append(reasons, w.placed(p, b, object)...)

@@ -35,6 +35,18 @@ func (p place) isObject() bool {
 	return p.product == targets.ConfigMap || p.product == targets.Service || p.product == targets.ALBConfig
 }
 
+// isOfChina reports whether a place takes certificates of that region of CAS alone, because the load
+// balancer is in it that it is of.
+func (p place) isOfChina() bool {
+	switch p.product {
+	case targets.ALB, targets.NLB, targets.ALBConfig:
+		return true
+	case targets.Service:
+		return p.target.Service.Name == serviceOfNLB.Name
+	}
+	return false
+}
+
 // venue is what some places are in: load balancers, domains of a product.
 type venue interface {
 	// open makes it, with what the neighbours have there.
