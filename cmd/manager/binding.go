@@ -108,6 +108,7 @@ func addBindings(ctx context.Context, mgr ctrl.Manager, s *settings, caller *ali
 			}
 			return cloud.Adapter(p, by, namespace, ratelimit.Prompt)
 		},
+		Rates: cloud.Rates,
 		Options: binding.Options{
 			ClusterID: of.Options.ClusterID, Targets: s.targets, SingleTenant: s.singleTenant,
 			DriftInterval: s.driftInterval, OrphanAfter: s.orphanAfter, MaxConcurrentReconciles: s.maxConcurrentReconciles,

@@ -46,6 +46,8 @@ var (
 		"CloudCertificateBindings that are being deleted and held by the operator's finalizer, by the reason of their condition Ready.", []string{"reason"}, nil)
 	deletionsSinceDesc = prometheus.NewDesc("cloudcert_binding_deletions_pending_since_timestamp_seconds",
 		"When the deletion was asked for of the one of them that has waited longest, by the reason of their condition Ready; absent where none waits.", []string{"reason"}, nil)
+	rateDesc = prometheus.NewDesc("cloudcert_binding_rate_limit",
+		"Calls to a product that the operator lets go now, a second; fewer for a while after throttled answers.", []string{"service", "account", "region", "action"}, nil)
 )
 
 // reasons are those that Ready may have.
@@ -190,6 +192,7 @@ func (f *Fleet) Describe(descs chan<- *prometheus.Desc) {
 	descs <- bindingsDesc
 	descs <- deletionsDesc
 	descs <- deletionsSinceDesc
+	descs <- rateDesc
 }
 
 // Collect implements prometheus.Collector.
@@ -206,6 +209,9 @@ func (f *Fleet) Collect(metrics chan<- prometheus.Metric) {
 	}
 	for reason, since := range s.deletedSince {
 		metrics <- prometheus.MustNewConstMetric(deletionsSinceDesc, prometheus.GaugeValue, float64(since.Unix()), reason)
+	}
+	for pace, rate := range f.reconciler.Rates() {
+		metrics <- prometheus.MustNewConstMetric(rateDesc, prometheus.GaugeValue, rate, string(pace.Product), pace.Account, pace.Region, string(pace.Action))
 	}
 }
 

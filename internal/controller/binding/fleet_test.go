@@ -52,7 +52,7 @@ func newTestFleet(t *testing.T, objects ...client.Object) (*Fleet, *clocktesting
 	cached := fake.NewClientBuilder().WithScheme(testScheme(t)).WithObjects(objects...).
 		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, certificateOf).Build()
 	clock := clocktesting.NewFakePassiveClock(fleetStart)
-	f := newFleet(&Reconciler{Client: cached, Clock: clock, Options: Options{Targets: Built()}})
+	f := newFleet(&Reconciler{Client: cached, Clock: clock, Rates: func() map[targets.Pace]float64 { return nil }, Options: Options{Targets: Built()}})
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
 	go func() { _ = f.Lead(ctx) }()
@@ -185,6 +185,9 @@ func TestNoSeriesOutlivesItsBinding(t *testing.T) {
 func TestBindingsAreSummedUp(t *testing.T) {
 	t.Parallel()
 	f, _ := newTestFleet(t)
+	f.reconciler.Rates = func() map[targets.Pace]float64 {
+		return map[targets.Pace]float64{{Product: targets.ALB, Account: "1", Region: "cn-shanghai", Action: "Read"}: 3}
+	}
 	deletedFor := func(minutes int) func(b *v1alpha1.CloudCertificateBinding) {
 		at := metav1.NewTime(time.Unix(3600-60*int64(minutes), 0))
 		return func(b *v1alpha1.CloudCertificateBinding) {
@@ -213,12 +216,17 @@ func TestBindingsAreSummedUp(t *testing.T) {
 				zeros++
 				continue
 			}
-			got = append(got, fmt.Sprintf("%s %.0f %s", family.GetName(), m.GetGauge().GetValue(), m.GetLabel()[0].GetValue()))
+			line := fmt.Sprintf("%s %.0f", family.GetName(), m.GetGauge().GetValue())
+			for _, label := range m.GetLabel() {
+				line += " " + label.GetValue()
+			}
+			got = append(got, line)
 		}
 	}
 	want := []string{
 		"cloudcert_binding_deletions_pending 1 DeletionBlocked", "cloudcert_binding_deletions_pending 2 Progressing",
 		"cloudcert_binding_deletions_pending_since_timestamp_seconds 3000 DeletionBlocked", "cloudcert_binding_deletions_pending_since_timestamp_seconds 1800 Progressing",
+		"cloudcert_binding_rate_limit 3 1 Read cn-shanghai alb",
 		"cloudcert_bindings 1 DeletionBlocked", "cloudcert_bindings 1 Occupied", "cloudcert_bindings 2 Progressing", "cloudcert_bindings 2 Synced", "cloudcert_bindings 1 Unknown",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

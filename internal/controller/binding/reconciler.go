@@ -68,6 +68,8 @@ type Reconciler struct {
 	// Adapter returns the adapter of a product that acts with credentials. Checks for drift have
 	// time.
 	Adapter func(p targets.Product, by alibaba.Provider, namespace string, check bool) (targets.Adapter, error)
+	// Rates returns how many calls a second products are let go now.
+	Rates   func() map[targets.Pace]float64
 	Options Options
 	Clock   clock.PassiveClock
 	// Jitter spreads a periodic delay, so that objects which failed together are not tried
