@@ -75,24 +75,37 @@ func isHeld(object *v1alpha1.CloudCertificate) bool {
 	return controllerutil.ContainsFinalizer(object, v1alpha1.FinalizerCleanup)
 }
 
-// release takes the finalizer off. What is known to stay in the cloud is named, also
-// where the answer to the write was lost: the object may be gone by then.
+// release takes the finalizer off. What is known to stay in the cloud is named once, when the
+// finalizer is off: also where the answer to the write was lost, for the object may be gone by then.
 func (r *reconciliation) release(ctx context.Context, end ending) (reconcile.Result, error) {
 	live, err := r.objects.current(ctx, r.next)
 	if err != nil {
 		return r.objects.retry(r.next, err)
 	}
 	err = r.writeFinalizer(ctx, live, false)
-	if isStale(err) {
+	if isStale(err) || err != nil && r.isStillHeld(ctx) {
 		return r.objects.retry(r.next, err)
 	}
-	r.announce.released(ctx, r.next, end)
+	if r.memory.tellsEnd(r.next, end.String()) {
+		r.announce.released(ctx, r.next, end)
+	}
 	if err != nil {
 		return r.objects.retry(r.next, err)
 	}
 	r.memory.forget(client.ObjectKeyFromObject(r.next))
 	return reconcile.Result{}, nil
 }
+
+// isStillHeld reports whether the API server says that the finalizer is on. One that does not answer may
+// have taken it off.
+func (r *reconciliation) isStillHeld(ctx context.Context) bool {
+	live := &v1alpha1.CloudCertificate{}
+	err := r.Live.Get(ctx, client.ObjectKeyFromObject(r.next), live)
+	return err == nil && live.UID == r.next.UID && isHeld(live)
+}
+
+// String tells one ending from another.
+func (e ending) String() string { return fmt.Sprintf("%s; %d; %s", e.why, e.named, namesOf(e.alone)) }
 
 // namesOf names the first few of listed certificates.
 func namesOf(entries []protocol.Entry) string {

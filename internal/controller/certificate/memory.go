@@ -33,6 +33,7 @@ type wait struct {
 	mismatch       string    // the version of the Secret whose key and certificate do not match
 	mismatchSince  time.Time // since when it is known
 	otherwise      time.Time // when a deletion last failed for another reason than a refusal
+	end            string    // how its deletion has ended, as far as that was announced
 	expedited      string    // the resync request for which nothing waits any more
 	lasting
 }
@@ -176,6 +177,12 @@ func (m *memory) expedite(object client.Object, request string) (first bool) {
 // otherwise notes that a deletion failed for another reason than a refusal.
 func (m *memory) otherwise(object client.Object, now time.Time) {
 	m.waits.Change(object, func(w *wait) { w.otherwise = now })
+}
+
+// tellsEnd notes how the deletion of an object ends, and reports whether that is news.
+func (m *memory) tellsEnd(object client.Object, end string) (news bool) {
+	m.waits.Change(object, func(w *wait) { news, w.end = w.end != end, end })
+	return news
 }
 
 // handled notes a resync request that was handled, where the API server does not store that.
