@@ -151,7 +151,18 @@ func TestOnlyWhatAPolicyAdmitsIsBound(t *testing.T) {
 		}
 		return ""
 	})
-	m.waitBinding("alb", v1alpha1.ReasonNotAllowed, nil)
+	m.waitBinding("alb", v1alpha1.ReasonNotAllowed, func(b *v1alpha1.CloudCertificateBinding) bool {
+		return strings.Contains(bindingReady(b).Message, "the load balancer that this listener belongs to")
+	})
+	m.eventually(func() string {
+		if !strings.Contains(m.output(), `"loadBalancer":"alb-1"`) {
+			return "the log does not name the load balancer"
+		}
+		return ""
+	})
+	if message := bindingReady(m.binding("alb")).Message; strings.Contains(message, "alb-1") {
+		t.Errorf("message %q names a load balancer that nobody has written", message)
+	}
 	m.checkListener(standard)
 
 	policy.Spec.Targets = []v1alpha1.PolicyTarget{anyListener()}

@@ -11,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
@@ -63,15 +64,19 @@ func (r *Reconciler) consentOf(ctx context.Context, b *v1alpha1.CloudCertificate
 	return "", adoptAny, nil
 }
 
-// refusedBy says that no policy admits the load balancer of a listener; empty if one does.
-func (r *reconciliation) refusedBy(state targets.State) string {
+// refusedBy says that no policy admits the load balancer of a listener; empty if one does. The log names it to
+// those who may read that, and are asked for a policy.
+func (r *reconciliation) refusedBy(ctx context.Context, state targets.State) string {
 	if state.LoadBalancer == "" {
 		return ""
 	}
-	refused, adoptAny, err := r.consentOf(context.Background(), r.next, r.certificate, state.LoadBalancer) // from memory
+	refused, adoptAny, err := r.consentOf(ctx, r.next, r.certificate, state.LoadBalancer)
 	r.consent.AnyAdopted = adoptAny
 	if err != nil {
 		return err.Error()
+	}
+	if refused != "" {
+		log.FromContext(ctx).Info("No policy admits the load balancer", "target", r.place.text(), "loadBalancer", state.LoadBalancer)
 	}
 	return refused
 }

@@ -30,7 +30,8 @@ func lacking(policies []v1alpha1.CertificateTargetPolicy, r request) string {
 	case len(here) == 0:
 		return "none is for this namespace"
 	case len(near) == 0 && r.loadBalancer != "":
-		return fmt.Sprintf("none for this namespace has this target, a listener of load balancer %s", r.loadBalancer)
+		// Its id was read with the operator's credentials, and is not for whoever writes down a listener's.
+		return "none for this namespace has the load balancer that this listener belongs to, which the operator's log names"
 	case len(near) == 0:
 		return "none for this namespace has this target"
 	case r.cut:

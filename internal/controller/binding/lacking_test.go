@@ -20,7 +20,7 @@ func TestWhatPoliciesLackIsSaid(t *testing.T) {
 	}{
 		"a namespace": {func(_, _ *v1alpha1.CertificateTargetPolicySpec, r *request) { r.namespace = "blog" }, "none is for this namespace"},
 		"a load balancer": {func(_, _ *v1alpha1.CertificateTargetPolicySpec, r *request) { r.loadBalancer = "alb-y" },
-			"none for this namespace has this target, a listener of load balancer alb-y"},
+			"none for this namespace has the load balancer that this listener belongs to"},
 		"a target": {func(_, _ *v1alpha1.CertificateTargetPolicySpec, r *request) {
 			r.loadBalancer, r.target = "", &v1alpha1.BindingTarget{CDN: &v1alpha1.DomainTarget{Domain: "www.example.com"}}
 		}, "none for this namespace has this target"},
@@ -41,6 +41,9 @@ func TestWhatPoliciesLackIsSaid(t *testing.T) {
 				t.Fatal("it is admitted")
 			}
 			said := lacking(policies, r)
+			if r.loadBalancer != "" && strings.Contains(said, r.loadBalancer) {
+				t.Errorf("%q names what the tenant did not write", said)
+			}
 			slices.Reverse(policies)
 			if again := lacking(policies, r); !strings.Contains(said, tc.want) || again != said {
 				t.Errorf("said %q, and %q the other way round; want %q", said, again, tc.want)

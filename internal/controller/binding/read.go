@@ -41,7 +41,7 @@ func (r *reconciliation) read(ctx context.Context) error {
 		return nil
 	}
 	r.state = &r.made.state
-	if refused := r.refusedBy(*r.state); refused != "" {
+	if refused := r.refusedBy(ctx, *r.state); refused != "" {
 		r.consent.Refused = refused
 	}
 	return r.observeHeld(ctx)
