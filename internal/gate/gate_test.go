@@ -118,7 +118,59 @@ func TestGatesOfStrangersAreBounded(t *testing.T) {
 			w.gates.Of(w.identity(fmt.Sprint(i)), here)
 		}
 		if n := w.gates.gates.strangers.Len(); n > 2*maxStrangers {
-			t.Errorf("%d gates are left", n)
+			t.Errorf("gates of %d credentials are left", n)
+		}
+	})
+}
+
+// An operator that never learns its account, because STS is out of reach, keeps to the limits wherever
+// it is, however many places that are.
+func TestAStrangerKeepsItsPaceEverywhere(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.gates.Begin()
+		time.Sleep(2 * ratelimit.QuietStart)
+		id := w.identity("a")
+		everywhere := func() (sent int) {
+			for i := range 5 * maxStrangers {
+				gate, _ := w.gates.Of(id, Place{Service: "alb", Region: fmt.Sprint(i)})
+				if slot, _ := gate.Limiter(action).Reserve("", ratelimit.Prompt, 0); slot != nil {
+					sent++
+				}
+			}
+			return sent
+		}
+		if sent := everywhere(); sent != 5*maxStrangers {
+			t.Errorf("%d places are called at first, want all", sent)
+		}
+		if sent := everywhere(); sent > 0 {
+			t.Errorf("%d places are called again at once", sent)
+		}
+		if _, err := id.Account(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if sent := everywhere(); sent > 0 {
+			t.Errorf("%d places are called again once the account is known", sent)
+		}
+		if n := w.gates.gates.strangers.Len(); n > 0 {
+			t.Errorf("%d credentials whose account is known are kept as strangers", n)
+		}
+	})
+}
+
+func TestGatesOfAStrangerAreForgottenInTime(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		id := w.identity("a")
+		for i := range 100 {
+			w.gates.Of(id, Place{Service: "alb", Region: fmt.Sprint(i)})
+		}
+		time.Sleep(alibaba.IdleAfter + time.Second)
+		w.gates.Of(id, here)
+		if places, _ := w.gates.gates.strangers.Get(id.Credential(), time.Now()); len(places) != 1 {
+			t.Errorf("%d gates are left, want the one in use", len(places))
 		}
 	})
 }

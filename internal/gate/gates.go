@@ -61,6 +61,16 @@ type entry[T any] struct {
 	kept T
 }
 
+// isIdle reports whether nobody has used a gate lately.
+func (e entry[T]) isIdle(now time.Time) bool {
+	for _, l := range e.limiters {
+		if !l.IdleSince().Before(now.Add(-alibaba.IdleAfter)) {
+			return false
+		}
+	}
+	return true
+}
+
 // New makes gates of which none is there yet.
 func New[T any](config Config[T]) *Gates[T] {
 	return &Gates[T]{config: config, gates: newKept[entry[T]](), around: map[Place]*breaker.Breaker{}}
@@ -92,7 +102,8 @@ func (g *Gates[T]) Of(id *alibaba.Identity, p Place) (*Gate, T) {
 	if account := id.KnownAccount(); account != "" {
 		own = g.move(own, account)
 	}
-	e := g.gates.get(own, g.config.Clock.Now(), func() entry[T] { return g.fresh(p) })
+	now := g.config.Clock.Now()
+	e := g.gates.get(own, now, func() entry[T] { return g.fresh(p) }, func(e entry[T]) bool { return e.isIdle(now) })
 	return e.Gate, e.kept
 }
 
@@ -143,16 +154,11 @@ const purgeInterval = time.Minute
 // purge forgets the gates of accounts that nobody has used for an hour. g.mu is held.
 func (g *Gates[T]) purge(now time.Time) {
 	g.purged = now
-	past := now.Add(-alibaba.IdleAfter)
 	used := map[Place]bool{}
 	maps.DeleteFunc(g.gates.accounts, func(of key, e entry[T]) bool {
-		for _, l := range e.limiters {
-			if !l.IdleSince().Before(past) {
-				used[of.Place] = true
-				return false
-			}
-		}
-		return true
+		idle := e.isIdle(now)
+		used[of.Place] = used[of.Place] || !idle
+		return idle
 	})
 	maps.DeleteFunc(g.around, func(p Place, b *breaker.Breaker) bool { return !used[p] && b.IsIdle() })
 }

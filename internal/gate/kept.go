@@ -4,36 +4,34 @@
 package gate
 
 import (
+	"maps"
 	"time"
 
 	"github.com/cloudcert-io/cloudcert/internal/recent"
 )
 
 // maxStrangers is how many credentials whose account is not known have gates of their own at
-// least, of which each takes some kilobytes. Whoever may write a Secret of credentials can make
-// up as many as they like.
+// least. Whoever may write a Secret of credentials can make up as many as they like. Each has a gate
+// of some kilobytes for each place that its objects are in, of which there are as many as products have
+// endpoints: an operator whose account cannot be learned keeps its pace in all of them.
 const maxStrangers = 64
 
 // kept holds what belongs to keys: to those of accounts until it is taken out, and to the
 // credentials used last of those whose account is not known.
 type kept[V any] struct {
 	accounts  map[key]V
-	strangers *recent.Map[key, V]
+	strangers *recent.Map[string, map[Place]V] // by credential
 }
 
 func newKept[V any]() kept[V] {
-	return kept[V]{accounts: map[key]V{}, strangers: recent.New[key, V](maxStrangers, 0)}
+	return kept[V]{accounts: map[key]V{}, strangers: recent.New[string, map[Place]V](maxStrangers, 0)}
 }
 
-// get returns what belongs to a key, which is made if there is nothing.
-func (k kept[V]) get(of key, now time.Time, fresh func() V) V {
+// get returns what belongs to a key, which is made if there is nothing. With a place of a credential
+// others of it are taken out that are idle.
+func (k kept[V]) get(of key, now time.Time, fresh func() V, idle func(V) bool) V {
 	if of.account == "" {
-		value, ok := k.strangers.Get(of, now)
-		if !ok {
-			value = fresh()
-			k.strangers.Put(of, value, now)
-		}
-		return value
+		return k.ofStranger(of, now, fresh, idle)
 	}
 	value, ok := k.accounts[of]
 	if !ok {
@@ -43,14 +41,32 @@ func (k kept[V]) get(of key, now time.Time, fresh func() V) V {
 	return value
 }
 
+func (k kept[V]) ofStranger(of key, now time.Time, fresh func() V, idle func(V) bool) V {
+	places, known := k.strangers.Get(of.credential, now)
+	if !known {
+		places = map[Place]V{}
+		k.strangers.Put(of.credential, places, now)
+	}
+	value, ok := places[of.Place]
+	if !ok {
+		maps.DeleteFunc(places, func(_ Place, v V) bool { return idle(v) })
+		value = fresh()
+		places[of.Place] = value
+	}
+	return value
+}
+
 // move takes what belongs to a credential to its account; what is there already meets it in
 // merge.
 func (k kept[V]) move(before, after key, now time.Time, merge func(from, to V)) {
-	from, ok := k.strangers.Get(before, now)
+	places, _ := k.strangers.Get(before.credential, now)
+	from, ok := places[before.Place]
 	if !ok {
 		return
 	}
-	k.strangers.Delete(before)
+	if delete(places, before.Place); len(places) == 0 {
+		k.strangers.Delete(before.credential)
+	}
 	if to, ok := k.accounts[after]; ok {
 		merge(from, to)
 		return
