@@ -191,3 +191,25 @@ func TestChangeIsNotForgottenThoughTheCacheIsBehind(t *testing.T) {
 		w.checkRest()
 	})
 }
+
+// TestDomainThatShowsLateIsGivenACertificateOnce: what was accepted is not sent again before it must have
+// shown.
+func TestDomainThatShowsLateIsGivenACertificateOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, 1, emulator.Options{}, func(v string) { t.Error(v) })
+		defer w.close()
+		w.openPlaces(products.Options{DomainLag: 40 * time.Second}, places[3])
+		w.admitAll()
+		w.given(func(*v1alpha1.CloudCertificate) {})
+		binding := w.bindTo(places[3], adoptAll)
+		w.renew(1, 2*time.Minute)
+		if w.writes != 2 {
+			t.Errorf("%d calls changed the domain, want one for each of two versions", w.writes)
+		}
+		if ready := w.api.bindings[binding].Status.Conditions[0]; ready.Reason != v1alpha1.ReasonSynced {
+			t.Errorf("Ready is %s: %s; want Synced", ready.Reason, ready.Message)
+		}
+		w.checkRest()
+	})
+}

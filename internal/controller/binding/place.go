@@ -138,9 +138,14 @@ func (p place) rules(state *targets.State) rules.Target {
 		taker = state.Configures
 	}
 	return rules.Target{
-		Text: p.text(), Shared: p.shared, Unbindable: p.unbindable, Domain: p.Domain,
+		Text: p.text(), Shared: p.shared, Unbindable: p.unbindable, Domain: p.Domain, Live: p.isObject(),
 		TakesSM: !slices.Contains(targets.Names(), taker.Product) || targets.TakesSM(taker.Product), Region: targets.RegionOfCAS(taker),
 	}
+}
+
+// isObject reports whether the slot is in an object of the cluster.
+func (p place) isObject() bool {
+	return p.Product == targets.ConfigMap || p.Product == targets.Service || p.Product == targets.ALBConfig
 }
 
 // text is the slot in one line, for people and status.target.

@@ -136,7 +136,7 @@ func (c *Cloud) readDomain(call *emulator.ServiceCall, n network) (map[string]an
 	if refused != nil {
 		return nil, refused
 	}
-	shown := d.config.at(c.now().Add(-c.options.ReadLag))
+	shown := d.config.at(c.now().Add(-max(c.options.ReadLag, c.options.DomainLag)))
 	info := map[string]any{
 		"DomainName": d.Name, "ServerCertificateStatus": "off", "Status": "success", "CertType": shown.Kind,
 		"DomainCnameStatus": "ok", "CertName": "", "CertId": "", "CertRegion": "", "CertExpireTime": "",

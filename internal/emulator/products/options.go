@@ -15,6 +15,9 @@ type Options struct {
 	Edges time.Duration
 	// ReadLag is how long what is read lags behind what is so.
 	ReadLag time.Duration
+	// DomainLag is how long what is read of a domain of CDN, DCDN or VOD lags behind its configuration,
+	// where that is longer than ReadLag.
+	DomainLag time.Duration
 	// AdditionalQuota is how many additional certificates all listeners of a load balancer may
 	// have together; 0 stands for the documented number of its edition (T14).
 	AdditionalQuota int

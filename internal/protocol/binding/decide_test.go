@@ -340,19 +340,26 @@ func TestDecide(t *testing.T) {
 		"a change that cannot read its target":  {with(bound(), func(o *Observed) { o.Object.Generation, o.SoFar.Read = 2, &Failure{} }), "wait BindFailed again=soon"},
 
 		// Placing.
-		"an empty slot is taken":                                  {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},
-		"ours in the slot is replaced":                            {single(renewed(only(oldID))), `record bound=10 pending=11 leftover=[] replaced=""`},
-		"ours beside others is joined":                            {renewed(entry(foreign), entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
-		"a version that was found there is bound":                 {fresh(entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
-		"the intent is written before the placement":              {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
-		"an intent that was written is not written again":         {recorded(entry(oldID)), "place"},
-		"who else manages the listener is asked before":           {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown = false }), "inspect"},
-		"a listener that a controller manages is refused":         {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=never"},
-		"a listener of which nobody can say":                      {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.SoFar.Inspect = false, denied }), "wait AccessDenied again=slowly"},
-		"Unbind is held before the first placement":               {with(fresh(), unbind), "hold true"},
-		"a placement that was accepted waits for a read":          {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Placed = true }), "wait Progressing unchanged again=hint"},
-		"a full listener":                                         {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=slowly"},
-		"a listener that says it is being changed":                {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=hint"},
+		"an empty slot is taken":                          {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},
+		"ours in the slot is replaced":                    {single(renewed(only(oldID))), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"ours beside others is joined":                    {renewed(entry(foreign), entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"a version that was found there is bound":         {fresh(entry(oldID)), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"the intent is written before the placement":      {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Recorded, o.Tried.Placed = true, minutes(1) }), "place"},
+		"an intent that was written is not written again": {recorded(entry(oldID)), "place"},
+		"who else manages the listener is asked before":   {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown = false }), "inspect"},
+		"a listener that a controller manages is refused": {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), "wait ManagedElsewhere stalled again=never"},
+		"a listener of which nobody can say":              {with(renewed(entry(oldID)), func(o *Observed) { o.Tried.OwnerKnown, o.SoFar.Inspect = false, denied }), "wait AccessDenied again=slowly"},
+		"Unbind is held before the first placement":       {with(fresh(), unbind), "hold true"},
+		"a placement that was accepted waits for a read":  {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Placed = true }), "wait Progressing unchanged again=hint"},
+		"a full listener":                                 {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: QuotaExceeded} }), "wait QuotaExceeded again=slowly"},
+		"a listener that says it is being changed":        {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{Kind: Progressing} }), "wait Progressing unchanged again=hint"},
+		"what was accepted a moment ago may yet show":     {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = []time.Time{ago(30 * time.Second)} }), "wait Progressing unchanged again=hint"},
+		"an object of the cluster shows at once": {with(recorded(entry(oldID)), func(o *Observed) {
+			o.Target.Live, o.Tried.Placed = true, []time.Time{ago(30 * time.Second)}
+		}), `record bound=10 pending=11 leftover=[] replaced=""`},
+		"what was seen and taken out is placed at once": {with(recorded(entry(oldID)), func(o *Observed) {
+			o.SoFar.Recorded, o.Tried.Placed = true, []time.Time{ago(30 * time.Second)}
+		}), "place"},
 		"what was accepted and is not there gets another attempt": {with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = []time.Time{ago(time.Minute)} }), `record bound=10 pending=11 leftover=[] replaced=""`},
 		"a version that superseded one under way keeps that": {
 			with(recorded(entry(oldID)), func(o *Observed) {

@@ -127,6 +127,8 @@ type Target struct {
 	// Region is the region of CAS that it takes certificates from; empty where nobody knows
 	// for certain, and the product decides.
 	Region string
+	// Live reports whether a read certainly shows what a write did: that of an object of the cluster.
+	Live bool
 	// TakesSM reports whether it takes pairs of SM2 certificates.
 	TakesSM bool
 }

@@ -225,6 +225,8 @@ func decidePlacement(o Observed, holds Holds) Step {
 		return o.failed(o.SoFar.Place, &holds)
 	case o.SoFar.Placed:
 		return o.progressing(placing, 0, &holds)
+	case o.mayYetShow():
+		return o.progressing(fmt.Sprintf("waiting for %s to show certificate %s, which it has accepted", o.Target.Text, o.Certificate.Current), 0, &holds)
 	case o.Object.Unbinds && o.Target.Unbindable && !o.Object.Held:
 		return Hold{Want: true} // before the first write
 	case !o.Tried.OwnerKnown && o.SoFar.Inspect == nil:
@@ -275,6 +277,14 @@ func (o Observed) occupied() string {
 	}
 	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, set spec.onDrift to Restore or name it in spec.adopt",
 		holder.Text, o.Target.Text, o.Status.Bound)
+}
+
+// mayYetShow reports whether a placement was accepted so lately that the product may not show it yet: it is
+// not placed again before it has certainly come to nothing. What was seen in the slot and is gone was taken
+// out, and is placed again at once.
+func (o Observed) mayYetShow() bool {
+	placed := o.Tried.Placed
+	return !o.Target.Live && !o.SoFar.Recorded && o.Status.Pending == o.Certificate.Current && len(placed) > 0 && o.Now.Sub(placed[len(placed)-1]) < placementSettles
 }
 
 // replaced is the foreign certificate that a placement takes out; empty if it takes none.
