@@ -97,7 +97,7 @@ func (w *world) changeBinding(key types.NamespacedName, do func(*v1alpha1.CloudC
 // editBinding changes a field of the spec, an annotation, or the status.
 func (w *world) editBinding(key types.NamespacedName) {
 	w.changeBinding(key, func(b *v1alpha1.CloudCertificateBinding) {
-		switch w.pick(8) {
+		switch w.pick(9) {
 		case 0:
 			b.Spec.Suspend = !b.Spec.Suspend
 		case 1:
@@ -112,6 +112,8 @@ func (w *world) editBinding(key types.NamespacedName) {
 			b.Annotations = map[string]string{v1alpha1.AnnotationResync: strconv.Itoa(w.pick(1000))}
 		case 6:
 			b.Spec.CertificateRef.Name = keys[w.pick(2)].Name
+		case 8:
+			w.restoreStatus(key, b)
 		case 7:
 			b.Status = v1alpha1.CloudCertificateBindingStatus{ObservedGeneration: -1}
 		}

@@ -118,7 +118,7 @@ func (d disturbance) everywhere(
 // allLifecycles are those of objects and of bindings.
 func allLifecycles() map[string]func(*world) {
 	all := maps.Clone(lifecycles)
-	for _, of := range []map[string]func(*world){bindingLifecycles, configMapLifecycles, serviceLifecycles, albConfigLifecycles, classicLifecycles, siteLifecycles} {
+	for _, of := range []map[string]func(*world){bindingLifecycles, configMapLifecycles, serviceLifecycles, albConfigLifecycles, classicLifecycles, siteLifecycles, backupLifecycles} {
 		maps.Copy(all, of)
 	}
 	return all

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -129,14 +130,15 @@ func (w *world) changeCRD() {
 
 // etcdSnapshot is what a snapshot of etcd holds.
 type etcdSnapshot struct {
-	objects map[types.NamespacedName]*v1alpha1.CloudCertificate
-	secrets map[types.NamespacedName]*corev1.Secret
+	objects  map[types.NamespacedName]*v1alpha1.CloudCertificate
+	secrets  map[types.NamespacedName]*corev1.Secret
+	bindings map[types.NamespacedName]*v1alpha1.CloudCertificateBinding
 
 	published map[types.NamespacedName]publication
 }
 
 func (w *world) snapshot() etcdSnapshot {
-	return etcdSnapshot{objects: maps.Clone(w.api.objects), secrets: maps.Clone(w.api.secrets), published: maps.Clone(w.published)}
+	return etcdSnapshot{objects: maps.Clone(w.api.objects), secrets: maps.Clone(w.api.secrets), bindings: maps.Clone(w.api.bindings), published: maps.Clone(w.published)}
 }
 
 // backUpOrRestore takes a snapshot of etcd, or goes back to one.
@@ -158,9 +160,15 @@ func (w *world) restoreEtcd(s etcdSnapshot) {
 	a := w.api
 	before := a.objects
 	a.version += 1000
-	a.objects, a.secrets = maps.Clone(s.objects), maps.Clone(s.secrets)
+	a.objects, a.secrets, a.bindings = maps.Clone(s.objects), maps.Clone(s.secrets), maps.Clone(s.bindings)
 	restart(&a.objectLog, a.objects)
 	restart(&a.secretLog, a.secrets)
+	restart(&a.bindingLog, a.bindings)
+	for _, key := range sortedKeys(a.bindings) { // as docs/operations.md asks for
+		a.changeBinding(key, func(b *v1alpha1.CloudCertificateBinding) {
+			b.Annotations = map[string]string{v1alpha1.AnnotationResync: strconv.Itoa(w.steps)}
+		})
+	}
 	w.published = maps.Clone(s.published)
 	for key := range before {
 		if a.objects[key] == nil { // as if it had never been

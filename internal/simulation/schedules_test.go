@@ -172,7 +172,7 @@ func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violati
 	}
 	w.chaos, w.fixed = true, fixed
 	if pick(2) == 0 {
-		w.openPlaces(products.Options{Configuring: time.Duration(pick(20)) * time.Second, Unknowns: products.Unknowns{
+		w.openPlaces(products.Options{Configuring: time.Duration(pick(20)) * time.Second, DomainLag: time.Duration(pick(60)) * time.Second, Unknowns: products.Unknowns{
 			NLBFailsWith200: pick(2) == 0, CLBImportsOnce: pick(2) == 0,
 		}}, w.somePlaces()...)
 		w.admitAll()
