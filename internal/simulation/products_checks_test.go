@@ -78,7 +78,7 @@ func (w *world) watchProducts() {
 		w.pardoned[p.at] = w.pardoned[p.at] || asked && p.isObject()
 		// What nobody holds any more may be deleted in CAS: checkUnused judges that.
 		excused[p.at] = excused[p.at] || slices.ContainsFunc(before.held[p.name], func(id string) bool { return !w.inCAS(id) })
-		if !p.shared && !(p.emptied && asked) && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
+		if !p.shared && (!p.emptied || !asked) && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
 			w.violatef("the only certificate of %s was taken away", p.name)
 		}
 	}
