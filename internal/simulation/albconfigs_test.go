@@ -83,9 +83,10 @@ func (a inALBConfig) holds(w *world, p place) (held []products.AdditionalState) 
 }
 
 // follow is what the ALB Ingress controller does. Where no certificate is named it looks some up, which
-// is left out: the listener keeps what it has.
+// is left out: the listener keeps what it has. That it does too where the default is another account's, which
+// only the controller knows.
 func (a inALBConfig) follow(w *world) {
-	if list := a.list(w); len(list) > 0 {
+	if list := a.list(w); len(list) > 0 && w.isInOwnAccount(list[0]) {
 		w.must(w.products.Put("lsn-ingress", list[0], list[1:]))
 	}
 }

@@ -82,13 +82,15 @@ func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificat
 }
 
 // checkSeen says whether bindings know of what somebody has changed in objects of the cluster: long
-// before they would check it by themselves.
-func (w *world) checkSeen() {
+// before they would check it by themselves. What a start has found is no change: it is seen at the next
+// check.
+func (w *world) checkSeen(op *operator) {
 	for _, key := range sortedKeys(w.api.bindings) {
 		b := w.api.bindings[key]
 		ready := meta.FindStatusCondition(b.Status.Conditions, v1alpha1.ConditionReady)
 		isSynced := ready != nil && ready.Reason == v1alpha1.ReasonSynced && b.DeletionTimestamp.IsZero()
-		if w.placeOf(b).isWatched() && isSynced && w.api.objects[w.certificateOf(b)] != nil {
+		p := w.placeOf(b)
+		if p.isWatched() && isSynced && op.found[p.name] != string(encode(w.holds(p))) && w.api.objects[w.certificateOf(b)] != nil {
 			w.checkBound(key, b)
 		}
 	}

@@ -154,7 +154,7 @@ func (w *world) checkAwake(op *operator) {
 			w.checkContent(key, object)
 		}
 	}
-	w.checkSeen()
+	w.checkSeen(op)
 }
 
 // checkContent says whether an object names what its spec and Secret ask for.

@@ -139,7 +139,7 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 	for name, mutant := range all {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			caught := catch(t, mutant, most)
+			caught := catch(t, mutant, nearest[name], most)
 			if caught == "" {
 				t.Errorf("not caught at any point, nor in %d schedules", most)
 				return
@@ -149,9 +149,17 @@ func TestBrokenProtocolsAreCaught(t *testing.T) {
 	}
 }
 
+// nearest are the lifecycles whose crash points are the first to be looked at for a mutant, where an
+// undisturbed one shows nothing.
+var nearest = map[string]string{
+	"writes to a ConfigMap whatever has become of it":  "bind to a ConfigMap, and renew",
+	"writes to a Service whatever has become of it":    "bind to a Service of an NLB, and renew",
+	"writes to an AlbConfig whatever has become of it": "bind to an AlbConfig, renew, and unbind",
+}
+
 // catch returns the first violation of a mutant: without a disturbance, at a crash point,
 // or in a schedule.
-func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
+func catch(t *testing.T, mutant func(*world), nearest string, most uint64) (caught string) {
 	c := &catcher{t: t, mutant: mutant}
 	lifecycles := allLifecycles()
 	names := slices.Sorted(maps.Keys(lifecycles))
@@ -160,6 +168,9 @@ func catch(t *testing.T, mutant func(*world), most uint64) (caught string) {
 			_, violations := crash(t, lifecycles[name], -1, disturbances[0], mutant)
 			return violations
 		})
+	}
+	if nearest != "" {
+		c.crash(nearest, lifecycles[nearest])
 	}
 	for seed := uint64(1); seed <= most && c.caught == ""; seed++ {
 		c.play(fmt.Sprintf("schedule %d", seed), func(mutant func(*world)) []string {

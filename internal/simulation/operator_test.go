@@ -53,8 +53,9 @@ type operator struct {
 	cancel              context.CancelFunc
 	dead                bool
 
-	checking bool             // the check for drift is under way
-	shown    map[string]shown // by listener, what it was last shown
+	checking bool              // the check for drift is under way
+	found    map[string]string // by place, what it held when the operator started
+	shown    map[string]shown  // by listener, what it was last shown
 }
 
 // start starts an operator, as a new process does: with a fresh list of everything.
@@ -104,6 +105,10 @@ func (w *world) start() *operator {
 		Jitter: func(d time.Duration) time.Duration { return d },
 	}
 	op.b = op.newBindingReconciler(caller)
+	op.found = map[string]string{}
+	for _, p := range w.places {
+		op.found[p.name] = string(encode(w.holds(p)))
+	}
 	op.begin()
 	w.operators = append(w.operators, op)
 	return op

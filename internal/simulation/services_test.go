@@ -173,7 +173,8 @@ func (w *world) isInOwnAccount(identifier string) bool {
 // serviceLifecycles are what can happen to Services that certificates are carried to.
 var serviceLifecycles = map[string]func(w *world){
 	"bind to a Service of an NLB, and renew": func(w *world) {
-		w.givenBindings(servicePlaces[:1], adoptAll)
+		w.open(servicePlaces[:1])
+		w.newBinding(theKey, servicePlaces[0], func(b *v1alpha1.CloudCertificateBinding) { b.Spec.Adopt = w.neighbours[2:] })
 		w.renew(1, 5*time.Second)
 	},
 	"bind to a Service of a CLB, and renew": func(w *world) {

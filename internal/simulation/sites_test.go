@@ -14,6 +14,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
@@ -163,18 +164,25 @@ func (w *world) keysIn(text string) (contents []int) {
 }
 
 // checkOwner says whether Function Compute may be sent the keys of some contents: each has been the
-// Secret's of an object that a binding carries there.
+// Secret's of an object that a binding has carried there, which may have gone since the key was read.
 func (w *world) checkOwner(contents []int) {
 	for _, i := range contents {
-		allowed := false
-		for key, b := range w.api.bindings {
-			object := w.api.objects[w.certificateOf(b)]
-			allowed = allowed || w.carriesTo[key].product == targets.FC && object != nil && w.hadContent(object, i)
-		}
+		allowed := slices.ContainsFunc(w.api.bindingLog.events, func(e watchEvent) bool {
+			b, ok := e.object.(*v1alpha1.CloudCertificateBinding)
+			return ok && w.carriesTo[e.key].product == targets.FC && w.everHad(w.certificateOf(b), i)
+		})
 		if !allowed {
-			w.violatef("Function Compute was sent the private key of content %d, which nobody carries there", i)
+			w.violatef("Function Compute was sent the private key of content %d, which nobody has carried there", i)
 		}
 	}
+}
+
+// everHad reports whether an object has ever referred to a Secret with the key of a content.
+func (w *world) everHad(key types.NamespacedName, i int) bool {
+	return slices.ContainsFunc(w.api.objectLog.events, func(e watchEvent) bool {
+		object, ok := e.object.(*v1alpha1.CloudCertificate)
+		return ok && e.key == key && w.hadContent(object, i)
+	})
 }
 
 // hadContent reports whether the Secret of an object has, or has ever had, the key of a content.
