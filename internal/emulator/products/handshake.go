@@ -53,12 +53,21 @@ func (c *Cloud) Shake(listenerID, sni string) (Handshake, bool) {
 			return c.shakeClassic(l, sni), true
 		}
 	}
-	for _, d := range c.domains {
-		if d.Name == listenerID {
-			return c.shakeDomain(d, sni), true
-		}
+	if d := c.domainNamed(listenerID); d != nil {
+		return c.shakeDomain(d, sni), true
 	}
 	return Handshake{}, false
+}
+
+// domainNamed returns a domain by its name alone: that of the first product, by name, which has one. It
+// returns nil where none has; c.mu is held.
+func (c *Cloud) domainNamed(name string) (found *domain) {
+	for _, d := range c.domains {
+		if d.Name == name && (found == nil || d.Product < found.Product) {
+			found = d
+		}
+	}
+	return found
 }
 
 // shakeListener chooses as ALB does: an exact name before a wildcard, elliptic curves before
