@@ -149,9 +149,9 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 	wanted, _ := w.wanted(object)
 	switch {
 	case wanted != v1alpha1.ReasonSynced:
-		return append(reasons, v1alpha1.ReasonCertificateNotReady, v1alpha1.ReasonCredentialsUnavailable, v1alpha1.ReasonTargetNotFound, v1alpha1.ReasonSuspended)
+		return append(reasons, v1alpha1.ReasonCertificateNotReady, v1alpha1.ReasonCredentialsUnavailable, p.unseen(), v1alpha1.ReasonSuspended)
 	case object.Status.AccountID != ownAccount && !p.isObject():
-		return append(reasons, v1alpha1.ReasonTargetNotFound)
+		return append(reasons, p.unseen())
 	case b.Spec.Suspend:
 		return append(reasons, v1alpha1.ReasonSuspended)
 	case p.product == targets.ESA && object.Status.Region != cas.RegionChina: // where the site is not

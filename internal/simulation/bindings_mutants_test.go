@@ -118,6 +118,7 @@ var bindingMutants = map[string]func(*world){
 	"writes to a ConfigMap whatever has become of it":    func(w *world) { w.overwrites = "ConfigMap" },
 	"writes to a Service whatever has become of it":      func(w *world) { w.overwrites = "Service" },
 	"writes to an AlbConfig whatever has become of it":   func(w *world) { w.overwrites = "AlbConfig" },
+	"replaces whatever a bucket holds by now":            func(w *world) { w.forces = true },
 	"an object of the cluster that changes wakes nobody": func(w *world) { w.unseen = true },
 	"deletes whatever copies nothing serves": breakStore(func(s targets.State, r targets.Removal) targets.Removal {
 		for _, e := range s.Entries {

@@ -138,6 +138,7 @@ func (w *world) admitAll() {
 	policy.Spec.Targets = []v1alpha1.PolicyTarget{
 		{ALB: &v1alpha1.ListenerPolicy{}}, {CDN: &v1alpha1.DomainPolicy{}}, {Service: &v1alpha1.ServicePolicy{}}, {ALBConfig: &v1alpha1.ALBConfigPolicy{}},
 		{FC: &v1alpha1.RegionalDomainPolicy{}}, {ESA: &v1alpha1.ESAPolicy{}}, {NLB: &v1alpha1.ListenerPolicy{}}, {CLB: &v1alpha1.CLBPolicy{}},
+		{OSS: &v1alpha1.OSSPolicy{}},
 	}
 	w.api.putPolicy(policy)
 }

@@ -38,6 +38,7 @@ var disturbances = []disturbance{
 	{name: "not written before", lag: 3 * time.Minute, lives: true, only: "kube"},
 	{name: "not written after", lag: 3 * time.Minute, lives: true, after: true, only: "kube"},
 	{name: "an object changed meanwhile", lag: 20 * time.Second, lives: true, only: "kube object", meanwhile: (*world).interfere},
+	{name: "a bucket changed meanwhile", lag: 20 * time.Second, lives: true, only: "cloud PutCname", meanwhile: (*world).interfere},
 	{name: "status put back meanwhile", lag: 20 * time.Second, lives: true, only: "kube", meanwhile: (*world).putBack},
 }
 
@@ -118,7 +119,7 @@ func (d disturbance) everywhere(
 // allLifecycles are those of objects and of bindings.
 func allLifecycles() map[string]func(*world) {
 	all := maps.Clone(lifecycles)
-	for _, of := range []map[string]func(*world){bindingLifecycles, configMapLifecycles, serviceLifecycles, albConfigLifecycles, classicLifecycles, siteLifecycles, backupLifecycles} {
+	for _, of := range []map[string]func(*world){bindingLifecycles, configMapLifecycles, serviceLifecycles, albConfigLifecycles, classicLifecycles, siteLifecycles, bucketLifecycles, backupLifecycles} {
 		maps.Copy(all, of)
 	}
 	return all

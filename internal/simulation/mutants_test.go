@@ -155,6 +155,7 @@ var nearest = map[string]string{
 	"writes to a ConfigMap whatever has become of it":  "bind to a ConfigMap, and renew",
 	"writes to a Service whatever has become of it":    "bind to a Service of an NLB, and renew",
 	"writes to an AlbConfig whatever has become of it": "bind to an AlbConfig, renew, and unbind",
+	"replaces whatever a bucket holds by now":          "adopt what a bucket held at first",
 }
 
 // catch returns the first violation of a mutant: without a disturbance, at a crash point,

@@ -47,6 +47,14 @@ func (p place) isOfChina() bool {
 	return false
 }
 
+// unseen is what a place is to the credentials of another account. Names of buckets are the world's.
+func (p place) unseen() string {
+	if p.product == targets.OSS {
+		return v1alpha1.ReasonAccessDenied
+	}
+	return v1alpha1.ReasonTargetNotFound
+}
+
 // venue is what some places are in: load balancers, domains of a product.
 type venue interface {
 	// open makes it, with what the neighbours have there.
@@ -69,7 +77,7 @@ func (p place) isWatched() bool {
 }
 
 // ports are those of the products' endpoints. CAS has the first two.
-var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5", targets.NLB: "6", targets.FC: "7", targets.ESA: "8"}
+var ports = map[targets.Product]string{targets.ALB: "3", targets.CDN: "4", targets.CLB: "5", targets.NLB: "6", targets.FC: "7", targets.ESA: "8", targets.OSS: "9"}
 
 // openPlaces makes places, and the products that they are of.
 func (w *world) openPlaces(options products.Options, all ...place) {
@@ -113,7 +121,8 @@ func (w *world) hasPlacesOf(product targets.Product) bool {
 	return slices.ContainsFunc(w.places, func(p place) bool { return p.product == product })
 }
 
-// changeable is a venue in an object of the cluster.
+// changeable is a venue in which the operator overwrites nothing that it has not read: in an object of the
+// cluster, or of a product that compares.
 type changeable interface {
 	// interfere is what somebody else writes between a read and a write of the operator.
 	interfere(w *world)
@@ -136,7 +145,7 @@ func (w *world) follow() {
 	clear(w.pardoned)
 }
 
-// interfere has somebody else change every object of the cluster that has a place.
+// interfere has somebody else change every place in which nothing unread is overwritten.
 func (w *world) interfere() {
 	for _, p := range w.places {
 		if c, ok := p.venue.(changeable); ok {
@@ -205,4 +214,4 @@ func (w *world) somePlaces() []place {
 }
 
 // kindsOfPlaces are all places, those together that are one kind's.
-var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces, classicPlaces, networkPlaces, functionPlaces, sitePlaces}
+var kindsOfPlaces = [][]place{places[:3], places[3:], configMapPlaces, servicePlaces, albConfigPlaces, classicPlaces, networkPlaces, functionPlaces, sitePlaces, bucketPlaces}

@@ -133,7 +133,7 @@ func (inESA) rest(*world) {}
 // of the domain of Function Compute, for the account that both are in.
 func (w *world) checkKeys(request *http.Request, body []byte) {
 	text := string(body)
-	if request.URL.Port() != ports[targets.FC] { // which is sent JSON
+	if port := request.URL.Port(); port != ports[targets.FC] && port != ports[targets.OSS] { // which are sent no form
 		text, _ = url.QueryUnescape(text)
 	}
 	sent := w.keysIn(text)

@@ -27,8 +27,11 @@ func (t transport) RoundTrip(request *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	t.op.world.checkKeys(request, body)
-	if request.URL.Port() == ports[targets.FC] {
-		return t.rest(request, body)
+	switch request.URL.Port() {
+	case ports[targets.FC]:
+		return t.rest(request, body, request.Header.Get("x-acs-action"))
+	case ports[targets.OSS]:
+		return t.rest(request, body, actionOfOSS(request))
 	}
 	form, err := url.ParseQuery(string(body))
 	if err != nil {
@@ -83,8 +86,8 @@ func kindOfCall(port, action string) string {
 }
 
 // rest carries a call that names its object by a path.
-func (t transport) rest(request *http.Request, body []byte) (*http.Response, error) {
-	w, action := t.op.world, request.Header.Get("x-acs-action")
+func (t transport) rest(request *http.Request, body []byte, action string) (*http.Response, error) {
+	w := t.op.world
 	kind := kindOfCall(request.URL.Port(), action)
 	before, after := t.op.step(kind + " " + action)
 	if before != nil {
@@ -92,6 +95,9 @@ func (t transport) rest(request *http.Request, body []byte) (*http.Response, err
 	}
 	if kind != "read" {
 		w.writes++
+	}
+	if w.forces && action == "PutCname" {
+		w.force(body)
 	}
 	request.Body, request.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	response, err := w.transports[request.URL.Port()].RoundTrip(request)

@@ -105,6 +105,7 @@ type breakage struct {
 	unasked      bool                                   // deletes what bindings use
 	deaf         bool                                   // Secrets wake nobody
 	unseen       bool                                   // objects that certificates are carried to wake nobody
+	forces       bool                                   // replaces whatever a bucket holds by now
 	overwrites   string                                 // the kind of them that is written to whatever has become of it
 	unnoticed    bool                                   // a call without an answer is taken for one with an error
 	rename       func(op *operator, name string) string // another name for an upload
