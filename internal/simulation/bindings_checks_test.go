@@ -152,17 +152,22 @@ func (w *world) expected(key types.NamespacedName, b *v1alpha1.CloudCertificateB
 		return append(reasons, v1alpha1.ReasonCertificateNotReady, v1alpha1.ReasonCredentialsUnavailable, p.unseen(), v1alpha1.ReasonSuspended)
 	case object.Status.AccountID != ownAccount && !p.isObject():
 		return append(reasons, p.unseen())
+	case w.lacksObject(p):
+		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case b.Spec.Suspend:
 		return append(reasons, v1alpha1.ReasonSuspended)
 	case p.product == targets.ESA && object.Status.Region != cas.RegionChina: // where the site is not
 		return append(reasons, v1alpha1.ReasonTargetNotFound)
 	case p.isOfChina() && object.Status.Region != cas.RegionChina:
-		if p.isObject() && len(w.holds(p)) == 0 { // which may be because there is no object
-			reasons = append(reasons, p.settles(w, p, b, "")...)
-		}
 		return append(reasons, v1alpha1.ReasonRegionMismatch)
 	}
 	return append(reasons, w.placed(p, b, object)...)
+}
+
+// lacksObject reports whether the object of the cluster is gone that a place is in, and is not made by the
+// operator.
+func (w *world) lacksObject(p place) bool {
+	return p.product == targets.Service && w.api.services[types.NamespacedName{Namespace: p.namespace, Name: p.target.Service.Name}] == nil
 }
 
 // placed are the reasons of a binding whose certificate may be placed.

@@ -136,7 +136,8 @@ func (w *world) mayReplace(p place, identifier string) bool {
 	return w.adopted[p.name][identifier] || !p.shared && w.restores[p.name]
 }
 
-// checkUnused says whether a certificate that is deleted is used by a binding.
+// checkUnused says whether a certificate that is deleted is used by a binding. Which versions are the
+// object's a binding knows by its status alone, so that one which is made to name another account hides them.
 func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
 	identifier := cas.CertIdentifier(id.certID, id.Region)
 	for _, binding := range sortedKeys(w.api.bindings) {
@@ -148,7 +149,7 @@ func (w *world) checkUnused(key types.NamespacedName, id certificateID) {
 		if w.placeOf(b).isObject() {
 			account = b.Status.AccountID
 		}
-		if id.Account == account && w.isIn(w.placeOf(b), identifier) {
+		if id.Account == account && w.isIn(w.placeOf(b), identifier) && !w.misled[key] {
 			w.violatef("certificate %s was deleted while %s holds it for binding %s: %s", identifier, w.placeOf(b).name, binding, encode(b.Status))
 		}
 		if b.Status.FirstReadTime.IsZero() || b.Status.BoundCertID == id.certID || slices.Contains(b.Status.LeftoverCertIDs, id.certID) {

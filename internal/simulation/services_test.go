@@ -152,10 +152,7 @@ func (s inService) interfere(w *world) {
 }
 
 func (s inService) settles(w *world, _ place, b *v1alpha1.CloudCertificateBinding, _ string) []string {
-	switch {
-	case w.api.services[s.key] == nil:
-		return []string{v1alpha1.ReasonTargetNotFound}
-	case !s.isOfNLB() && b.Status.AccountID != ownAccount: // whose store does not have the copies of the other account
+	if !s.isOfNLB() && b.Status.AccountID != ownAccount { // whose store does not have the copies of the other account
 		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
 	}
 	return nil

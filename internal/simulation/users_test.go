@@ -174,7 +174,7 @@ func (w *world) restore(key types.NamespacedName) {
 	status := old[w.pick(len(old))].DeepCopy().Status
 	switch w.pick(6) {
 	case 0:
-		status.AccountID = "3000000000000003"
+		status.AccountID, w.misled[key] = "3000000000000003", true
 	case 1: // the ids mean something else where it is restored
 		for id := range w.foreign {
 			status.CertID = max(status.CertID, id.certID)

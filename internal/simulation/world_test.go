@@ -91,10 +91,11 @@ type world struct {
 	neighbours []string                       // identifiers of somebody else's certificates
 	seen       sight
 	lost       losses
-	writes     int                        // calls that would change a listener or a domain
-	adopted    map[string]map[string]bool // by place, what bindings have ever named in spec.adopt
-	pardoned   map[string]bool            // by listener that follows an object, whether a host may go when it does
-	restores   map[string]bool            // by place, whether one has ever been to put ours back
+	writes     int                           // calls that would change a listener or a domain
+	adopted    map[string]map[string]bool    // by place, what bindings have ever named in spec.adopt
+	misled     map[types.NamespacedName]bool // whether a status has ever been made to name what is not the object's
+	pardoned   map[string]bool               // by listener that follows an object, whether a host may go when it does
+	restores   map[string]bool               // by place, whether one has ever been to put ours back
 
 	breakage
 }
@@ -139,7 +140,7 @@ func newWorld(t testing.TB, seed uint64, options emulator.Options, report func(v
 		announced: map[string]string{}, foreign: map[certificateID]bool{}, vanished: map[certificateID]time.Time{},
 		uploaded: map[certificateID]string{}, replaced: map[certificateID]time.Time{},
 		gone:      map[types.NamespacedName]*v1alpha1.CloudCertificate{},
-		carriesTo: map[types.NamespacedName]place{}, adopted: map[string]map[string]bool{}, pardoned: map[string]bool{}, restores: map[string]bool{},
+		carriesTo: map[types.NamespacedName]place{}, adopted: map[string]map[string]bool{}, misled: map[types.NamespacedName]bool{}, pardoned: map[string]bool{}, restores: map[string]bool{},
 	}
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	w.began, w.settleDelay, w.clock = time.Now(), 30*time.Second, clock.RealClock{}
