@@ -4,6 +4,7 @@
 package binding
 
 import (
+	"cmp"
 	"time"
 
 	"k8s.io/apimachinery/pkg/types"
@@ -67,8 +68,12 @@ func (m *memory) tried(b *v1alpha1.CloudCertificateBinding, c *v1alpha1.CloudCer
 // the operator has written itself was read afterwards.
 func (known *recollection) isBehind() bool { return known.seen != "" && known.seen != known.read }
 
-// unread is the version of no object: it was not read yet.
-const unread = "unread"
+const (
+	// unread is the version of no object: it was not read yet.
+	unread = "unread"
+	// gone is that of an object which is not there.
+	gone = "deleted"
+)
 
 // seen notes that a watch has shown a version of a binding's object.
 func (m *memory) seen(b *v1alpha1.CloudCertificateBinding, version string) {
@@ -89,7 +94,12 @@ func (m *memory) begins(b *v1alpha1.CloudCertificateBinding) {
 
 // hasRead notes which version of the object was decided by.
 func (m *memory) hasRead(b *v1alpha1.CloudCertificateBinding, version string) {
-	m.objects.Change(b, func(known *recollection) { known.read = version })
+	m.objects.Change(b, func(known *recollection) { known.read = cmp.Or(version, gone) })
+}
+
+// isNews reports whether a version of the object is not what was decided by last.
+func (m *memory) isNews(b *v1alpha1.CloudCertificateBinding, version string) bool {
+	return cmp.Or(version, gone) != m.objects.Of(b).read
 }
 
 // dueSince is since when a check of the target has been due; zero if none is.

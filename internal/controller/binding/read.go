@@ -67,7 +67,7 @@ func (r *reconciliation) readNow(ctx context.Context) {
 
 // hasNews reports whether something was read that is not what was decided by last.
 func (r *reconciliation) hasNews() bool {
-	return !r.made.began.IsZero() && (r.made.failure != nil || r.made.state.Revision != r.memory.objects.Of(r.before).read)
+	return !r.made.began.IsZero() && (r.made.failure != nil || r.memory.isNews(r.before, r.made.state.Revision))
 }
 
 // tell tells those who wait what was read, once it is known who else manages the resource, if that

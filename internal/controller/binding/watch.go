@@ -131,7 +131,7 @@ func (c changes) Update(ctx context.Context, e event.UpdateEvent, q queue) {
 
 // Delete implements handler.EventHandler.
 func (c changes) Delete(ctx context.Context, e event.DeleteEvent, q queue) {
-	c.tell(ctx, e.Object, "deleted", false, q)
+	c.tell(ctx, e.Object, gone, false, q)
 }
 
 // Generic implements handler.EventHandler: nothing sends such events.

@@ -111,6 +111,26 @@ func TestWhatWasReadForNothingIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestWhatIsGoneAndWasReadForNothingIsReadAgain: an object that has no version, and of which this process
+// has decided nothing yet.
+func TestWhatIsGoneAndWasReadForNothingIsReadAgain(t *testing.T) {
+	t.Parallel()
+	r := &Reconciler{Clock: clock.RealClock{}, Jitter: func(d time.Duration) time.Duration { return d }}
+	p := take(r, &countingAdapter{}, "web")
+	p.next.Spec.Target = v1alpha1.BindingTarget{ConfigMap: &v1alpha1.ConfigMapTarget{Name: "web"}}
+	p.place = placeOf(p.next)
+	r.memory.seen(p.next, "deleted")
+	if err := p.read(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := p.again(errors.New("the status could not be written")); err == nil {
+		t.Fatal("the error is lost")
+	}
+	if !r.memory.behind(p.next) {
+		t.Error("that it is gone is forgotten: a status that says Synced reads nothing")
+	}
+}
+
 // lateClock tells of something when it is first asked.
 type lateClock struct {
 	clock.PassiveClock
