@@ -241,7 +241,7 @@ func (f *failedAnswer) failure(x exchange, response *http.Response, code, reques
 	if err.Class == Throttled {
 		err.RetryAfter = timeLeft(response.Header)
 	}
-	if f.Endpoint != "" && err.Class == Denied {
+	if x.OSS != nil && f.Endpoint != "" && err.Class == Denied {
 		err.Class, err.Permission = NotFound, ""
 	}
 	if err.Permission != "" {

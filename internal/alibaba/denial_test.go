@@ -62,3 +62,16 @@ func TestDenials(t *testing.T) {
 		})
 	}
 }
+
+// TestADenialIsOneWhateverElseItSays: an endpoint in it means something at OSS alone. Of any other product a
+// deletion that was denied would count as done.
+func TestADenialIsOneWhateverElseItSays(t *testing.T) {
+	t.Parallel()
+	call := testCall()
+	call.Permission = "things:DeleteThing"
+	body := `{"Code":"NoPermission","Message":"You may not.","Endpoint":"things.cn-beijing.aliyuncs.com"}`
+	failure := decode(exchange{Call: call}, &http.Response{StatusCode: http.StatusForbidden}, []byte(body), new(struct{}))
+	if failure == nil || failure.Class != Denied || failure.Permission != call.Permission {
+		t.Errorf("failed with %+v", failure)
+	}
+}
