@@ -314,8 +314,9 @@ func (a *clb) importOne(ctx context.Context, t Target, kept clbState, c Certific
 	return "", err.full(fmt.Sprintf("the store of CLB in region %s", t.Region), len(kept.store), "certificate")
 }
 
-// maxDeletions keeps a removal from holding a worker for a whole store, at a call a second.
-const maxDeletions = 5
+// MostDeleted is how many copies a removal deletes. More would hold a worker for a whole store, at a call
+// a second.
+const MostDeleted = 5
 
 // Remove implements Adapter: copies that this listener does not serve are deleted. One that
 // something else uses is left, and holds up no other: of more than a few, each time begins with
@@ -328,7 +329,7 @@ func (a *clb) Remove(ctx context.Context, t Target, s State, r Removal) error {
 	var inUse *Error
 	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.Role != RoleStored })
 	first := int(a.cloud.caller.Clock().Now().Unix()) // another one each second
-	for n := range min(len(entries), maxDeletions) {
+	for n := range min(len(entries), MostDeleted) {
 		e := entries[(first+n)%len(entries)]
 		_, err := call[accepted](ctx, a.session, t, clbDelete, n > 0, map[string]string{"ServerCertificateId": e.ProviderID})
 		switch {

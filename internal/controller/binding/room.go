@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // A renewal needs a free place of a quota until its predecessor is taken out. Where the quota is
@@ -40,14 +41,31 @@ func (r *rounds) lacks(t *ticket, quota string) {
 
 // makesRoom notes what a call takes out, as soon as a reading shows that it is over. r.mu is held.
 func (in *round) makesRoom(b *batch, err error) {
-	if err != nil && !alibaba.MayHaveHappened(err) {
-		return
-	}
+	failed := err != nil && !alibaba.MayHaveHappened(err)
 	for _, c := range b.changes {
-		if n := len(c.removal.Entries); n > 0 {
+		if n := b.kind.takesOut(c.removal, failed); n > 0 {
 			in.freed = room{quota: c.quota, places: in.freed.places + n}
 		}
 	}
+}
+
+// takesOut is how many certificates that a quota counts a removal takes out, at most. Copies in a store
+// are deleted one by one, a few at a time: where one cannot be, the others may be gone.
+func (k kind) takesOut(r targets.Removal, failed bool) (n int) {
+	for _, e := range r.Entries {
+		if e.Role != targets.RoleDefault { // which leaves a slot, and its copy in the store
+			n++
+		}
+	}
+	switch {
+	case k == alone && failed:
+		return min(n, targets.MostDeleted) - 1
+	case k == alone:
+		return min(n, targets.MostDeleted)
+	case failed:
+		return 0
+	}
+	return n
 }
 
 // offer has as many bindings woken as there is room for by now, those that were refused first. Who

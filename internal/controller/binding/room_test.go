@@ -107,6 +107,37 @@ func TestARemovalMakesRoom(t *testing.T) {
 	}
 }
 
+// TestCopiesAreTakenOutOneByOne: what one of them refuses says nothing of the others.
+func TestCopiesAreTakenOutOneByOne(t *testing.T) {
+	t.Parallel()
+	stored := targets.Entry{Role: targets.RoleStored}
+	inUse := &targets.Error{Class: targets.InUse, Message: "a listener serves it"}
+	for name, tc := range map[string]struct {
+		entries []targets.Entry
+		answer  error
+		want    []string
+	}{
+		"two":                         {slices.Repeat([]targets.Entry{stored}, 2), nil, []string{"1", "2"}},
+		"two, of which one is used":   {slices.Repeat([]targets.Entry{stored}, 2), inUse, []string{"1"}},
+		"one that is used":            {[]targets.Entry{stored}, inUse, nil},
+		"more than go at a time":      {slices.Repeat([]targets.Entry{stored}, 9), nil, []string{"1", "2", "3", "4", "5"}},
+		"the annotation of a Service": {[]targets.Entry{{Role: targets.RoleDefault}}, nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				s.refused("clb", 1, 2, 3, 4, 5, 6)
+				time.Sleep(time.Millisecond)
+				_ = s.tries(90, alone, change{quota: "clb", removal: targets.Removal{Entries: tc.entries}}, tc.answer)
+				if got := s.reads(reading{}); !slices.Equal(got, tc.want) {
+					t.Errorf("%v are woken, want %v", got, tc.want)
+				}
+			})
+		})
+	}
+}
+
 // later is when a change is worth another reading.
 func (s *stage) later() { time.Sleep(settling) }
 
