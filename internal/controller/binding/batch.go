@@ -52,6 +52,8 @@ type batch struct {
 	// whole is closed when nobody else is waited for.
 	whole  chan struct{}
 	closed bool
+	// shown is what rounds have counted of that name when its call began.
+	shown int
 }
 
 // takesMore reports whether somebody who enters the round may still be in time. It may be called
@@ -96,19 +98,19 @@ func (r *rounds) write(ctx context.Context, t *ticket, k kind, c change, now fun
 		}
 	}
 	if _, waits := isTurn(err); !waits && !mayHaveChanged(err) {
-		r.refused(t, c, err)
+		r.refused(t, b, c, err)
 	}
 	return err
 }
 
 // refused notes that the next reading tells its binding nothing new. It is tried again at a pace of
 // its own, or when there is room for it: two that are refused would wake each other without end.
-func (r *rounds) refused(t *ticket, c change, err error) {
+func (r *rounds) refused(t *ticket, b *batch, c change, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t.writes = false
 	if targets.ClassOf(err) == targets.QuotaExceeded {
-		r.lacks(t, c.quota)
+		r.lacks(t, b, c.quota)
 	}
 }
 
@@ -190,7 +192,7 @@ func (r *rounds) begin(t *ticket, b *batch) bool {
 		t.batch = nil
 		return false
 	}
-	r.writes[t.writer] = true
+	r.writes[t.writer], b.shown = true, r.shown
 	r.drop(t.writer)
 	return true
 }

@@ -33,8 +33,18 @@ type room struct {
 	places int
 }
 
-// lacks notes that a binding was refused because a quota was full. r.mu is held.
-func (r *rounds) lacks(t *ticket, quota string) {
+// spare is room that a reading has shown, and that nobody waited for by then.
+type spare struct{ shown, places int }
+
+// lacks notes that a binding was refused because a quota was full. Room that was shown since its call
+// began is its own at once. r.mu is held.
+func (r *rounds) lacks(t *ticket, b *batch, quota string) {
+	if left := r.spare[quota]; left.places > 0 && left.shown > b.shown && r.wake != nil {
+		left.places--
+		r.spare[quota] = left
+		r.wake(t.who)
+		return
+	}
 	r.refusals++
 	r.short[t.who] = shortage{in: t.round, quota: quota, number: r.refusals}
 }
@@ -71,14 +81,16 @@ func (k kind) takesOut(r targets.Removal, failed bool) (n int) {
 // offer has as many bindings woken as there is room for by now, those that were refused first. Who
 // would decide by the reading that is about to be told is expected to. r.mu is held.
 func (r *rounds) offer(in *round) {
-	if r.wake == nil {
+	freed := in.freed
+	if r.wake == nil || freed.places == 0 {
 		return
 	}
 	lacking := slices.DeleteFunc(slices.Collect(maps.Keys(r.short)), func(who types.NamespacedName) bool {
-		return r.short[who].quota != in.freed.quota
+		return r.short[who].quota != freed.quota
 	})
 	slices.SortFunc(lacking, func(a, b types.NamespacedName) int { return cmp.Compare(r.short[a].number, r.short[b].number) })
-	for _, who := range lacking[:min(len(lacking), in.freed.places)] {
+	lacking = lacking[:min(len(lacking), freed.places)]
+	for _, who := range lacking {
 		if r.short[who].in == in {
 			in.waiting[who] = true
 		} else {
@@ -86,5 +98,7 @@ func (r *rounds) offer(in *round) {
 		}
 		delete(r.short, who)
 	}
+	r.shown++
+	r.spare[freed.quota] = spare{shown: r.shown, places: freed.places - len(lacking)}
 	in.freed = room{}
 }

@@ -172,3 +172,51 @@ func TestARemovalMakesRoomAtAnotherListener(t *testing.T) {
 		}
 	})
 }
+
+// TestRoomThatIsMadeDuringACallIsNotLost: the call was refused before, and its answer comes after the
+// reading that shows it.
+func TestRoomThatIsMadeDuringACallIsNotLost(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		removed int
+		during  bool
+		want    []string
+	}{
+		"room for more than wait": {2, true, []string{"1"}},
+		"room for another":        {1, true, nil},
+		"what was there before":   {2, false, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := newStage(t)
+				makeRoom := func() {
+					s.refused("alb-1", 2)
+					s.removes("alb-1", tc.removed, nil)
+					if got := s.reads(reading{}); !slices.Equal(got, []string{"2"}) {
+						t.Errorf("%v are woken, want the one that waits", got)
+					}
+				}
+				if !tc.during {
+					makeRoom()
+				}
+				other, _, _ := s.rounds.enter(reader{resource: "lsn-b"}, want{who: nameOf(1), writer: "lsn-b"}, time.Now())
+				s.rounds.tell(other, reading{began: time.Now(), ended: time.Now()})
+				_ = s.rounds.write(t.Context(), other, adding, change{quota: "alb-1"}, time.Now, func([]change) error {
+					if tc.during {
+						makeRoom()
+					}
+					return errFull
+				})
+				s.rounds.leave(other)
+				var woken []string
+				for len(s.woken) > 0 {
+					woken = append(woken, (<-s.woken).Name)
+				}
+				if !slices.Equal(woken, tc.want) {
+					t.Errorf("%v are woken, want %v", woken, tc.want)
+				}
+			})
+		})
+	}
+}

@@ -40,6 +40,10 @@ type rounds struct {
 	// short are the bindings that were refused because a quota was full; refusals counts those.
 	short    map[types.NamespacedName]shortage
 	refusals int
+	// spare is the room of quotas that nobody waited for when it was shown; shown counts how often
+	// there was some.
+	spare map[string]spare
+	shown int
 	// wake has a binding reconciled at once; nil where there is no queue.
 	wake func(types.NamespacedName)
 }
@@ -156,6 +160,7 @@ func (k *reading) isGoodFor(w want, now time.Time) bool {
 func (r *rounds) round(by reader, w want, now time.Time) *round {
 	if now.Sub(r.purged) >= forgetAfter {
 		r.purged = now
+		clear(r.spare) // calls take less
 		maps.DeleteFunc(r.of, func(_ reader, old *round) bool {
 			return old.active == 0 && now.Sub(old.used) >= forgetAfter && !now.Before(old.notBefore) && !now.Before(old.noCheckBefore)
 		})
@@ -164,6 +169,7 @@ func (r *rounds) round(by reader, w want, now time.Time) *round {
 	if in == nil {
 		if r.of == nil {
 			r.of, r.writes, r.short = map[reader]*round{}, map[string]bool{}, map[types.NamespacedName]shortage{}
+			r.spare = map[string]spare{}
 		}
 		in = &round{writer: w.writer, instant: w.instant, waiting: map[types.NamespacedName]bool{}, expected: map[types.NamespacedName]bool{}}
 		r.of[by] = in
