@@ -410,6 +410,12 @@ func ByNameAlone(name Product) bool {
 	return ok && p.apart
 }
 
+// IsIn reports whether a product is known to be in a region (T5).
+func IsIn(name Product, region string) bool {
+	p, ok := table[name]
+	return ok && p.hosts[region] != ""
+}
+
 // regionOfCAS returns the region of CAS whose certificates load balancers of a region take. Of Hong
 // Kong it is not known (T4).
 func regionOfCAS(region string) string {

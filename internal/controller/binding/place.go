@@ -136,6 +136,9 @@ func (p place) rules(state *targets.State) rules.Target {
 	taker := p.Target
 	if state != nil && state.Configures.Product != "" {
 		taker = state.Configures
+		if !targets.IsIn(taker.Product, taker.Region) { // as nodes say that are another cloud's
+			taker.Region = ""
+		}
 	}
 	return rules.Target{
 		Text: p.text(), Shared: p.shared, Unbindable: p.unbindable, Domain: p.Domain, Live: p.isObject(),

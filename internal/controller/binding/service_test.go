@@ -134,6 +134,8 @@ func TestAnObjectTakesWhatItsLoadBalancerTakes(t *testing.T) {
 		"an NLB in mainland China":        {targets.Service, targets.Target{Product: targets.NLB, Region: "cn-shanghai"}, "cn-hangzhou", true},
 		"an NLB elsewhere":                {targets.Service, targets.Target{Product: targets.NLB, Region: "eu-central-1"}, "ap-southeast-1", true},
 		"an NLB in Hong Kong":             {targets.Service, targets.Target{Product: targets.NLB, Region: "cn-hongkong"}, "", true},
+		"an NLB of another cloud's nodes": {targets.Service, targets.Target{Product: targets.NLB, Region: "europe-west4"}, "", true},
+		"an ALB of another cloud's nodes": {targets.ALBConfig, targets.Target{Product: targets.ALB, Region: "westeurope"}, "", true},
 		"an NLB of which it is not known": {targets.Service, targets.Target{Product: targets.NLB}, "", true},
 		"a CLB":                           {targets.Service, targets.Target{Product: targets.CLB, Region: "cn-shanghai"}, "", false},
 		"an ALB":                          {targets.ALBConfig, targets.Target{Product: targets.ALB, Region: "eu-central-1"}, "ap-southeast-1", true},
