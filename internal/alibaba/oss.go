@@ -41,6 +41,15 @@ func bucketEndpoint(endpoint, bucket string) (at, path string) {
 	return scheme + "://" + bucket + "." + host, "/"
 }
 
+// withoutBucket is the host of an endpoint. Whether it answers is told to all whose calls go there, and
+// the bucket is one tenant's.
+func (c Call) withoutBucket(host string) string {
+	if c.OSS == nil {
+		return host
+	}
+	return strings.TrimPrefix(host, c.OSS.Bucket+".")
+}
+
 // isAddress reports whether a host, with a port or without, can have no label before it.
 func isAddress(host string) bool {
 	if name, _, _ := strings.Cut(host, ":"); name == "localhost" {

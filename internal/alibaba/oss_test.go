@@ -8,6 +8,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -137,5 +138,32 @@ func TestAnAnswerOfOSSIsXML(t *testing.T) {
 				t.Errorf("the error holds %q", secret)
 			}
 		})
+	}
+}
+
+// TestNoBucketIsNamedThatDoesNotAnswer: what is said of a place that does not answer is said to everybody
+// whose calls go there, and a bucket is one tenant's.
+func TestNoBucketIsNamedThatDoesNotAnswer(t *testing.T) {
+	t.Parallel()
+	c := newTestCaller(t, Config{})
+	for endpoint, want := range map[string]string{
+		"https://oss-cn-shanghai.aliyuncs.com": "oss-cn-shanghai.aliyuncs.com",
+		"http://127.0.0.1:8080":                "127.0.0.1:8080",
+	} {
+		call := Call{Action: "ListCname", Region: "cn-shanghai", Endpoint: endpoint, OSS: &OSS{Method: http.MethodGet, Bucket: "shop", Query: "cname"}}
+		m, failure := signed(t.Context(), &call, testCredentials(), time.Now())
+		if failure != nil {
+			t.Fatal(failure)
+		}
+		request, err := http.NewRequestWithContext(t.Context(), m.method, call.Endpoint+m.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, cause := range []error{&net.DNSError{Err: "no such host", Name: request.URL.Host, IsNotFound: true}, context.DeadlineExceeded, io.ErrUnexpectedEOF} {
+			failure := c.newTransportError(exchange{Call: call, message: m}, request, false, cause)
+			if said := failure.Summary(); strings.Contains(said, "shop") || !strings.Contains(said, want) {
+				t.Errorf("%v: %q", cause, said)
+			}
+		}
 	}
 }

@@ -52,7 +52,7 @@ func (c *Caller) newTransportError(x exchange, request *http.Request, reached bo
 		return failure
 	}
 	proxy := c.proxyOf(request)
-	peer := request.URL.Host
+	peer := x.withoutBucket(request.URL.Host)
 	toProxy := false
 	if op, ok := errors.AsType[*net.OpError](cause); ok && op.Op == "proxyconnect" {
 		peer, toProxy = "the proxy "+proxy, true
