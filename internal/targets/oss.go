@@ -73,10 +73,17 @@ func (a *oss) Read(ctx context.Context, t Target) (State, error) {
 	}
 	d, ok := answer.find(t.Domain)
 	if !ok {
-		return State{}, &Error{Class: TargetNotFound, Message: fmt.Sprintf(
-			"bucket %q has no domain %s: check spec.target, or map the domain to the bucket in the console of OSS", t.Resource, t.Domain)}
+		return State{}, &Error{Class: TargetNotFound, Message: fmt.Sprintf("bucket %q has no domain %s: check spec.target, %s", t.Resource, t.Domain, mending(t.Domain))}
 	}
 	return d.state(t), nil
+}
+
+// mending says what to do for a bucket to have a domain (T124).
+func mending(domain string) string {
+	if strings.HasPrefix(domain, "*") || strings.HasPrefix(domain, ".") {
+		return "and bind each of the bucket's domains for itself: OSS takes no wildcard"
+	}
+	return "or map the domain to the bucket in the console of OSS"
 }
 
 // find returns a domain, and no wildcard that is written like it.

@@ -145,6 +145,11 @@ func TestWhatABucketRefusesIsToldApart(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	for domain, want := range map[string]string{"x.example.com": "map the domain to the bucket", "*.example.com": "OSS takes no wildcard", ".example.com": "OSS takes no wildcard"} {
+		if _, err := w.tryRead(Target{Product: OSS, Region: shanghai, Resource: "shop", Domain: domain}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", domain, err, want)
+		}
+	}
 	_, err := w.tryRead(Target{Product: OSS, Region: "cn-atlantis", Resource: "shop", Domain: host})
 	wantClass(t, err, Refused)
 }
