@@ -23,6 +23,8 @@ type change struct {
 	removal   targets.Removal
 	// quota is what the change counts towards, as Target.QuotaKey has it for an account.
 	quota string
+	// renews says that an earlier version of the binding is taken out afterwards, which makes room again.
+	renews bool
 	// accepted, if set, is called when the product has accepted it.
 	accepted func()
 }
@@ -110,7 +112,7 @@ func (r *rounds) refused(t *ticket, b *batch, c change, err error) {
 	defer r.mu.Unlock()
 	t.writes = false
 	if targets.ClassOf(err) == targets.QuotaExceeded {
-		r.lacks(t, b, c.quota)
+		r.lacks(t, b, c)
 	}
 }
 

@@ -139,7 +139,9 @@ func (r *reconciliation) putIn(ctx context.Context, p targets.Placement) error {
 	if ok && r.place.Slot == targets.SlotAdditional {
 		how = adding
 	}
-	return r.rounds.write(ctx, r.ticket, how, change{placement: p, quota: r.quotaKey(), accepted: placed}, r.Clock.Now, func(all []change) (err error) {
+	bound := r.next.Status.BoundCertID
+	c := change{placement: p, quota: r.quotaKey(), renews: bound != 0 && bound != p.Certificate.CertID, accepted: placed}
+	return r.rounds.write(ctx, r.ticket, how, c, r.Clock.Now, func(all []change) (err error) {
 		defer func() {
 			for range all {
 				countPlacement(r.place.Product, err)

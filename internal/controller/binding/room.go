@@ -23,6 +23,8 @@ import (
 type shortage struct {
 	in    *round
 	quota string
+	// renews tells who gives the place back.
+	renews bool
 	// number tells who was refused first.
 	number int
 }
@@ -38,15 +40,15 @@ type spare struct{ shown, places int }
 
 // lacks notes that a binding was refused because a quota was full. Room that was shown since its call
 // began is its own at once. r.mu is held.
-func (r *rounds) lacks(t *ticket, b *batch, quota string) {
-	if left := r.spare[quota]; left.places > 0 && left.shown > b.shown && r.wake != nil {
+func (r *rounds) lacks(t *ticket, b *batch, c change) {
+	if left := r.spare[c.quota]; left.places > 0 && left.shown > b.shown && r.wake != nil {
 		left.places--
-		r.spare[quota] = left
+		r.spare[c.quota] = left
 		r.wake(t.who)
 		return
 	}
 	r.refusals++
-	r.short[t.who] = shortage{in: t.round, quota: quota, number: r.refusals}
+	r.short[t.who] = shortage{in: t.round, quota: c.quota, renews: c.renews, number: r.refusals}
 }
 
 // makesRoom notes what a call takes out, as soon as a reading shows that it is over. r.mu is held.
@@ -78,7 +80,8 @@ func (k kind) takesOut(r targets.Removal, failed bool) (n int) {
 	return n
 }
 
-// offer has as many bindings woken as there is room for by now, those that were refused first. Who
+// offer has as many bindings woken as there is room for by now: renewals before what was never placed,
+// which would keep the place that they all take turns at, and those first that were refused first. Who
 // would decide by the reading that is about to be told is expected to. r.mu is held.
 func (r *rounds) offer(in *round) {
 	freed := in.freed
@@ -88,7 +91,16 @@ func (r *rounds) offer(in *round) {
 	lacking := slices.DeleteFunc(slices.Collect(maps.Keys(r.short)), func(who types.NamespacedName) bool {
 		return r.short[who].quota != freed.quota
 	})
-	slices.SortFunc(lacking, func(a, b types.NamespacedName) int { return cmp.Compare(r.short[a].number, r.short[b].number) })
+	slices.SortFunc(lacking, func(a, b types.NamespacedName) int {
+		one, other := r.short[a], r.short[b]
+		if one.renews != other.renews {
+			if one.renews {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(one.number, other.number)
+	})
 	lacking = lacking[:min(len(lacking), freed.places)]
 	for _, who := range lacking {
 		if r.short[who].in == in {

@@ -29,11 +29,14 @@ func (s *stage) tries(i int, k kind, c change, answer error) error {
 }
 
 // refused are bindings that find the quota of a load balancer full, one after the other.
-func (s *stage) refused(quota string, bindings ...int) {
+func (s *stage) refused(quota string, bindings ...int) { s.refuses(change{quota: quota}, bindings...) }
+
+// refuses is the same of a change.
+func (s *stage) refuses(c change, bindings ...int) {
 	s.t.Helper()
 	for _, i := range bindings {
 		time.Sleep(time.Millisecond) // another reading for each
-		if err := s.tries(i, adding, change{quota: quota}, errFull); targets.ClassOf(err) != targets.QuotaExceeded {
+		if err := s.tries(i, adding, c, errFull); targets.ClassOf(err) != targets.QuotaExceeded {
 			s.t.Fatal(err)
 		}
 	}
@@ -83,13 +86,18 @@ func TestARemovalMakesRoom(t *testing.T) {
 	}{
 		"for one, who was refused first": {func(s *stage) { s.refused("alb-1", 2, 1, 3); s.removes("alb-1", 1, nil) }, reading{}, []string{"2"}, nil},
 		"for two":                        {func(s *stage) { s.refused("alb-1", 2, 1, 3); s.removes("alb-1", 2, nil) }, reading{}, []string{"1", "2"}, nil},
-		"for more than there are":        {func(s *stage) { s.refused("alb-1", 2, 1); s.removes("alb-1", 5, nil) }, reading{}, []string{"1", "2"}, nil},
-		"not yet":                        {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil) }, reading{state: targets.State{Busy: true}}, nil, []string{"1"}},
-		"not by one that is refused":     {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, lost) }, reading{}, nil, nil},
-		"not of another load balancer":   {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-2", 1, nil) }, reading{}, nil, nil},
-		"not for who tries anyway":       {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil); s.later(); s.leaves(1) }, reading{}, nil, nil},
-		"not for who is gone":            {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil); s.rounds.forget(nameOf(1)) }, reading{}, nil, nil},
-		"nor does a reading alone":       {func(s *stage) { s.refused("alb-1", 1) }, reading{}, nil, nil},
+		"for a renewal before a new binding": {func(s *stage) {
+			s.refused("alb-1", 2)
+			s.refuses(change{quota: "alb-1", renews: true}, 1)
+			s.removes("alb-1", 1, nil)
+		}, reading{}, []string{"1"}, nil},
+		"for more than there are":      {func(s *stage) { s.refused("alb-1", 2, 1); s.removes("alb-1", 5, nil) }, reading{}, []string{"1", "2"}, nil},
+		"not yet":                      {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil) }, reading{state: targets.State{Busy: true}}, nil, []string{"1"}},
+		"not by one that is refused":   {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, lost) }, reading{}, nil, nil},
+		"not of another load balancer": {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-2", 1, nil) }, reading{}, nil, nil},
+		"not for who tries anyway":     {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil); s.later(); s.leaves(1) }, reading{}, nil, nil},
+		"not for who is gone":          {func(s *stage) { s.refused("alb-1", 1); s.removes("alb-1", 1, nil); s.rounds.forget(nameOf(1)) }, reading{}, nil, nil},
+		"nor does a reading alone":     {func(s *stage) { s.refused("alb-1", 1) }, reading{}, nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
