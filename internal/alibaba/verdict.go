@@ -104,15 +104,15 @@ func (e *Error) denial(s verdict.Subject) string {
 	case e.Permission == "":
 		return e.Summary()
 	case e.Denial.Explicit:
-		return fmt.Sprintf("%s; take %s out of what that policy denies; the call was made with %s", e.Summary(), e.Permission, whose(s))
+		return fmt.Sprintf("%s; take %s out of what that policy denies; the call was made with %s", e.Summary(), e.Permission, Whose(s.CredentialsSecret))
 	}
-	return fmt.Sprintf("%s; grant %s on resource * by a RAM policy; the call was made with %s", e.Summary(), e.Permission, whose(s))
+	return fmt.Sprintf("%s; grant %s on resource * by a RAM policy; the call was made with %s", e.Summary(), e.Permission, Whose(s.CredentialsSecret))
 }
 
-// whose names the credentials of an object.
-func whose(s verdict.Subject) string {
-	if s.CredentialsSecret != "" {
-		return fmt.Sprintf("the credentials of Secret %q", s.CredentialsSecret)
+// Whose names the credentials of a Secret; the operator's own, if there is none.
+func Whose(secret string) string {
+	if secret != "" {
+		return fmt.Sprintf("the credentials of Secret %q", secret)
 	}
 	return "the operator's own credentials"
 }

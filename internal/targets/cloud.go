@@ -235,7 +235,11 @@ func (s *session) fail(t Target, failed *alibaba.Error) *Error {
 		e.Message += ": " + cmp.Or(s.product.raise, "take off what is not needed, or have the quota raised")
 	case Denied:
 		e.Permission = failed.Permission
-		e.Message += "; grant it by a RAM policy to the user or role of the credentials"
+		if failed.Denial.Explicit {
+			e.Message += "; take it out of what that policy denies"
+			break
+		}
+		e.Message += "; grant it by a RAM policy"
 		if rights := s.product.rights; len(rights) > 0 {
 			e.Message += ", with what else a change needs: " + strings.Join(rights, ", ")
 		}

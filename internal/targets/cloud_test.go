@@ -305,6 +305,10 @@ func TestFailuresSayWhatToDo(t *testing.T) {
 		"no permission": {
 			alibaba.Error{Class: alibaba.Denied, Code: "NoPermission", Permission: "cdn:SetThing"}, Denied, []string{"NoPermission", "cdn:SetThing", "grant it by a RAM policy"},
 		},
+		"a policy that denies it": {
+			alibaba.Error{Class: alibaba.Denied, Code: "NoPermission", Permission: "cdn:SetThing", Denial: alibaba.Denial{Explicit: true}}, Denied,
+			[]string{"cdn:SetThing", "take it out of what that policy denies"},
+		},
 		"a wrong key": {alibaba.Error{Class: alibaba.Unauthenticated, Code: "InvalidAccessKeyId.NotFound"}, Unauthenticated, []string{"InvalidAccessKeyId.NotFound", "put a valid access key"}},
 		"a refusal":   {alibaba.Error{Class: alibaba.Refused, Code: "DomainInSafeMode"}, Refused, []string{"DomainInSafeMode", "correct the target"}},
 		"what is used": {

@@ -15,7 +15,7 @@ import (
 func (r *reconciliation) connect(ctx context.Context) bool {
 	adapter, err := r.adapterOf(ctx)
 	if err != nil {
-		r.soFar.NoCloud = failureOf(err)
+		r.soFar.NoCloud = r.failureOf(err)
 		return false
 	}
 	r.adapter = adapter

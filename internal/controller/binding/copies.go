@@ -82,7 +82,7 @@ func (r *reconciliation) discard(ctx context.Context, step rules.Discard) error 
 		return err
 	}
 	if err != nil && !errors.Is(err, errHandedIn) {
-		r.soFar.Discard = failureOf(err)
+		r.soFar.Discard = r.failureOf(err)
 		return nil
 	}
 	r.soFar.Discarded = true

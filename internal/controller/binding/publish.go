@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/controller/conditions"
 	"github.com/cloudcert-io/cloudcert/internal/controller/retries"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
@@ -265,10 +266,15 @@ func (r *reconciliation) letGo(ctx context.Context, left string) (reconcile.Resu
 	return reconcile.Result{}, nil
 }
 
-// failureOf is an error as far as decisions rest on it.
-func failureOf(err error) *rules.Failure {
+// failureOf is an error as far as decisions rest on it. Where the cloud does not let somebody in, it
+// says whose credentials those are.
+func (r *reconciliation) failureOf(err error) *rules.Failure {
 	if e, ok := errors.AsType[*targets.Error](err); ok {
-		return &rules.Failure{Kind: kinds[e.Class], Text: e.Message, After: e.RetryAfter}
+		f := &rules.Failure{Kind: kinds[e.Class], Text: e.Message, After: e.RetryAfter}
+		if _, answered := errors.AsType[*alibaba.Error](e.Cause); answered && (e.Class == targets.Denied || e.Class == targets.Unauthenticated) {
+			f.Text += "; the call was made with " + alibaba.Whose(r.secret())
+		}
+		return f
 	}
 	v := verdict.Of(err, verdict.Subject{Failed: v1alpha1.ReasonBindFailed})
 	f := &rules.Failure{Text: v.Message, After: v.Again.After}

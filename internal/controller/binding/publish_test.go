@@ -4,6 +4,7 @@
 package binding
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -12,6 +13,8 @@ import (
 	"k8s.io/client-go/tools/events"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
 // TestWhatWasPutBackIsToldOnce, and not before the target is seen to use it.
@@ -56,4 +59,31 @@ func countRestorations(t *testing.T) float64 {
 		t.Fatal(err)
 	}
 	return metric.GetCounter().GetValue()
+}
+
+// TestWhoseCredentialsAreNotLetIn is said of a call that the cloud denies, and of no object of the cluster.
+func TestWhoseCredentialsAreNotLetIn(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		secret string
+		failed *targets.Error
+		want   string
+	}{
+		"of a Secret":       {"binder", &targets.Error{Class: targets.Denied, Message: "no", Cause: &alibaba.Error{}}, `no; the call was made with the credentials of Secret "binder"`},
+		"the operator's":    {"", &targets.Error{Class: targets.Denied, Message: "no", Cause: &alibaba.Error{}}, "no; the call was made with the operator's own credentials"},
+		"a key":             {"", &targets.Error{Class: targets.Unauthenticated, Message: "no", Cause: &alibaba.Error{}}, "no; the call was made with the operator's own credentials"},
+		"another failure":   {"", &targets.Error{Class: targets.Refused, Message: "no", Cause: &alibaba.Error{}}, "no"},
+		"no call was made":  {"", &targets.Error{Class: targets.Unauthenticated, Message: "no"}, "no"},
+		"a role is missing": {"", &targets.Error{Class: targets.Denied, Message: "no", Cause: errors.New("no")}, "no"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := take(&Reconciler{}, nil, "web")
+			p.next = p.before.DeepCopy()
+			p.next.Spec.CredentialsSecretRef.Name = tc.secret
+			if got := p.failureOf(tc.failed).Text; got != tc.want {
+				t.Errorf("%q, want %q", got, tc.want)
+			}
+		})
+	}
 }

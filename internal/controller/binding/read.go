@@ -58,7 +58,7 @@ func (r *reconciliation) readNow(ctx context.Context) {
 	if err == nil {
 		return
 	}
-	r.made.failure = failureOf(err)
+	r.made.failure = r.failureOf(err)
 	if r.made.failure.Kind == rules.Throttled {
 		r.made.failure.Text = waitsForReading
 		r.rounds.putOff(r.ticket, r.made.ended.Add(r.made.failure.After), r.onlyChecks())

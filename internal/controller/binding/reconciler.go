@@ -165,7 +165,7 @@ func (r *reconciliation) act(ctx context.Context, step rules.Step) error {
 func (r *reconciliation) inspect(ctx context.Context) {
 	owner, err := r.adapter.Owner(ctx, r.target(), *r.state)
 	if err != nil {
-		r.soFar.Inspect = failureOf(err)
+		r.soFar.Inspect = r.failureOf(err)
 		return
 	}
 	text := owner.Manager
@@ -197,7 +197,7 @@ func (r *reconciliation) placeCurrent(ctx context.Context, step rules.Place) err
 		return err
 	}
 	if err != nil && !errors.Is(err, errHandedIn) {
-		r.soFar.Place = failureOf(err)
+		r.soFar.Place = r.failureOf(err)
 		return nil
 	}
 	r.soFar.Placed = true
@@ -244,7 +244,7 @@ func (r *reconciliation) remove(ctx context.Context, step rules.Remove) error {
 		return err
 	}
 	if err != nil && !errors.Is(err, errHandedIn) {
-		r.soFar.Remove = failureOf(err)
+		r.soFar.Remove = r.failureOf(err)
 		return nil
 	}
 	if step.Replaced != "" {
