@@ -529,6 +529,10 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"what is placed again and again": {
 			with(recorded(entry(oldID)), func(o *Observed) { o.Tried.Placed = minutes(4) }), []string{"11-cn-hangzhou", slotText, "4 times", "look for what takes it out"},
 		},
+		"what somebody puts there again and again": {
+			single(with(recorded(entry(foreign)), func(o *Observed) { o.Object.Restores, o.Tried.Placed = true, minutes(4) })),
+			[]string{"11-cn-hangzhou", "4 times", "99-cn-hangzhou is there again", "look for what puts it there"},
+		},
 		"occupied":          {single(fresh(only(foreign))), []string{"alb/cn-shanghai/lsn-x Default", "99-cn-hangzhou", `"web"`, "spec.adopt"}},
 		"no certificate":    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), []string{`no CloudCertificate "web"`, "spec.certificateRef.name"}},
 		"the wrong region":  {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), []string{"ap-southeast-1", china, "spec.region"}},

@@ -275,7 +275,7 @@ func (o Observed) occupied() string {
 	case o.Object.Restores:
 		return ""
 	}
-	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, set spec.onDrift to Restore or name it in spec.adopt",
+	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, set spec.onDrift to Restore, or name that one in spec.adopt",
 		holder.Text, o.Target.Text, o.Status.Bound)
 }
 
@@ -314,8 +314,10 @@ func (o Observed) braked(until time.Time, holds Holds) Step {
 		Message: fmt.Sprintf("certificate %s was placed in %s %d times within an hour, and is not there; the next try waits until %s; look for what takes it out, or for failed jobs of the listener",
 			o.Certificate.Current, o.Target.Text, MaxRestores+1, until.UTC().Format(time.RFC3339)),
 	}
-	if o.replaced() != "" {
+	if holder := o.replaced(); holder != "" {
 		v.Reason, v.Stalled = v1alpha1.ReasonOccupied, true
+		v.Message = fmt.Sprintf("certificate %s was placed in %s %d times within an hour, and somebody else's certificate %s is there again; the next try waits until %s; look for what puts it there",
+			o.Certificate.Current, o.Target.Text, MaxRestores+1, holder, until.UTC().Format(time.RFC3339))
 	}
 	return Wait{Verdict: v, Holds: &holds}
 }
