@@ -533,7 +533,10 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 			single(with(recorded(entry(foreign)), func(o *Observed) { o.Object.Restores, o.Tried.Placed = true, minutes(4) })),
 			[]string{"11-cn-hangzhou", "4 times", "99-cn-hangzhou is there again", "look for what puts it there"},
 		},
-		"occupied":          {single(fresh(only(foreign))), []string{"alb/cn-shanghai/lsn-x Default", "99-cn-hangzhou", `"web"`, "spec.adopt"}},
+		"occupied": {single(fresh(only(foreign))), []string{"alb/cn-shanghai/lsn-x Default", "99-cn-hangzhou", `"web"`, "spec.adopt"}},
+		"what nobody can name": {
+			single(fresh(Entry{Text: `certId="5" with certIdentifier=""`, InSlot: true, Progress: Serving})), []string{`certId="5"`, `name "*" in spec.adopt`},
+		},
 		"no certificate":    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), []string{`no CloudCertificate "web"`, "spec.certificateRef.name"}},
 		"the wrong region":  {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), []string{"ap-southeast-1", china, "spec.region"}},
 		"the wrong domain":  {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), []string{"www.example.com", "api.example.com"}},

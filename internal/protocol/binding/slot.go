@@ -6,6 +6,7 @@ package binding
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -267,17 +268,34 @@ func (o Observed) occupied() string {
 	case !o.isPlaced() && slices.Contains(o.Object.Adopt, adoptAny) && o.Consent.AnyAdopted:
 		return ""
 	case !o.isPlaced() && slices.Contains(o.Object.Adopt, adoptAny):
-		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q, and no CertificateTargetPolicy that admits this binding allows adopt \"*\"; name the certificate in spec.adopt",
-			o.Target.Text, holder.Text, o.Object.CertificateName)
+		mended := "have one allow it"
+		if nameable(holder.Text) {
+			mended = "name the certificate in spec.adopt"
+		}
+		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q, and no CertificateTargetPolicy that admits this binding allows adopt \"*\"; %s",
+			o.Target.Text, holder.Text, o.Object.CertificateName, mended)
 	case !o.isPlaced():
-		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q; to replace it, name it in spec.adopt",
-			o.Target.Text, holder.Text, o.Object.CertificateName)
+		mended := `to replace it, name "*" in spec.adopt`
+		if nameable(holder.Text) {
+			mended = "to replace it, name it in spec.adopt"
+		}
+		return fmt.Sprintf("%s holds certificate %s, which is not of CloudCertificate %q; %s", o.Target.Text, holder.Text, o.Object.CertificateName, mended)
 	case o.Object.Restores:
 		return ""
 	}
-	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, set spec.onDrift to Restore, or name that one in spec.adopt",
-		holder.Text, o.Target.Text, o.Status.Bound)
+	mended := "set spec.onDrift to Restore"
+	if nameable(holder.Text) {
+		mended += ", or name that one in spec.adopt"
+	}
+	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, %s", holder.Text, o.Target.Text, o.Status.Bound, mended)
 }
+
+// nameable reports whether spec.adopt can name a certificate: not one that has no name at the product, nor
+// what is no certificate at all.
+func nameable(text string) bool { return names.MatchString(text) }
+
+// names are what the API takes in spec.adopt, but for "*".
+var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]*$`)
 
 // mayYetShow reports whether a placement was accepted so lately that the product may not show it yet: it is
 // not placed again before it has certainly come to nothing. What was seen in the slot and is gone was taken
