@@ -124,7 +124,8 @@ func (d *demo) startEmulator(ctx context.Context) error {
 	file := filepath.Join(d.dir, "addresses.json")
 	var err error
 	d.emulator, err = testbed.Start(ctx, binary("cas-emulator"), nil,
-		"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=127.0.0.1:0", "--product=alb=127.0.0.1:0",
+		"--listen=127.0.0.1:0", "--listen-international=127.0.0.1:0", "--admin-listen=127.0.0.1:0",
+		"--product=alb=127.0.0.1:0", "--product=cdn=127.0.0.1:0", "--product=oss=127.0.0.1:0",
 		"--addresses-file="+file, fmt.Sprintf("--account=%s:%s:%s", account, accessKey, accessSecret))
 	if err != nil {
 		return err
@@ -152,7 +153,8 @@ func (d *demo) startOperator(ctx context.Context) error {
 	d.manager, err = testbed.Start(ctx, binary("manager"),
 		[]string{"ALIBABA_CLOUD_ACCESS_KEY_ID=" + accessKey, "ALIBABA_CLOUD_ACCESS_KEY_SECRET=" + accessSecret},
 		"--kubeconfig="+d.kubeconfig, "--cas-endpoint="+cloud, "--cas-endpoint=ap-southeast-1="+other, "--sts-endpoint="+cloud,
-		"--bind-targets=alb", "--target-endpoint=alb=http://"+d.addresses["alb"], "--prune-delay=1s",
+		"--bind-targets=alb,cdn,configmap,oss", "--target-endpoint=alb=http://"+d.addresses["alb"], "--target-endpoint=cdn=http://"+d.addresses["cdn"],
+		"--target-endpoint=oss=http://"+d.addresses["oss"], "--prune-delay=1s",
 		"--metrics-bind-address="+d.metrics, "--health-probe-bind-address="+health)
 	if err != nil {
 		return err
@@ -317,7 +319,9 @@ func (d *demo) printAccess() {
     curl -s http://%s/journal            # every call that it got
     curl -s http://%s/emulator/listeners # the emulator's listener
     curl -s http://%s/metrics            # the operator's metrics
-`, d.kubeconfig, namespace, namespace, d.addresses["admin"], d.addresses["admin"], d.addresses["admin"], d.metrics)
+Bindings of alb, cdn, configmap and oss can be tried. docs/emulator.md says how to make listeners, domains and faults by
+the port of its certificates; the account is %s.
+`, d.kubeconfig, namespace, namespace, d.addresses["admin"], d.addresses["admin"], d.addresses["admin"], d.metrics, account)
 }
 
 // cleanUp ends everything in the reverse order.
