@@ -537,6 +537,12 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"what nobody can name": {
 			single(fresh(Entry{Text: `certId="5" with certIdentifier=""`, InSlot: true, Progress: Serving})), []string{`certId="5"`, `name "*" in spec.adopt`},
 		},
+		"what is a bare number": {
+			single(fresh(Entry{Text: "24410517", InSlot: true, Progress: Serving})), []string{"24410517", `name "*" in spec.adopt`},
+		},
+		"what has too long a name": {
+			single(fresh(Entry{Text: strings.Repeat("x", 129), InSlot: true, Progress: Serving})), []string{`name "*" in spec.adopt`},
+		},
 		"no certificate":    {with(fresh(), func(o *Observed) { o.Certificate = Certificate{} }), []string{`no CloudCertificate "web"`, "spec.certificateRef.name"}},
 		"the wrong region":  {with(fresh(), func(o *Observed) { o.Target.Region = "ap-southeast-1" }), []string{"ap-southeast-1", china, "spec.region"}},
 		"the wrong domain":  {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), []string{"www.example.com", "api.example.com"}},

@@ -290,12 +290,14 @@ func (o Observed) occupied() string {
 	return fmt.Sprintf("somebody else put certificate %s into %s, where certificate %s was; to put ours back, %s", holder.Text, o.Target.Text, o.Status.Bound, mended)
 }
 
-// nameable reports whether spec.adopt can name a certificate: not one that has no name at the product, nor
-// what is no certificate at all.
-func nameable(text string) bool { return names.MatchString(text) }
+// nameable reports whether spec.adopt can name a certificate: not one that has no name at the product or
+// a bare number, nor what is no certificate at all.
+func nameable(text string) bool {
+	return names.MatchString(text) && strings.Trim(text, "0123456789") != ""
+}
 
-// names are what the API takes in spec.adopt, but for "*".
-var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]*$`)
+// names are what the API takes in spec.adopt, but for "*"; of bare numbers it takes none.
+var names = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}$`)
 
 // mayYetShow reports whether a placement was accepted so lately that the product may not show it yet: it is
 // not placed again before it has certainly come to nothing. What was seen in the slot and is gone was taken
