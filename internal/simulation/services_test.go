@@ -151,7 +151,7 @@ func (s inService) interfere(w *world) {
 	w.api.putService(s.key, object)
 }
 
-func (s inService) settles(w *world, _ place, b *v1alpha1.CloudCertificateBinding, _ string) []string {
+func (s inService) settles(_ *world, _ place, b *v1alpha1.CloudCertificateBinding, _ string) []string {
 	if !s.isOfNLB() && b.Status.AccountID != ownAccount { // whose store does not have the copies of the other account
 		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
 	}
