@@ -231,13 +231,15 @@ type failedAnswer struct {
 	Code, Message      Text
 	RequestID          Text `xml:"RequestId"`
 	AccessDeniedDetail accessDeniedDetail
-	// Endpoint is where OSS has a bucket that was looked for elsewhere (T111).
-	Endpoint Text
+	// Endpoint is where OSS has a bucket that was looked for elsewhere (T111), and EC its finer code
+	// (T113).
+	Endpoint, EC Text
 }
 
 // failure makes the error of an answer, whose code and id of the request are clean.
 func (f *failedAnswer) failure(x exchange, response *http.Response, code, requestID string) *Error {
 	err := newAnswerError(x.Call, response.StatusCode, code, scrub(string(f.Message), x.Secrets, maxMessage), requestID)
+	err.EC = scrub(string(f.EC), x.Secrets, maxToken)
 	if err.Class == Throttled {
 		err.RetryAfter = timeLeft(response.Header)
 	}

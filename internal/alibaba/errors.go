@@ -80,6 +80,8 @@ type Error struct {
 	Action Action
 	// Code is the cloud's error code; empty where no readable answer came.
 	Code string
+	// EC is the finer code that OSS gives besides; empty elsewhere.
+	EC string
 	// Message is the cloud's message, cleaned and at most 400 bytes long, or what
 	// we say where there is none. It is the same for the same failure.
 	Message string

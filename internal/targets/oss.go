@@ -6,6 +6,7 @@ package targets
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -24,6 +25,9 @@ const (
 var ossRights = []string{
 	"yundun-cert:DescribeSSLCertificatePrivateKey", "yundun-cert:DescribeSSLCertificatePublicKeyDetail", "yundun-cert:CreateSSLCertificate",
 }
+
+// ossStale is the finer code of a change that rests on another certificate than the domain holds (T115).
+const ossStale = "0018-00000209"
 
 // oss is the adapter of domains of buckets. OSS fetches certificate and key from CAS with the rights of
 // the caller (T119), so that nothing of them is in a call. It alone compares before it sets: a
@@ -138,11 +142,12 @@ func (a *oss) Place(ctx context.Context, t Target, s State, p Placement) error {
 	_, failure := send[ossDone](ctx, a.session, t, false, alibaba.Call{
 		Action: ossSet, OSS: &alibaba.OSS{Method: http.MethodPost, Bucket: t.Resource, Query: "cname&comp=add", Body: body},
 	})
+	failed, _ := errors.AsType[*alibaba.Error](asError(failure))
 	switch {
-	case failure == nil || !is(failure.Cause, "InvalidArgument"):
-	case previous == "": // T116
+	case failed == nil:
+	case previous == "" && failure.Class == Refused: // T116
 		failure.Message += "; the domain has no certificate, and OSS may set the first one by force alone: give it any that fits in the console"
-	default: // the comparison may have failed (T115), which the next read shows
+	case failed.EC == ossStale: // somebody has changed it meanwhile, as the next read shows
 		failure.Class = Transient
 	}
 	return asError(failure)

@@ -71,6 +71,16 @@ func TestABucketsCertificateIsReplacedAsItWasRead(t *testing.T) {
 	}
 }
 
+// TestWhatABucketDoesNotTakeIsNoRace: only a comparison that has failed is worth another read at once.
+func TestWhatABucketDoesNotTakeIsNoRace(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, products.Options{})
+	slot := w.bucket(products.Domain{Name: host, Certificate: w.certificate(host).Identifier()})
+	state := w.read(slot)
+	w.server.Inject(emulator.Fault{Kind: emulator.FaultFail, Product: "oss", Action: "PutCname", Code: "InvalidArgument", Count: 1})
+	wantClass(t, w.place(slot, state, w.certificate(host)), Refused)
+}
+
 func TestABucketsFirstCertificateIsNotForced(t *testing.T) {
 	t.Parallel()
 	for _, taken := range []bool{false, true} {
