@@ -48,7 +48,8 @@ func sni(name, certificate, listener string, boundCertID int64) *v1alpha1.CloudC
 func consider(t *testing.T, certificates []*v1alpha1.CloudCertificate, bindings ...*v1alpha1.CloudCertificateBinding) *reconciliation {
 	t.Helper()
 	build := fake.NewClientBuilder().WithScheme(testScheme(t)).WithIndex(&v1alpha1.CloudCertificateBinding{}, bySlot, slotsOf).
-		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, certificateOf)
+		WithIndex(&v1alpha1.CloudCertificateBinding{}, byCertificate, certificateOf).
+		WithIndex(&v1alpha1.CloudCertificateBinding{}, byReason, reasonOf)
 	for _, c := range certificates {
 		build = build.WithObjects(c)
 	}
@@ -170,5 +171,31 @@ func TestWhoWaitsForASlotIsWoken(t *testing.T) {
 	}
 	if rival, _, err := p.rivals(t.Context()); rival != "" || err != nil {
 		t.Errorf("rival %q, %v", rival, err)
+	}
+}
+
+// TestWhoLacksCredentialsIsWoken when their Secret comes or changes, and nobody else.
+func TestWhoLacksCredentialsIsWoken(t *testing.T) {
+	t.Parallel()
+	lacks := func(b *v1alpha1.CloudCertificateBinding, secret, reason string) *v1alpha1.CloudCertificateBinding {
+		b.Spec.CredentialsSecretRef.Name = secret
+		b.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReady, Reason: reason}}
+		return b
+	}
+	theirs := issued("theirs", 10)
+	theirs.Spec.CredentialsSecretRef.Name = "keys"
+	p := consider(t, []*v1alpha1.CloudCertificate{issued("web", 10), theirs},
+		lacks(sni("a-own", "gone", "lsn-a", 0), "keys", v1alpha1.ReasonCredentialsUnavailable),
+		lacks(sni("b-of-the-certificate", "theirs", "lsn-a", 0), "", v1alpha1.ReasonCredentialsUnavailable),
+		lacks(sni("c-another-secret", "web", "lsn-a", 0), "other", v1alpha1.ReasonCredentialsUnavailable),
+		lacks(sni("d-the-operators", "web", "lsn-a", 0), "", v1alpha1.ReasonCredentialsUnavailable),
+		lacks(sni("e-synced", "theirs", "lsn-a", 0), "", v1alpha1.ReasonSynced),
+		sni("f-new", "theirs", "lsn-a", 0))
+	var woken []string
+	for _, request := range p.lackingCredentials(t.Context(), &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: "keys"}}) {
+		woken = append(woken, request.Name)
+	}
+	if diff := cmp.Diff([]string{"a-own", "b-of-the-certificate"}, woken); diff != "" {
+		t.Error(diff)
 	}
 }

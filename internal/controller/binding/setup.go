@@ -11,6 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -37,6 +38,17 @@ func certificateOf(object client.Object) []string {
 	return []string{object.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name}
 }
 
+// byReason indexes bindings by the reason of Ready, where somebody waits for them to have another one.
+const byReason = "reason"
+
+func reasonOf(object client.Object) []string {
+	ready := meta.FindStatusCondition(object.(*v1alpha1.CloudCertificateBinding).Status.Conditions, v1alpha1.ConditionReady)
+	if ready == nil || ready.Reason != v1alpha1.ReasonCredentialsUnavailable {
+		return nil
+	}
+	return []string{ready.Reason}
+}
+
 // reconcileTimeout ends a reconcile that hangs, before the manager stops waiting for it.
 const reconcileTimeout = 25 * time.Second
 
@@ -45,7 +57,7 @@ const reconcileTimeout = 25 * time.Second
 func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, adjust ...func(*controller.Options)) error {
 	for field, index := range map[string]client.IndexerFunc{
 		bySlot: slotsOf, byObject: objectsOf,
-		byCertificate: certificateOf,
+		byCertificate: certificateOf, byReason: reasonOf,
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.CloudCertificateBinding{}, field, index); err != nil {
 			return fmt.Errorf("failed to index CloudCertificateBindings by %s: %w", field, err)
@@ -57,6 +69,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 		Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(r.neighbours), builder.WithPredicates(comesOrGoes())).
 		Watches(&v1alpha1.CloudCertificate{}, handler.EnqueueRequestsFromMapFunc(r.boundTo)).
 		Watches(&v1alpha1.CertificateTargetPolicy{}, handler.EnqueueRequestsFromMapFunc(r.everyBinding)).
+		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.lackingCredentials)).
 		WatchesMetadata(&corev1.Namespace{}, handler.EnqueueRequestsFromMapFunc(r.everyBindingIn), builder.WithPredicates(predicate.LabelChangedPredicate{})).
 		WatchesRawSource(source.TypedFunc[reconcile.Request](r.wakeBy))
 	for _, product := range r.Options.Targets {
@@ -148,6 +161,22 @@ func (r *Reconciler) boundTo(ctx context.Context, object client.Object) (request
 	for i := range bindings {
 		requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&bindings[i])})
 		requests = append(requests, r.neighbours(ctx, &bindings[i])...)
+	}
+	return requests
+}
+
+// lackingCredentials are the bindings that wait for the credentials in a Secret.
+func (r *Reconciler) lackingCredentials(ctx context.Context, secret client.Object) (requests []reconcile.Request) {
+	bindings := r.list(ctx, client.InNamespace(secret.GetNamespace()), client.MatchingFields{byReason: v1alpha1.ReasonCredentialsUnavailable})
+	for i := range bindings {
+		b := &bindings[i]
+		certificate := &v1alpha1.CloudCertificate{}
+		if err := r.Get(ctx, client.ObjectKey{Namespace: b.Namespace, Name: b.Spec.CertificateRef.Name}, certificate); err != nil {
+			certificate = nil
+		}
+		if secretOf(b, certificate) == secret.GetName() {
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(b)})
+		}
 	}
 	return requests
 }
