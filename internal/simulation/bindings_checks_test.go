@@ -14,6 +14,7 @@ import (
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
 	"github.com/cloudcert-io/cloudcert/internal/bundle"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/emulator"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 )
 
@@ -189,7 +190,20 @@ func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1a
 	if reasons := p.settles(w, p, b, current); len(reasons) > 0 {
 		return reasons
 	}
+	if held := w.holds(p); !p.shared && len(held) > 0 && w.isLeftElsewhere(held[0].CertIdentifier, b, object) {
+		return []string{v1alpha1.ReasonSynced, v1alpha1.ReasonOccupied}
+	}
 	return []string{v1alpha1.ReasonSynced}
+}
+
+// isLeftElsewhere reports whether a certificate is an object's in an account that it has moved from. Only the
+// status of a binding may still know it for ours, and that may have been put back.
+func (w *world) isLeftElsewhere(identifier string, b *v1alpha1.CloudCertificateBinding, object *v1alpha1.CloudCertificate) bool {
+	key := w.certificateOf(b)
+	return identifier != b.Status.BoundCertIdentifier && w.isOf(identifier, key) && !slices.ContainsFunc(w.ours(), func(c emulator.Certificate) bool {
+		owner, _, _ := bundle.ParseName(c.Name)
+		return c.AccountID == object.Status.AccountID && identifierOf(c) == identifier && owner == bundle.Identity(clusterID, key.Namespace, key.Name)
+	})
 }
 
 // gives reports whether a binding may replace a certificate: one of its object, the one that it

@@ -231,7 +231,15 @@ func (op *operator) checkWrite(form url.Values) {
 	if op.world.writes++; id == "" {
 		return // a domain is changed at once
 	}
-	switch is := op.shown[shownTo(id, form)]; {
+	is, known := op.shown[shownTo(id, form)]
+	if !known { // these credentials have come since it was read by others
+		for key, to := range op.shown {
+			if strings.HasPrefix(key, id+" ") {
+				is = to
+			}
+		}
+	}
+	switch {
 	case !strings.EqualFold(is.status, "Running"): // as CLB writes it, too
 		op.world.violatef("%s is sent to %s, which was last seen as %q", action, id, is.status)
 	case is.partial:
