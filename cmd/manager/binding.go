@@ -65,12 +65,12 @@ func (s *settings) checkTargets(bound []string) error {
 	if slices.Contains(bound, "all") {
 		s.targets = binding.OfAll()
 		bound = slices.DeleteFunc(slices.Clone(bound), func(name string) bool { return name == "all" })
-		built = slices.DeleteFunc(built, func(p targets.Product) bool { return !targets.ByNameAlone(p) })
+		built = namedAlone()
 	}
 	for _, name := range bound {
 		if !slices.Contains(built, targets.Product(name)) {
 			return fmt.Errorf("--bind-targets: %q is no kind of target that this version serves, or all has it already: use some of %s, or all, which leaves out %s",
-				name, productNames(binding.Built()), namedAlone())
+				name, productNames(binding.Built()), productNames(namedAlone()))
 		}
 		s.targets = append(s.targets, targets.Product(name))
 	}
@@ -78,8 +78,8 @@ func (s *settings) checkTargets(bound []string) error {
 }
 
 // namedAlone are the kinds that "all" does not stand for.
-func namedAlone() string {
-	return productNames(slices.DeleteFunc(binding.Built(), func(p targets.Product) bool { return !targets.ByNameAlone(p) }))
+func namedAlone() []targets.Product {
+	return slices.DeleteFunc(binding.Built(), func(p targets.Product) bool { return !targets.ByNameAlone(p) })
 }
 
 // addBindings adds the controller of bindings where some kind of target is switched on, and returns

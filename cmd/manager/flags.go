@@ -89,7 +89,7 @@ func parseFlags(args []string, help io.Writer) (*settings, error) {
 	fs.DurationVar(&s.pruneDelay, "prune-delay", 24*time.Hour, "`time` that a superseded version is kept at least after its successor was published, where spec.revisionHistoryLimit does not keep it longer")
 	fs.DurationVar(&s.settleDelay, "settle-delay", 30*time.Second, "`time` that a deletion waits for uploads in flight before it looks what there is to delete")
 	fs.DurationVar(&s.orphanAfter, "orphan-after", 24*time.Hour, "`time` after which a deleted object whose credentials are gone, or whose deletions the cloud refuses, is released with what it has in the cloud; 0 means never")
-	fs.Var(&bound, "bind-targets", "`kinds` of target that CloudCertificateBindings may have, separated by commas, or all: "+productNames(binding.Built())+" (default: none); all leaves out "+namedAlone()+", which cost a right to private keys and have to be named")
+	fs.Var(&bound, "bind-targets", "`kinds` of target that CloudCertificateBindings may have, separated by commas, or all: "+productNames(binding.Built())+" (default: none); all leaves out "+productNames(namedAlone())+", which cost a right to private keys and have to be named")
 	fs.StringVar(&policy, "binding-policy", policyRequire, "whether a CertificateTargetPolicy has to admit what is bound with the operator's own credentials: "+policyRequire+", or "+policySingleTenant+" for a cluster whose users all may bind everything")
 	fs.Var(&targetEndpoints, "target-endpoint", "`product[/region]=URL` of a product, repeatable; https, or http on loopback (default: the public endpoints)")
 	config.RegisterFlags(fs)
