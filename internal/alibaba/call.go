@@ -148,7 +148,7 @@ func (c Call) unmarshal(body []byte, into any) error {
 // Send signs and sends a call with credentials of the identity, and decodes its answer
 // into a T. Where *T has a method Validate, its error is the message of an answer that can be
 // read but says nothing; it must not quote the answer. An answer with a list has to be a
-// Listing; any other may have 64 KiB.
+// Listing; any other may have 64 KiB, and of OSS 256.
 func Send[T any](ctx context.Context, id *Identity, credentials Credentials, call Call) (*T, *Error) {
 	signed, failure := signed(ctx, &call, credentials, time.Now()) // as the SDK's signer does
 	if failure != nil {
