@@ -200,9 +200,8 @@ func (w *world) placed(p place, b *v1alpha1.CloudCertificateBinding, object *v1a
 // status of a binding may still know it for ours, and that may have been put back.
 func (w *world) isLeftElsewhere(identifier string, b *v1alpha1.CloudCertificateBinding, object *v1alpha1.CloudCertificate) bool {
 	key := w.certificateOf(b)
-	return identifier != b.Status.BoundCertIdentifier && w.isOf(identifier, key) && !slices.ContainsFunc(w.ours(), func(c emulator.Certificate) bool {
-		owner, _, _ := bundle.ParseName(c.Name)
-		return c.AccountID == object.Status.AccountID && identifierOf(c) == identifier && owner == bundle.Identity(clusterID, key.Namespace, key.Name)
+	return identifier != b.Status.BoundCertIdentifier && w.isOf(identifier, key) && !slices.ContainsFunc(w.versionsOf(identifier, key), func(c emulator.Certificate) bool {
+		return c.AccountID == object.Status.AccountID
 	})
 }
 
@@ -214,10 +213,15 @@ func (w *world) gives(b *v1alpha1.CloudCertificateBinding, identifier string) bo
 
 // isOf reports whether a certificate is one of an object.
 func (w *world) isOf(identifier string, key types.NamespacedName) bool {
+	return len(w.versionsOf(identifier, key)) > 0
+}
+
+// versionsOf are the certificates of an object with an identifier: accounts may give the same one.
+func (w *world) versionsOf(identifier string, key types.NamespacedName) (all []emulator.Certificate) {
 	for _, c := range w.ours() {
 		if owner, _, _ := bundle.ParseName(c.Name); identifierOf(c) == identifier && owner == bundle.Identity(clusterID, key.Namespace, key.Name) {
-			return true
+			all = append(all, c)
 		}
 	}
-	return false
+	return all
 }
