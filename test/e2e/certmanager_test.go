@@ -22,8 +22,7 @@ import (
 func startCertManager(t *testing.T) {
 	t.Helper()
 	kubectl(t, "apply", "--server-side", "-f", os.Getenv("E2E_CERT_MANAGER"))
-	kubectl(t, "wait", "--for=condition=Established", "--timeout=60s", "crd/certificates.cert-manager.io", "crd/issuers.cert-manager.io",
-		"crd/clusterissuers.cert-manager.io", "crd/certificaterequests.cert-manager.io")
+	waitServedKinds(t, "certificates.cert-manager.io", "issuers.cert-manager.io", "clusterissuers.cert-manager.io", "certificaterequests.cert-manager.io")
 	log, err := os.Create(filepath.Join(os.Getenv("E2E_LOG"), "cert-manager.log"))
 	if err != nil {
 		t.Fatal(err)

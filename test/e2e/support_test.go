@@ -165,6 +165,17 @@ func kubectl(t *testing.T, args ...string) string {
 	return run(t, "", "kubectl", args...)
 }
 
+// waitServedKinds waits until kubectl finds kinds whose CRDs were just applied. `kubectl wait
+// --for=condition=Established` does not do: it fails at once where it sees a CRD before the API server has
+// given it a condition (kubernetes/kubernetes#66439), and it returns before the kinds are discovered.
+func waitServedKinds(t *testing.T, resources ...string) {
+	t.Helper()
+	eventually(t, "the API server serves "+strings.Join(resources, ", "), func() (bool, string) {
+		out, err := exec.Command("kubectl", "get", "--all-namespaces", strings.Join(resources, ",")).CombinedOutput()
+		return err == nil, string(out)
+	})
+}
+
 // apply applies a manifest.
 func apply(t *testing.T, manifest string) {
 	t.Helper()
@@ -202,8 +213,12 @@ func saveLogs(t *testing.T) {
 		}
 	}
 	if t.Failed() {
-		out, _ := exec.Command("kubectl", "get", "pods,events,ccert", "-A", "-o", "wide").CombinedOutput()
+		out, _ := exec.Command("kubectl", "get", "pods,ccert,ccb", "-A").CombinedOutput()
 		t.Logf("%s", out)
+		events, _ := exec.Command("kubectl", "get", "events", "-A", "-o", "wide").CombinedOutput() // too many for the test's output
+		if err := os.WriteFile(filepath.Join(os.Getenv("E2E_LOG"), strings.ReplaceAll(t.Name(), "/", "-")+"-events.log"), events, 0o600); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
