@@ -24,39 +24,49 @@ type secretContent struct {
 	keyLines []string
 }
 
-var pool struct {
-	once       sync.Once
+// contents are what the Secrets and the neighbours of a world may hold.
+type contents struct {
 	all        []secretContent
 	neighbours [][]byte // certificates of somebody else
+}
+
+var pool struct {
+	once sync.Once
+	contents
 }
 
 // secretContents are certificates made once, in the first bubble: all bubbles begin at the
 // same time.
 func secretContents(t testing.TB) []secretContent {
-	pool.once.Do(func() {
-		ca, err := testbed.NewCA("Simulated CA")
+	pool.once.Do(func() { pool.contents = makeContents(t) })
+	return pool.all
+}
+
+// makeContents makes the same contents in every run: names are made of them, and what comes first among
+// names decides what a schedule goes through.
+func makeContents(t testing.TB) (made contents) {
+	ca, err := testbed.NewSeededCA("Simulated CA", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 5 {
+		pair, err := ca.Issue(10*365*24*time.Hour, nil, fmt.Sprintf("s%d.example.com", i%2), "example.com")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := range 5 {
-			pair, err := ca.Issue(10*365*24*time.Hour, nil, fmt.Sprintf("s%d.example.com", i%2), "example.com")
-			if err != nil {
-				t.Fatal(err)
-			}
-			pool.all = append(pool.all, newSecretContent(t, pair.Certificate, pair.PrivateKey))
+		made.all = append(made.all, newSecretContent(t, pair.Certificate, pair.PrivateKey))
+	}
+	for _, hosts := range [][]string{{theirHost}, {theirHost, "shop.example.org"}, {theirHost, ourHost}} {
+		pair, err := ca.Issue(10*365*24*time.Hour, nil, hosts...)
+		if err != nil {
+			t.Fatal(err)
 		}
-		for _, hosts := range [][]string{{theirHost}, {theirHost, "shop.example.org"}, {theirHost, ourHost}} {
-			pair, err := ca.Issue(10*365*24*time.Hour, nil, hosts...)
-			if err != nil {
-				t.Fatal(err)
-			}
-			pool.neighbours = append(pool.neighbours, pair.Certificate)
-		}
-		pool.all = append(pool.all, secretContent{data: map[string][]byte{
-			"tls.crt": pool.all[0].data["tls.crt"], "tls.key": pool.all[1].data["tls.key"],
-		}})
-	})
-	return pool.all
+		made.neighbours = append(made.neighbours, pair.Certificate)
+	}
+	made.all = append(made.all, secretContent{data: map[string][]byte{
+		"tls.crt": made.all[0].data["tls.crt"], "tls.key": made.all[1].data["tls.key"],
+	}})
+	return made
 }
 
 func newSecretContent(t testing.TB, certificate, key []byte) secretContent {

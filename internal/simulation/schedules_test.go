@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -191,19 +192,18 @@ func simulate(t testing.TB, seed uint64, mutant func(*world)) (w *world, violati
 
 var (
 	schedules = flag.Int("schedules", 200, "how many random schedules the simulation plays")
+	first     = flag.Uint64("first", 1, "the first of these schedules")
 	seed      = flag.Uint64("seed", 0, "the one schedule that the simulation plays, with everything that happens")
 )
 
 // TestSimulation plays the lifecycles with a disturbance at each step, and random
 // schedules, and prints how many of them there were.
 func TestSimulation(t *testing.T) {
-	if *seed != 0 {
-		replay(t, *seed)
-		return
-	}
 	began := time.Now()
 	var all tally
-	t.Run("crash points", func(t *testing.T) { testCrashPoints(t, &all) })
+	if *seed == 0 {
+		t.Run("crash points", func(t *testing.T) { testCrashPoints(t, &all) })
+	}
 	t.Run("schedules", func(t *testing.T) { testSchedules(t, &all) })
 	fmt.Printf("simulation: %d crash points, %d schedules, %d changes of listeners and domains, %d foreign certificates removed, %d unserved hosts, %d violations, %.0f s\n",
 		all.points.Load(), *schedules, all.changes.Load(), all.foreign.Load(), all.unserved.Load(), all.violations.Load(), time.Since(began).Seconds())
@@ -224,48 +224,69 @@ func (t *tally) add(w *world, violations []string) {
 // reconcile, all that it remembers of objects from the ones before.
 func TestNothingThatIsRememberedIsNeeded(t *testing.T) {
 	t.Parallel()
-	eachSeed(t, *schedules, func(t *testing.T, seed uint64) (violations []string) {
-		_, violations = simulate(t, seed, func(w *world) { w.onReconcile = forgetEverything })
-		return violations
+	eachSeed(t, *schedules, func(t *testing.T, seed uint64) (w *world, violations []string) {
+		return simulate(t, seed, func(w *world) { w.onReconcile = forgetEverything })
 	})
 }
 
-// replay plays one schedule and tells everything.
-func replay(t *testing.T, seed uint64) {
-	synctest.Test(t, func(t *testing.T) {
-		w, violations := simulate(t, seed, nil)
-		for _, line := range w.trace {
-			t.Log(line)
+// TestSchedulesReplayExactly plays schedules again, with contents that are made again: what failed once
+// fails whenever it is looked into, and on every machine.
+func TestSchedulesReplayExactly(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			for i, again := range makeContents(t).all {
+				if !reflect.DeepEqual(again, secretContents(t)[i]) {
+					t.Errorf("content %d is another one when it is made again", i)
+				}
+			}
+		})
+		var traces [2][]string
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) {
+				w, _ := simulate(t, seed+1, nil)
+				traces[i] = w.trace
+			})
 		}
-		for _, v := range violations {
-			t.Error(v)
+		if !slices.Equal(traces[0], traces[1]) {
+			t.Errorf("seed %d goes another way when it is played again", seed+1)
 		}
-	})
+	}
 }
 
 // testSchedules plays random schedules.
 func testSchedules(t *testing.T, all *tally) {
-	eachSeed(t, *schedules, func(t *testing.T, seed uint64) []string {
+	eachSeed(t, *schedules, func(t *testing.T, seed uint64) (*world, []string) {
 		w, violations := simulate(t, seed, nil)
 		all.add(w, violations)
-		if len(violations) > 0 {
-			t.Logf("replay it with go test ./internal/simulation -run TestSimulation -seed=%d -v", seed)
-		}
-		return violations
+		return w, violations
 	})
 }
 
-// eachSeed plays the seeds from 1 on, one on each processor at a time, until five were violated.
-func eachSeed(t *testing.T, seeds int, play func(t *testing.T, seed uint64) (violations []string)) {
-	var next, failed atomic.Int64
+// eachSeed plays some schedules, one on each processor at a time, until five were violated; or else the one
+// that the flag names, of which it tells everything.
+func eachSeed(t *testing.T, count int, play func(t *testing.T, seed uint64) (w *world, violations []string)) {
+	if *seed != 0 {
+		synctest.Test(t, func(t *testing.T) {
+			w, violations := play(t, *seed)
+			t.Log(strings.Join(w.trace, "\n"))
+			if len(violations) > 0 {
+				t.Error(strings.Join(violations, "\n"))
+			}
+		})
+		return
+	}
+	test, _, _ := strings.Cut(t.Name(), "/")
+	var played, failed atomic.Int64
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for seed := next.Add(1); seed <= int64(seeds) && failed.Load() < 5; seed = next.Add(1) {
+			for n := played.Add(1); n <= int64(count) && failed.Load() < 5; n = played.Add(1) {
+				seed := *first + uint64(n) - 1
 				synctest.Test(t, func(t *testing.T) {
-					if violations := play(t, uint64(seed)); len(violations) > 0 {
+					if _, violations := play(t, seed); len(violations) > 0 {
 						failed.Add(1)
-						t.Errorf("seed %d: %s", seed, strings.Join(violations, "\n"))
+						t.Errorf("seed %d: %s\nreplay it with go test ./internal/simulation -run '%s$' -seed=%d -v", seed, strings.Join(violations, "\n"), test, seed)
 					}
 				})
 			}

@@ -10,9 +10,12 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/binary"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
+	mathrand "math/rand/v2"
 	"time"
 )
 
@@ -20,6 +23,7 @@ import (
 type CA struct {
 	certificate *x509.Certificate
 	key         crypto.Signer
+	random      io.Reader // of keys and serial numbers
 }
 
 // Pair is a certificate chain and its private key, both PEM.
@@ -28,8 +32,16 @@ type Pair struct {
 }
 
 // NewCA makes a certification authority.
-func NewCA(name string) (*CA, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+func NewCA(name string) (*CA, error) { return newCA(name, rand.Reader) }
+
+// NewSeededCA makes an authority which issues the same keys and certificates whenever it has the same seed
+// and the clock says the same: what it issues protects nothing.
+func NewSeededCA(name string, seed uint64) (*CA, error) {
+	return newCA(name, mathrand.NewChaCha8([32]byte(binary.BigEndian.AppendUint64(make([]byte, 24), seed))))
+}
+
+func newCA(name string, random io.Reader) (*CA, error) {
+	key, err := newKey(random)
 	if err != nil {
 		return nil, err
 	}
@@ -38,12 +50,23 @@ func NewCA(name string) (*CA, error) {
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(10, 0, 0),
 		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	// Without randomness a signature is that of RFC 6979.
+	der, err := x509.CreateCertificate(nil, template, template, key.Public(), key)
 	if err != nil {
 		return nil, err
 	}
 	certificate, err := x509.ParseCertificate(der)
-	return &CA{certificate: certificate, key: key}, err
+	return &CA{certificate: certificate, key: key, random: random}, err
+}
+
+// newKey makes a key out of random bytes; ecdsa.GenerateKey draws from a secure source whatever it is given.
+func newKey(random io.Reader) (*ecdsa.PrivateKey, error) {
+	scalar := make([]byte, 32)
+	if _, err := io.ReadFull(random, scalar); err != nil {
+		return nil, err
+	}
+	scalar[0] &= 0x7f // less than the order of the curve
+	return ecdsa.ParseRawPrivateKey(elliptic.P256(), scalar)
 }
 
 // PEM is the authority's own certificate.
@@ -54,11 +77,11 @@ func (ca *CA) PEM() []byte {
 // Issue makes a certificate for DNS names that is valid for a time from an hour
 // ago; change may alter the template.
 func (ca *CA) Issue(validFor time.Duration, change func(*x509.Certificate), names ...string) (Pair, error) {
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	key, err := newKey(ca.random)
 	if err != nil {
 		return Pair{}, err
 	}
-	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 100))
+	serial, err := rand.Int(ca.random, new(big.Int).Lsh(big.NewInt(1), 100))
 	if err != nil {
 		return Pair{}, err
 	}
@@ -73,7 +96,7 @@ func (ca *CA) Issue(validFor time.Duration, change func(*x509.Certificate), name
 	if change != nil {
 		change(template)
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca.certificate, key.Public(), ca.key)
+	der, err := x509.CreateCertificate(nil, template, ca.certificate, key.Public(), ca.key)
 	if err != nil {
 		return Pair{}, fmt.Errorf("failed to issue a certificate for %v: %w", names, err)
 	}
