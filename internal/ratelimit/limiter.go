@@ -145,7 +145,7 @@ func (l *Limiter) Reserve(tenant string, u Urgency, horizon time.Duration) (*Slo
 		next = later(now, l.turns.next(tenant, u).Add(-reach))
 	}
 	begun := horizon > u.Horizon()
-	if wait > reach || !begun && (next.After(now) || !l.turns.mayHold(tenant, interval)) {
+	if wait > reach || !begun && (next.After(now) || !l.turns.mayHold(tenant, u, interval)) {
 		first := later(next, now.Add(wait-min(reach, wait)/2))
 		return nil, l.turns.comeBack(tenant, u, now, first, round, expected).Sub(now)
 	}
@@ -154,8 +154,9 @@ func (l *Limiter) Reserve(tenant string, u Urgency, horizon time.Duration) (*Slo
 	} else {
 		l.next = at.Add(interval)
 	}
-	l.turns.take(tenant, u, at, now, round, alone)
-	return &Slot{limiter: l, tenant: tenant, at: at, due: at.Add(l.shift)}, 0
+	taken := turn{at, tenant, u}
+	l.turns.take(taken, now, round, alone)
+	return &Slot{limiter: l, turn: taken, due: at.Add(l.shift)}, 0
 }
 
 // admit lets the call of a place go if it is due and returns when that was; else
@@ -231,15 +232,15 @@ func (l *Limiter) written(sent time.Time) {
 }
 
 // giveBack makes a place that was not used free again.
-func (l *Limiter) giveBack(tenant string, at time.Time) {
+func (l *Limiter) giveBack(one turn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
 		return
 	}
-	l.turns.giveBack(turn{at, tenant})
-	index, _ := slices.BinarySearchFunc(l.freed, at, time.Time.Compare)
-	l.freed = slices.Insert(l.freed, index, at)
+	l.turns.giveBack(one)
+	index, _ := slices.BinarySearchFunc(l.freed, one.at, time.Time.Compare)
+	l.freed = slices.Insert(l.freed, index, one.at)
 	// The last places of the line are taken back altogether, so that a pause or
 	// another rate applies to them anew.
 	for n := len(l.freed); n > 0 && !l.freed[n-1].Add(l.interval(l.clock.Now())).Before(l.next); n-- {
@@ -248,14 +249,14 @@ func (l *Limiter) giveBack(tenant string, at time.Time) {
 	}
 }
 
-// throttled slows down after a throttled answer to a tenant's call that was sent at
+// throttled slows down after a throttled answer to the call of a turn that was sent at
 // the given time. Answers to calls sent before the last slowing tell nothing
 // new. It returns when it is worth asking again.
-func (l *Limiter) throttled(tenant string, sent time.Time, timeLeft time.Duration) time.Duration {
+func (l *Limiter) throttled(of turn, sent time.Time, timeLeft time.Duration) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.mergedTo != nil {
-		return l.mergedTo.throttled(tenant, sent, timeLeft)
+		return l.mergedTo.throttled(of, sent, timeLeft)
 	}
 	now := l.clock.Now()
 	if !sent.Before(l.slowed) {
@@ -273,8 +274,8 @@ func (l *Limiter) throttled(tenant string, sent time.Time, timeLeft time.Duratio
 		l.base = max(l.full*minShare, l.base*decrease/byChance)
 	}
 	first := later(l.next.Add(l.shift), l.slowed)
-	round, _ := l.turns.round(tenant, Prompt, now, l.interval(now), 0)
-	return max(timeLeft, l.turns.comeBack(tenant, Prompt, now, first, round, false).Sub(now))
+	round, _ := l.turns.round(of.tenant, of.urgency, now, l.interval(now), 0)
+	return max(timeLeft, l.turns.comeBack(of.tenant, of.urgency, now, first, round, false).Sub(now))
 }
 
 // MergeInto hands everything over to the limiter of the account, once it is

@@ -264,7 +264,7 @@ func TestASlotOfAPausedAccountIsGivenUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		hint := l.throttled("", sent, 5*time.Second)
+		hint := l.throttled(turn{}, sent, 5*time.Second)
 		if hint < 5*time.Second {
 			t.Errorf("hint %v", hint)
 		}
@@ -288,12 +288,12 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 		l := New(realClock{}, 100, time.Now().Add(QuietStart))
 		time.Sleep(2 * time.Second)
 		sent := time.Now()
-		l.throttled("", sent, 0)
+		l.throttled(turn{}, sent, 0)
 		if got := l.rate(time.Now()); got != 95 {
 			t.Errorf("rate after one answer at the full rate: %v", got)
 		}
 		for range 9 {
-			l.throttled("", sent, 0)
+			l.throttled(turn{}, sent, 0)
 		}
 		if got := l.rate(time.Now()); got != 80 {
 			t.Errorf("rate after ten answers to the same calls: %v", got)
@@ -307,7 +307,7 @@ func TestLimiterSlowsOncePerCongestionAndRecovers(t *testing.T) {
 			t.Errorf("rate a minute later: %v", got)
 		}
 		for range 100 {
-			l.throttled("", time.Now(), 0)
+			l.throttled(turn{}, time.Now(), 0)
 			time.Sleep(minPause)
 		}
 		if got := l.rate(time.Now()); got < 5 || got > 5.5 {
@@ -445,7 +445,7 @@ func TestLimitersThatShareAnAccount(t *testing.T) {
 									continue
 								}
 								throttled[n].add()
-								time.Sleep(l.throttled("", sent, 0))
+								time.Sleep(l.throttled(turn{}, sent, 0))
 							}
 						})
 					}
@@ -499,8 +499,8 @@ func TestMergeHandsEverythingOver(t *testing.T) {
 			last = slot
 		}
 		early, _ := one.Reserve("", Prompt, 0)
-		two.throttled("", time.Now(), 0)
-		two.throttled("", time.Now(), 0)
+		two.throttled(turn{}, time.Now(), 0)
+		two.throttled(turn{}, time.Now(), 0)
 		two.MergeInto(one)
 
 		if sent, wait := one.admit(early.at); !sent.IsZero() || wait < 800*time.Millisecond {
@@ -543,7 +543,7 @@ func TestPromptCallersPassABacklog(t *testing.T) {
 		for range 500 {
 			wg.Go(func() {
 				began := time.Now()
-				slot, hint := l.Reserve("", Prompt, Prompt.Horizon())
+				slot, hint := l.Reserve("one of all", Prompt, Prompt.Horizon())
 				if slot == nil {
 					t.Errorf("a renewal has to come back in %v", hint)
 					return

@@ -12,9 +12,8 @@ import (
 // Slot is a place in the pace of a limiter. It is used by one call, or given back. It is
 // safe for concurrent use.
 type Slot struct {
+	turn
 	limiter *Limiter
-	tenant  string
-	at      time.Time // on the limiter's shifted line
 	due     time.Time // as it was promised
 	taken   atomic.Bool
 }
@@ -40,7 +39,7 @@ func (s *Slot) Release() {
 }
 
 // GiveBack makes the place of a slot that was taken free again: its call was not sent.
-func (s *Slot) GiveBack() { s.limiter.giveBack(s.tenant, s.at) }
+func (s *Slot) GiveBack() { s.limiter.giveBack(s.turn) }
 
 // Wait waits until the slot is due and returns when the call was let go. It gives up with a
 // *PausedError once pauses have moved the slot too far, and with the cause of the context
@@ -70,5 +69,5 @@ func (s *Slot) Written(sent time.Time) { s.limiter.written(sent) }
 // Throttled slows the limiter down after a throttled answer to the call that was let go at
 // sent, and returns when it is worth asking again. timeLeft is the cloud's own hint.
 func (s *Slot) Throttled(sent time.Time, timeLeft time.Duration) time.Duration {
-	return s.limiter.throttled(s.tenant, sent, timeLeft)
+	return s.limiter.throttled(s.turn, sent, timeLeft)
 }

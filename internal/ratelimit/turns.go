@@ -20,20 +20,33 @@ const lostAfter = time.Second
 // turns sees to it that the places of a limiter are shared. Its limiter holds the lock.
 //
 // Within an urgency tenants take turns. Of the places that can be reserved no tenant holds
-// more than half as many as are left free, so that whoever holds none finds one, and soon. Those who have to wait queue
+// more than half as many as are left free, so that whoever holds none finds one, and soon. Those that a
+// tenant holds for what is less urgent do not count: its backlog holds up no renewal of its own. Those who have to wait queue
 // for each tenant apart, so that a long queue delays only its own tenant; and while several
 // tenants have a queue, each gets one place in a round.
 type turns struct {
-	ahead  []turn         // the places that are reserved and not due yet, sorted
-	held   map[string]int // how many of them each tenant holds
+	ahead  []turn          // the places that are reserved and not due yet, sorted
+	held   map[string]held // how many of them each tenant holds
 	queues [Repair + 1]map[string]*queue
 	passed [Repair + 1]int // places that went to more urgent callers, for which this urgency had none yet
 }
 
 // turn is a reserved place.
 type turn struct {
-	at     time.Time // on the limiter's shifted line
-	tenant string
+	at      time.Time // on the limiter's shifted line
+	tenant  string
+	urgency Urgency
+}
+
+// held is how many places a tenant holds, by their urgency.
+type held [Repair + 1]int
+
+// above is how many of them are at least so urgent.
+func (h held) above(u Urgency) (n int) {
+	for _, places := range h[:u+1] {
+		n += places
+	}
+	return n
 }
 
 // queue are the callers of one tenant and urgency that were told to come back.
@@ -43,7 +56,7 @@ type queue struct {
 }
 
 func newTurns() turns {
-	t := turns{held: map[string]int{}}
+	t := turns{held: map[string]held{}}
 	for u := range t.queues {
 		t.queues[u] = map[string]*queue{}
 	}
@@ -54,24 +67,26 @@ func newTurns() turns {
 func (t *turns) due(line time.Time) {
 	n := 0
 	for n < len(t.ahead) && t.ahead[n].at.Before(line) {
-		t.leave(t.ahead[n].tenant)
+		t.leave(t.ahead[n])
 		n++
 	}
 	t.ahead = slices.Delete(t.ahead, 0, n)
 }
 
-func (t *turns) leave(tenant string) {
-	if t.held[tenant]--; t.held[tenant] <= 0 {
-		delete(t.held, tenant)
+func (t *turns) leave(one turn) {
+	h := t.held[one.tenant]
+	h[one.urgency]--
+	if t.held[one.tenant] = h; h == (held{}) {
+		delete(t.held, one.tenant)
 	}
 }
 
 // mayHold reports whether a tenant holds so few places that it may have one more, of those
 // that are within anybody's reach. Callers without a tenant are the operator itself, which asks
 // for one place at a time.
-func (t *turns) mayHold(tenant string, interval time.Duration) bool {
-	held, places := t.held[tenant], int(Prompt.Horizon()/interval)+1
-	return tenant == "" || held == 0 || 2*held < places-len(t.ahead)
+func (t *turns) mayHold(tenant string, u Urgency, interval time.Duration) bool {
+	holds, places := t.held[tenant].above(u), int(Prompt.Horizon()/interval)+1
+	return tenant == "" || holds == 0 || 2*holds < places-len(t.ahead)
 }
 
 // reach is how far ahead a caller may reserve now, who usually may as far as horizon. A
@@ -145,14 +160,14 @@ func (t *turns) queue(tenant string, u Urgency) *queue {
 
 // take notes that a place is reserved. The tenant's next turn is a round later, if others
 // wait.
-func (t *turns) take(tenant string, u Urgency, at, now time.Time, round time.Duration, alone bool) {
-	t.insert(turn{at, tenant})
+func (t *turns) take(one turn, now time.Time, round time.Duration, alone bool) {
+	t.insert(one)
 	if !alone {
-		q := t.queue(tenant, u)
+		q := t.queue(one.tenant, one.urgency)
 		q.turn = later(q.turn, now).Add(round)
 	}
-	t.passed[u] = max(t.passed[u]-lowerEvery, 0)
-	for lower := u + 1; lower <= Repair; lower++ {
+	t.passed[one.urgency] = max(t.passed[one.urgency]-lowerEvery, 0)
+	for lower := one.urgency + 1; lower <= Repair; lower++ {
 		t.passed[lower] = min(t.passed[lower]+1, 2*lowerEvery) // who does not come keeps no more than two
 	}
 }
@@ -160,7 +175,9 @@ func (t *turns) take(tenant string, u Urgency, at, now time.Time, round time.Dur
 func (t *turns) insert(one turn) {
 	index, _ := slices.BinarySearchFunc(t.ahead, one.at, compareTurn)
 	t.ahead = slices.Insert(t.ahead, index, one)
-	t.held[one.tenant]++
+	h := t.held[one.tenant]
+	h[one.urgency]++
+	t.held[one.tenant] = h
 }
 
 func compareTurn(one turn, at time.Time) int { return one.at.Compare(at) }
@@ -169,9 +186,9 @@ func compareTurn(one turn, at time.Time) int { return one.at.Compare(at) }
 func (t *turns) giveBack(one turn) {
 	index, found := slices.BinarySearchFunc(t.ahead, one.at, compareTurn)
 	for ; found && index < len(t.ahead) && t.ahead[index].at.Equal(one.at); index++ {
-		if t.ahead[index].tenant == one.tenant {
+		if other := t.ahead[index]; other.tenant == one.tenant && other.urgency == one.urgency {
 			t.ahead = slices.Delete(t.ahead, index, index+1)
-			t.leave(one.tenant)
+			t.leave(one)
 			return
 		}
 	}
@@ -198,7 +215,8 @@ func (t *turns) comeBack(tenant string, u Urgency, now, first time.Time, round t
 // line.
 func (t *turns) merge(from *turns, shift time.Duration) {
 	for _, one := range from.ahead {
-		t.insert(turn{one.at.Add(shift), one.tenant})
+		one.at = one.at.Add(shift)
+		t.insert(one)
 	}
 	*from = newTurns()
 }

@@ -218,16 +218,16 @@ func TestTurnsForgetWhatIsOver(t *testing.T) {
 		}
 		second.Release()
 		second.Release()
-		if got := one.turns.held["a"]; got != 1 {
+		if got := one.turns.held["a"].above(Repair); got != 1 {
 			t.Errorf("%d places are held after one of two was given back", got)
 		}
-		for one.turns.mayHold("b", 100*time.Millisecond) {
+		for one.turns.mayHold("b", Prompt, 100*time.Millisecond) {
 			if slot, _ := one.Reserve("b", Prompt, Prompt.Horizon()); slot == nil {
 				break
 			}
 		}
 		one.MergeInto(two)
-		if got := two.turns.held["a"]; got != 1 {
+		if got := two.turns.held["a"].above(Repair); got != 1 {
 			t.Errorf("%d places are held after a merge", got)
 		}
 		first.Release() // of the limiter that is gone
