@@ -24,7 +24,7 @@ func Decide(o Observed) Step {
 	case o.Content == nil && o.isUpToDate():
 		return decidePruning(o)
 	case len(o.Settings.AllowedAccounts) > 0 && !o.SoFar.Asked: // before any key is read
-		return Learn{}
+		return Learn{Urgency: o.urgency()}
 	case o.SoFar.NoCloud == nil && !o.Settings.allows(o.Place.Account): // "Nothing is uploaded to an account that is not on the list."
 		return Wait{Err: o.notAllowed()}
 	case o.Content == nil:

@@ -357,7 +357,7 @@ func TestDecide(t *testing.T) {
 			List{Since: ago(time.Hour).Add(30 * time.Second)}},
 		"a deletion asks for the account before it asks for a list": {with(deleted(), func(o *Observed) {
 			o.Cloud.Listed, o.SoFar.Asked = time.Time{}, false
-		}), Learn{}},
+		}), Learn{Urgency: Repair}},
 		"everything goes, the current one last": {deleted(), Delete{[]Entry{entry(5, ""), entry(10, "")}}},
 		"what was refuted before a restart is left alone": {with(deleted(), func(o *Observed) {
 			o.Status.Foreign = []int64{12}

@@ -19,7 +19,7 @@ func decideDeletion(o Observed) Step {
 	case why != nil:
 		return Release{Err: why}
 	case !o.SoFar.Asked: // when an upload was last sent there decides which list is young enough
-		return Learn{}
+		return Learn{Urgency: Repair}
 	case !o.ownsStatus(), o.Status.Place.DiffersFrom(o.Place):
 		return startAnew(o)
 	case o.SoFar.Anew: // "The status is reset and published first, and nothing in the old place is touched."

@@ -28,7 +28,7 @@ type (
 	// Hold puts the finalizer on where Want is true, else takes it off.
 	Hold struct{ Want bool }
 	// Learn finds the credentials, and learns whose account they are of.
-	Learn struct{}
+	Learn struct{ Urgency Urgency }
 	// Read reads the Secret. Where Reserve is true it takes a slot of the account's limit
 	// first, so that no private key waits in memory for its turn.
 	Read struct {
@@ -99,7 +99,7 @@ func Ends(step Step) bool {
 	return false
 }
 
-// Urgency orders those who wait for the account's limit.
+// Urgency orders those who wait for the account's limit, and for a worker of their namespace's share.
 type Urgency int
 
 const (

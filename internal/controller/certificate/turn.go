@@ -21,10 +21,11 @@ import (
 
 // turn is what a reconcile takes of what all objects share.
 type turn struct {
-	paid            bool // its first call is counted already
-	taken           bool // it occupies a worker of its namespace's share
-	read            bool // it has read the Secret
-	calls           int  // that were sent, deletions not included
+	paid            bool             // its first call is counted already
+	taken           bool             // it occupies a worker of its namespace's share
+	urgency         protocol.Urgency // of that worker
+	read            bool             // it has read the Secret
+	calls           int              // that were sent, deletions not included
 	failedDeletions int
 }
 
@@ -77,10 +78,11 @@ func (r *reconciliation) takeTurn(step protocol.Step) error {
 	if after := r.turns.untilCall(key, now); after > 0 && !r.turn.paid {
 		return refuse(after, "its next call: there are five at once for one object, then one in ten seconds")
 	}
-	if after := r.turns.occupy(r.before.Namespace, r.Options.MaxConcurrentReconciles, now); after > 0 {
+	urgency := urgencyOf(step)
+	if after := r.turns.occupy(r.before.Namespace, urgency, r.Options.MaxConcurrentReconciles, now); after > 0 {
 		return refuse(after, "other objects of its namespace")
 	}
-	r.turn.taken = true
+	r.turn.taken, r.turn.urgency = true, urgency
 	return nil
 }
 
@@ -105,6 +107,18 @@ func actionOf(step protocol.Step) (action alibaba.Action, reaches bool) {
 	return "", false
 }
 
+// urgencyOf is how urgent the work is that begins with a step. What begins without reading the Secret
+// prunes or deletes, and can wait.
+func urgencyOf(step protocol.Step) protocol.Urgency {
+	switch step := step.(type) {
+	case protocol.Read:
+		return step.Urgency
+	case protocol.Learn:
+		return step.Urgency
+	}
+	return protocol.Repair
+}
+
 // behalf says for whom the reconcile calls the cloud, and counts the calls.
 func (r *reconciliation) behalf() cas.Behalf {
 	return cas.Behalf{Tenant: r.before.Namespace, Sent: func(action alibaba.Action, err error) {
@@ -127,7 +141,7 @@ func (r *reconciliation) endTurn() {
 		cost = costOfRead
 	}
 	r.turns.spend(client.ObjectKeyFromObject(r.before), cost, r.turn.failedDeletions, r.Clock.Now())
-	r.turns.leave(r.before.Namespace)
+	r.turns.leave(r.before.Namespace, r.turn.urgency)
 }
 
 // keepHint keeps the hint of a limit, so that no event shortens it.

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 const (
@@ -27,7 +28,8 @@ const (
 	savedDeletions   = 5
 	deletionInterval = 3 * time.Second
 	// shareOfFree is how many times the workers that are free one namespace may occupy: three
-	// quarters of all if it is alone, and there is always one left for the next.
+	// quarters of all if it is alone, and there is always one left for the next. What it occupies
+	// for less urgent work does not count.
 	shareOfFree = 3
 	// Who finds no worker comes back, one object of a namespace after the other.
 	firstWorkerHint = 50 * time.Millisecond
@@ -45,9 +47,26 @@ type turns struct {
 	objects map[types.NamespacedName]*allowance
 	purged  time.Time
 
-	busy  map[string]int       // workers, by the namespace that they work for
-	total int                  // of all of them
-	hints map[string]time.Time // by namespace, when the last object was told to try again
+	busy  map[string]workers  // by the namespace that they work for
+	total int                 // of all of them
+	hints map[queue]time.Time // when the last object of it was told to try again
+}
+
+// workers are those of a namespace, by the urgency of their work.
+type workers [protocol.Repair + 1]int
+
+// above is how many of them do work that is at least so urgent.
+func (w workers) above(u protocol.Urgency) (n int) {
+	for _, busy := range w[:u+1] {
+		n += busy
+	}
+	return n
+}
+
+// queue is that of the objects of a namespace which find no worker, for work of one urgency.
+type queue struct {
+	namespace string
+	urgency   protocol.Urgency
 }
 
 // allowance is what one object may call.
@@ -77,7 +96,7 @@ func (t *turns) purge(now time.Time) {
 	}
 	t.purged = now
 	maps.DeleteFunc(t.objects, func(_ types.NamespacedName, a *allowance) bool { return a.isUnused(now) })
-	maps.DeleteFunc(t.hints, func(_ string, at time.Time) bool { return at.Before(now) })
+	maps.DeleteFunc(t.hints, func(_ queue, at time.Time) bool { return at.Before(now) })
 }
 
 func (a *allowance) isUnused(now time.Time) bool {
@@ -120,36 +139,40 @@ func seconds(s float64) time.Duration {
 	return time.Duration(math.Ceil(max(s, 0)*1000)) * time.Millisecond
 }
 
-// occupy takes one of so many workers for a namespace, or returns how long to wait for one.
-func (t *turns) occupy(namespace string, workers int, now time.Time) time.Duration {
+// occupy takes one of all workers for a namespace, or returns how long to wait for one.
+func (t *turns) occupy(namespace string, u protocol.Urgency, all int, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.busy == nil {
-		t.busy, t.hints = map[string]int{}, map[string]time.Time{}
+		t.busy, t.hints = map[string]workers{}, map[queue]time.Time{}
 	}
-	held, free := t.busy[namespace], workers-t.total
-	if workers == 0 || held == 0 || free > 1 && held < shareOfFree*free {
-		t.busy[namespace]++
+	busy, free := t.busy[namespace], all-t.total
+	if held := busy.above(u); all == 0 || busy == (workers{}) || free > 1 && held < shareOfFree*free {
+		busy[u]++
+		t.busy[namespace] = busy
 		t.total++
 		return 0
 	}
-	at := t.hints[namespace].Add(workerHints)
+	waiting := queue{namespace, u}
+	at := t.hints[waiting].Add(workerHints)
 	if first := now.Add(firstWorkerHint); at.Before(first) {
 		at = first
 	}
 	if last := now.Add(lastWorkerHint); at.After(last) {
 		at = last
 	}
-	t.hints[namespace] = at
+	t.hints[waiting] = at
 	return at.Sub(now)
 }
 
 // leave gives a worker back.
-func (t *turns) leave(namespace string) {
+func (t *turns) leave(namespace string, u protocol.Urgency) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.total--
-	if t.busy[namespace]--; t.busy[namespace] <= 0 {
+	busy := t.busy[namespace]
+	busy[u]--
+	if t.busy[namespace] = busy; busy == (workers{}) {
 		delete(t.busy, namespace)
 	}
 }

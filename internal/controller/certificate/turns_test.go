@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
+	"github.com/cloudcert-io/cloudcert/internal/protocol"
 )
 
 func TestAnObjectMayCallFiveTimesAtOnceAndThenOnceInTenSeconds(t *testing.T) {
@@ -78,22 +79,48 @@ func TestANamespaceLeavesWorkersToOthers(t *testing.T) {
 			for range workers { // in turn, as if all had many objects
 				for i := range tc.namespaces {
 					if turns.total < workers {
-						turns.occupy(fmt.Sprint(i), workers, now)
+						turns.occupy(fmt.Sprint(i), protocol.Prompt, workers, now)
 					}
 				}
 			}
-			for namespace, held := range turns.busy {
-				if held < tc.least || held > tc.most {
+			for namespace, busy := range turns.busy {
+				if held := busy.above(protocol.Repair); held < tc.least || held > tc.most {
 					t.Errorf("namespace %s holds %d workers", namespace, held)
 				}
 			}
 			if turns.total >= workers {
 				t.Errorf("no worker of %d is left", workers)
 			}
-			if wait := turns.occupy("another", workers, now); wait != 0 {
+			if wait := turns.occupy("another", protocol.Repair, workers, now); wait != 0 {
 				t.Errorf("another namespace has to wait %s for its first worker", wait)
 			}
 		})
+	}
+}
+
+// A start finds a long backlog in one namespace: its renewals do not queue behind it, and other
+// namespaces find workers beside both.
+func TestABacklogLeavesWorkersToTheRenewalsOfItsNamespace(t *testing.T) {
+	t.Parallel()
+	const workers = 60
+	var turns turns
+	for range 3000 {
+		turns.occupy("a", protocol.Backlog, workers, now)
+	}
+	renewals := 0
+	for turns.occupy("a", protocol.Prompt, workers, now) == 0 {
+		renewals++
+	}
+	if renewals != 12 {
+		t.Errorf("%d renewals find a worker", renewals)
+	}
+	if wait := turns.occupy("a", protocol.Prompt, workers, now); wait > firstWorkerHint+workerHints {
+		t.Errorf("the second renewal that finds no worker waits %s", wait)
+	}
+	for n := range 2 {
+		if wait := turns.occupy(fmt.Sprint("b", n), protocol.Repair, workers, now); wait != 0 {
+			t.Errorf("another namespace has to wait %s for a worker", wait)
+		}
 	}
 }
 
@@ -102,13 +129,13 @@ func TestWorkersAreGivenBackAndHintsAreBounded(t *testing.T) {
 	var turns turns
 	var last time.Duration
 	for range 1000 {
-		last = turns.occupy("a", 4, now)
+		last = turns.occupy("a", protocol.Prompt, 4, now)
 	}
-	if turns.busy["a"] != 3 || last != lastWorkerHint {
+	if turns.busy["a"].above(protocol.Repair) != 3 || last != lastWorkerHint {
 		t.Errorf("%d workers of 4 are held, and the last object comes back in %s", turns.busy["a"], last)
 	}
 	for range 3 {
-		turns.leave("a")
+		turns.leave("a", protocol.Prompt)
 	}
 	if len(turns.busy) != 0 || turns.total != 0 {
 		t.Errorf("workers are still held: %v", turns.busy)
@@ -136,7 +163,7 @@ func TestALongListCostsAnObjectNoMoreThanWhatIsSavedUp(t *testing.T) {
 	t.Parallel()
 	object, _ := synced()
 	p := &reconciliation{Reconciler: testReconciler(), before: object, turn: turn{taken: true, calls: 40}}
-	p.turns.occupy(object.Namespace, 60, now)
+	p.turns.occupy(object.Namespace, p.turn.urgency, 60, now)
 	p.endTurn()
 	if wait := p.turns.untilCall(client.ObjectKeyFromObject(object), now); wait != costOfCall*time.Second {
 		t.Errorf("the next call waits for %s, want %d s", wait, costOfCall)
