@@ -148,9 +148,9 @@ func (in *round) ticket(who types.NamespacedName, reads bool) *ticket {
 }
 
 // isGoodFor reports whether a reading tells a binding what it wants to know. No binding decides
-// twice by the same one.
+// twice by the same one. One that began at the very moment may have missed what the binding wants to know.
 func (k *reading) isGoodFor(w want, now time.Time) bool {
-	if k == nil || !k.began.After(w.after) || k.began.Before(w.since) {
+	if k == nil || !k.began.After(w.after) || !k.began.After(w.since) {
 		return false
 	}
 	return now.Sub(k.ended) <= shareFor || !w.due.IsZero() && !k.began.Before(w.due)

@@ -56,10 +56,11 @@ func TestBindingsOfOneListenerShareARead(t *testing.T) {
 			p.memory.checkFrom(p.next, p.Clock.Now().Add(time.Nanosecond))
 			pass(p, forgetAfter/2)
 		}, 2},
-		"the second has decided by it": {func(p *reconciliation) { p.memory.checked(p.next, p.Clock.Now()) }, 2},
-		"it is asked to resync":        {func(p *reconciliation) { p.since = p.Clock.Now().Add(time.Nanosecond) }, 2},
-		"it has other credentials":     {func(p *reconciliation) { p.next.Spec.CredentialsSecretRef.Name = "ak" }, 2},
-		"it is of another listener":    {func(p *reconciliation) { p.place.Resource = "lsn-b" }, 2},
+		"the second has decided by it":          {func(p *reconciliation) { p.memory.checked(p.next, p.Clock.Now()) }, 2},
+		"it is asked to resync":                 {func(p *reconciliation) { p.since = p.Clock.Now() }, 2},
+		"a watch has shown a change since then": {func(p *reconciliation) { p.memory.seen(p.next, "2") }, 2},
+		"it has other credentials":              {func(p *reconciliation) { p.next.Spec.CredentialsSecretRef.Name = "ak" }, 2},
+		"it is of another listener":             {func(p *reconciliation) { p.place.Resource = "lsn-b" }, 2},
 		"something was written": {func(p *reconciliation) {
 			p.rounds.drop(p.place.WriterKey())
 		}, 2},
@@ -394,7 +395,7 @@ func TestNobodyWritesByAnEarlierReading(t *testing.T) {
 		s := newStage(t)
 		first := s.begin(0)
 		anew := s.want(1)
-		anew.since = time.Now().Add(1)
+		anew.since = time.Now()
 		second, known, _ := s.enter(anew)
 		if known != nil || !second.reads {
 			t.Fatal("who wants to know anew does not read")
