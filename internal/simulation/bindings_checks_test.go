@@ -73,7 +73,8 @@ func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificat
 	identity := bundle.Identity(clusterID, key.Namespace, b.Spec.CertificateRef.Name)
 	ours := 0
 	for _, c := range w.ours() {
-		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && c.Region == object.Status.Region && w.isIn(p, identifierOf(c)) {
+		id := identifierOf(c)
+		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && c.Region == object.Status.Region && w.isIn(p, id) && !w.isLeftElsewhere(id, b, object) {
 			ours++
 		}
 	}
