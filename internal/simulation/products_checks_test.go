@@ -78,6 +78,8 @@ func (w *world) watchProducts() {
 		w.pardoned[p.at] = w.pardoned[p.at] || asked && p.isObject()
 		// What nobody holds any more may be deleted in CAS: checkUnused judges that.
 		excused[p.at] = excused[p.at] || slices.ContainsFunc(before.held[p.name], func(id string) bool { return !w.inCAS(id) })
+		// An object of the cluster does not say of which account its listener is: it follows the credentials.
+		excused[p.at] = excused[p.at] || p.isObject() && slices.ContainsFunc(now.held[p.name], w.isOfAnotherAccount)
 		if !p.shared && (!p.emptied || !asked) && len(before.held[p.name]) > 0 && len(now.held[p.name]) == 0 && w.inCAS(before.held[p.name][0]) {
 			w.violatef("the only certificate of %s was taken away", p.name)
 		}
@@ -93,6 +95,14 @@ func (w *world) watchProducts() {
 // inCAS reports whether the certificate of an identifier is there.
 func (w *world) inCAS(identifier string) bool {
 	return slices.ContainsFunc(w.all(), func(c emulator.Certificate) bool { return identifierOf(c) == identifier })
+}
+
+// isOfAnotherAccount reports whether a certificate is in CAS, and not in the account of the places.
+func (w *world) isOfAnotherAccount(identifier string) bool {
+	inOwn := slices.ContainsFunc(w.all(), func(c emulator.Certificate) bool {
+		return c.AccountID == ownAccount && identifierOf(c) == identifier
+	})
+	return w.inCAS(identifier) && !inOwn
 }
 
 // checkTakenOut says whether a certificate may have gone out of a place, and reports whether
