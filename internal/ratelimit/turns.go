@@ -20,10 +20,10 @@ const lostAfter = time.Second
 // turns sees to it that the places of a limiter are shared. Its limiter holds the lock.
 //
 // Within an urgency tenants take turns. Of the places that can be reserved no tenant holds
-// more than half as many as are left free, so that whoever holds none finds one, and soon. Those that a
-// tenant holds for what is less urgent do not count: its backlog holds up no renewal of its own. Those who have to wait queue
-// for each tenant apart, so that a long queue delays only its own tenant; and while several
-// tenants have a queue, each gets one place in a round.
+// more than half as many as are left free, so that whoever holds none finds one, and soon. What a
+// tenant holds for less urgent work does not count: its backlog holds up no renewal of its own.
+// Those who have to wait queue for each tenant apart, so that a long queue delays only its own
+// tenant; and while several tenants have a queue, each gets one place in a round.
 type turns struct {
 	ahead  []turn          // the places that are reserved and not due yet, sorted
 	held   map[string]held // how many of them each tenant holds
@@ -41,8 +41,8 @@ type turn struct {
 // held is how many places a tenant holds, by their urgency.
 type held [Repair + 1]int
 
-// above is how many of them are at least so urgent.
-func (h held) above(u Urgency) (n int) {
+// atLeast is how many of them are at least so urgent.
+func (h held) atLeast(u Urgency) (n int) {
 	for _, places := range h[:u+1] {
 		n += places
 	}
@@ -85,7 +85,7 @@ func (t *turns) leave(one turn) {
 // that are within anybody's reach. Callers without a tenant are the operator itself, which asks
 // for one place at a time.
 func (t *turns) mayHold(tenant string, u Urgency, interval time.Duration) bool {
-	holds, places := t.held[tenant].above(u), int(Prompt.Horizon()/interval)+1
+	holds, places := t.held[tenant].atLeast(u), int(Prompt.Horizon()/interval)+1
 	return tenant == "" || holds == 0 || 2*holds < places-len(t.ahead)
 }
 

@@ -55,8 +55,8 @@ type turns struct {
 // workers are those of a namespace, by the urgency of their work.
 type workers [protocol.Repair + 1]int
 
-// above is how many of them do work that is at least so urgent.
-func (w workers) above(u protocol.Urgency) (n int) {
+// atLeast is how many of them do work that is at least so urgent.
+func (w workers) atLeast(u protocol.Urgency) (n int) {
 	for _, busy := range w[:u+1] {
 		n += busy
 	}
@@ -147,7 +147,7 @@ func (t *turns) occupy(namespace string, u protocol.Urgency, all int, now time.T
 		t.busy, t.hints = map[string]workers{}, map[queue]time.Time{}
 	}
 	busy, free := t.busy[namespace], all-t.total
-	if held := busy.above(u); all == 0 || busy == (workers{}) || free > 1 && held < shareOfFree*free {
+	if held := busy.atLeast(u); all == 0 || busy == (workers{}) || free > 1 && held < shareOfFree*free {
 		busy[u]++
 		t.busy[namespace] = busy
 		t.total++

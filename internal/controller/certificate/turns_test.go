@@ -84,7 +84,7 @@ func TestANamespaceLeavesWorkersToOthers(t *testing.T) {
 				}
 			}
 			for namespace, busy := range turns.busy {
-				if held := busy.above(protocol.Repair); held < tc.least || held > tc.most {
+				if held := busy.atLeast(protocol.Repair); held < tc.least || held > tc.most {
 					t.Errorf("namespace %s holds %d workers", namespace, held)
 				}
 			}
@@ -131,7 +131,7 @@ func TestWorkersAreGivenBackAndHintsAreBounded(t *testing.T) {
 	for range 1000 {
 		last = turns.occupy("a", protocol.Prompt, 4, now)
 	}
-	if turns.busy["a"].above(protocol.Repair) != 3 || last != lastWorkerHint {
+	if turns.busy["a"].atLeast(protocol.Repair) != 3 || last != lastWorkerHint {
 		t.Errorf("%d workers of 4 are held, and the last object comes back in %s", turns.busy["a"], last)
 	}
 	for range 3 {
