@@ -548,6 +548,13 @@ func TestMessagesNameObjectReasonAndFix(t *testing.T) {
 		"the wrong domain":  {with(fresh(), func(o *Observed) { o.Target.Domain = "api.example.com" }), []string{"www.example.com", "api.example.com"}},
 		"what is suspended": {with(fresh(entry(oldID), entry(foreign)), func(o *Observed) { o.Object.Suspended = true }), []string{"10-cn-hangzhou", "99-cn-hangzhou of somebody else"}},
 		"an empty one":      {with(fresh(), func(o *Observed) { o.Object.Suspended = true }), []string{"holds no certificate"}},
+		"an empty one, and ours is the listener's default": {
+			with(fresh(listenerDefault(newID)), func(o *Observed) { o.Object.Suspended = true }),
+			[]string{"holds no certificate; the listener's default is 11-cn-hangzhou of CloudCertificate \"web\""},
+		},
+		"what the listener's default serves": {
+			renewed(listenerDefault(newID)), []string{"11-cn-hangzhou of CloudCertificate \"web\", which is the listener's default and not an additional one"},
+		},
 		"managed elsewhere": {with(fresh(), func(o *Observed) { o.Tried.Owner = "the ALB Ingress controller" }), []string{"the ALB Ingress controller", "albConfig"}},
 		"a partial list":    {with(fresh(), func(o *Observed) { o.Slot.Incomplete = "41 of 42" }), []string{slotText, "41 of 42", "read again"}},
 		"an unbind without credentials": {

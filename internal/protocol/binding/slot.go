@@ -191,7 +191,17 @@ func (o Observed) surplus() []Entry {
 }
 
 func (o Observed) servedMessage() string {
-	return fmt.Sprintf("%s uses certificate %s of CloudCertificate %q", o.Target.Text, o.Certificate.Current, o.Object.CertificateName)
+	message := fmt.Sprintf("%s uses certificate %s of CloudCertificate %q", o.Target.Text, o.Certificate.Current, o.Object.CertificateName)
+	if o.servesElsewhere(o.Certificate.Current) {
+		message += ", which is the listener's default and not an additional one"
+	}
+	return message
+}
+
+// servesElsewhere reports whether a certificate is the default of the listener, and not in the
+// slot, which is one of several.
+func (o Observed) servesElsewhere(id ID) bool {
+	return o.Slot != nil && o.isDefault(id) && !slices.ContainsFunc(o.Slot.Entries, func(e Entry) bool { return e.ID == id && e.InSlot })
 }
 
 func (o Observed) soonIf(wanted bool) verdict.Again {
@@ -361,10 +371,13 @@ func (o Observed) inSlot() string {
 	if len(foreign) > 0 {
 		parts = append(parts, few(foreign)+" of somebody else")
 	}
-	if len(parts) == 0 {
-		return o.Target.Text + " holds no certificate"
+	message := o.Target.Text + " holds " + cmp.Or(strings.Join(parts, " and "), "no certificate")
+	for _, e := range o.Slot.Entries {
+		if o.isOurs(e.ID) && o.servesElsewhere(e.ID) {
+			message += fmt.Sprintf("; the listener's default is %s of CloudCertificate %q", e.Text, o.Object.CertificateName)
+		}
 	}
-	return o.Target.Text + " holds " + strings.Join(parts, " and ")
+	return message
 }
 
 // few joins the first few texts and counts the others.
