@@ -137,6 +137,9 @@ func (r *reconciliation) blocked(err error, v verdict.Verdict) verdict.Verdict {
 	end := ""
 	if pace := v.Again.Pace.String(); pace != "" {
 		end = "; it is tried again " + pace
+		if keptByBinding(err) {
+			end += ", and at once when a binding lets go of it: when its target uses another certificate, or when it is deleted"
+		}
 	}
 	end += `; to let the object go without touching the cloud, set the annotation ` + v1alpha1.AnnotationOrphan + `: "true"`
 	if at, limited := r.observe().OrphanAt(); limited && v.Refusal {
