@@ -168,5 +168,5 @@ func (r *Reconciler) notServed(p place) string {
 	if !slices.Contains(Built(), p.Product) {
 		return fmt.Sprintf("this version of the operator does not serve targets of kind %s", p.Product)
 	}
-	return fmt.Sprintf("targets of kind %s are switched off: add it to the operator's flag --bind-targets", p.Product)
+	return fmt.Sprintf("targets of kind %[1]s are switched off: add %[1]s to the operator's flag --bind-targets, the chart's binding.targets", p.Product)
 }
