@@ -66,6 +66,16 @@ var bindingLifecycles = map[string]func(w *world){
 		w.api.removeBinding(key)
 		w.work(10 * time.Minute)
 	},
+	"unbind what was there before": func(w *world) {
+		key := w.givenBinding("sni", asIs)
+		w.work(time.Minute)
+		w.api.removeBinding(key)
+		w.work(time.Minute)
+		w.bindTo(places[0], unbinding)
+		w.work(time.Minute)
+		w.api.removeBinding(key)
+		w.work(10 * time.Minute)
+	},
 	"unbind while it is placed": func(w *world) {
 		key := w.givenBinding("sni", unbinding)
 		w.work(4500 * time.Millisecond)

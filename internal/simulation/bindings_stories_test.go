@@ -213,3 +213,25 @@ func TestDomainThatShowsLateIsGivenACertificateOnce(t *testing.T) {
 		w.checkRest()
 	})
 }
+
+// TestUnbindTakesOutWhatWasThereBefore: a binding that is made again, as by a move or a restore, has
+// nothing to place, and is answerable for what it found all the same.
+func TestUnbindTakesOutWhatWasThereBefore(t *testing.T) {
+	t.Parallel()
+	withBinding(t, func(w *world, binding types.NamespacedName) {
+		identifier := w.api.bindings[binding].Status.BoundCertIdentifier
+		w.api.removeBinding(binding)
+		w.work(time.Minute)
+		w.newBinding(theKey, places[0], unbinding)
+		w.work(time.Minute)
+		if !w.isIn(places[0], identifier) {
+			t.Fatalf("certificate %s is not in %s any more", identifier, places[0].name)
+		}
+		w.api.removeBinding(binding)
+		w.work(10 * time.Minute)
+		if w.isIn(places[0], identifier) || w.api.bindings[binding] != nil {
+			t.Errorf("certificate %s is still in %s", identifier, places[0].name)
+		}
+		w.checkRest()
+	})
+}

@@ -74,7 +74,7 @@ func (o Observed) unchecked(f *Failure) Step {
 // wantsHold reports whether the finalizer has to be on: where something of ours may be at the
 // target that has to go with the binding.
 func (o Observed) wantsHold() bool {
-	return o.Object.Unbinds && o.Target.Unbindable && (o.Object.Held || o.mayHold())
+	return o.Object.Unbinds && o.Target.Unbindable && (o.Object.Held || o.mayHold() || o.readsOurs())
 }
 
 // isUpToDate reports whether the status answers spec, certificate and annotations, and nothing

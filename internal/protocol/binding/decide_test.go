@@ -287,6 +287,8 @@ func TestDecide(t *testing.T) {
 		"a product that does not answer is asked again when it said": {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{After: 3 * time.Second} }), "wait BindFailed again=hint"},
 		"Unbind on what is bound is held":                            {with(bound(), unbind), "hold true"},
 		"Unbind that is taken back is let go":                        {with(bound(), func(o *Observed) { o.Object.Held = true }), "hold false"},
+		"Unbind on what was there already is held":                   {with(fresh(entry(newID)), unbind), "hold true"},
+		"Unbind on what is there, and held, goes on":                 {with(fresh(entry(newID)), func(o *Observed) { o.Object.Unbinds, o.Object.Held = true, true }), "keep bound=11 pending=0 leftover=[] again=never"},
 		"Unbind of a slot of one place holds nothing":                {with(single(bound()), unbind), "nothing"},
 		"Unbind on what never placed anything is not held":           {with(fresh(), func(o *Observed) { o.Object.Unbinds, o.Slot = true, nil }), "read"},
 

@@ -117,6 +117,12 @@ func (o Observed) present() []ID {
 	return ids
 }
 
+// readsOurs reports whether a version of ours was read in the slot: also one that the status does
+// not name yet, because it was there before the binding, which then has nothing to place.
+func (o Observed) readsOurs() bool {
+	return o.Slot != nil && len(o.present()) > 0
+}
+
 // isDefault reports whether a certificate is a default of the resource, and in no other place
 // of it.
 func (o Observed) isDefault(id ID) bool {
