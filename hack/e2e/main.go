@@ -40,6 +40,8 @@ import (
 // imageName is what the chart installs by default, with a tag that no registry has.
 const imageName = "ghcr.io/cloudcert-io/cloudcert:e2e"
 
+const usage = "usage: e2e [-provider auto|kind|node] COMMAND [ARGUMENT...]"
+
 func main() {
 	// The kernel kills a child with the thread that started it: all are started by
 	// this one, which ends with the process.
@@ -64,12 +66,19 @@ func run(ctx context.Context, args []string) error {
 		return node.RunStage(ctx, args[1], args[2:])
 	}
 	flags := flag.NewFlagSet("e2e", flag.ContinueOnError)
-	provider := flags.String("provider", "auto", "who makes the cluster: `kind`, node or auto")
-	if err := flags.Parse(args); err != nil {
+	provider := flags.String("provider", "auto", "who makes the cluster: kind, node or auto")
+	flags.Usage = func() {
+		fmt.Fprintln(flags.Output(), usage+"\n\nCOMMAND runs in a cluster that exists for as long as it does, and finds kubectl and helm in its PATH.")
+		flags.PrintDefaults()
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
 	if flags.NArg() == 0 {
-		return errors.New("usage: e2e [-provider auto|kind|node] COMMAND [ARGUMENT...]")
+		return errors.New(usage)
 	}
 	p, err := choose(ctx, *provider)
 	if err != nil {
