@@ -128,9 +128,13 @@ func (e *Error) Error() string {
 
 // Summary returns code, message and missing permission: a text for a status or
 // an event, the same on every try of the same failure.
-func (e *Error) Summary() string {
-	parts := slices.DeleteFunc([]string{e.Code, e.Message}, func(s string) bool { return s == "" })
-	text := strings.Join(parts, ": ")
+func (e *Error) Summary() string { return e.summary(e.Code, e.Message) }
+
+// Brief is Summary without the cloud's message, which may name anything that was in the call.
+func (e *Error) Brief() string { return e.summary(e.Code) }
+
+func (e *Error) summary(parts ...string) string {
+	text := strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), ": ")
 	if e.Permission != "" {
 		text += " (" + e.Denial.lacks(e.Permission) + ")"
 	}

@@ -221,35 +221,51 @@ const progressHint = 2 * time.Second
 // fail makes an error of the package from the failure of a call.
 func (s *session) fail(t Target, failed *alibaba.Error) *Error {
 	e := &Error{Class: s.classOf(failed), RetryAfter: failed.RetryAfter, Cause: failed}
-	e.Message = string(failed.Action) + ": " + failed.Summary()
 	switch e.Class {
 	case Progressing:
 		e.RetryAfter = max(e.RetryAfter, progressHint)
-	case TargetNotFound:
-		e.Message = fmt.Sprintf("%s does not exist in this account: %s; check spec.target, and of which account the credentials are", t, e.Message)
-	case CertificateNotFound:
-		e.Message = s.product.called + " does not find the certificate in CAS: it may have been deleted, or be in the other region: " + e.Message +
-			"; have the CloudCertificate checked by the annotation cloudcert.io/resync"
 	case QuotaExceeded:
 		e.Limit = s.product.quota
-		e.Message += ": " + cmp.Or(s.product.raise, "take off what is not needed, or have the quota raised")
 	case Denied:
 		e.Permission = failed.Permission
-		if failed.Denial.Explicit {
-			e.Message += "; take it out of what that policy denies"
-			break
-		}
-		e.Message += "; grant it by a RAM policy"
-		if rights := s.product.rights; len(rights) > 0 {
-			e.Message += ", with what else a change needs: " + strings.Join(rights, ", ")
-		}
-	case Unauthenticated:
-		e.Message += "; put a valid access key into the Secret of the credentials, or correct the operator's own"
-	case Refused, InUse:
-		e.Message += "; correct the target, or what the binding refers to"
-	case Transient, Throttled:
+	case Transient, Throttled, TargetNotFound, CertificateNotFound, Refused, Unauthenticated, InUse:
 	}
+	e.Message, e.brief = s.explain(t, e.Class, failed, failed.Summary()), s.explain(t, e.Class, failed, failed.Brief())
 	return e
+}
+
+// explain says what a failure means and what to do, around a summary of it.
+func (s *session) explain(t Target, class Class, failed *alibaba.Error, summary string) string {
+	text := string(failed.Action) + ": " + summary
+	switch class {
+	case TargetNotFound:
+		return fmt.Sprintf("%s does not exist in this account: %s; check spec.target, and of which account the credentials are", t, text)
+	case CertificateNotFound:
+		return s.product.called + " does not find the certificate in CAS: it may have been deleted, or be in the other region: " + text +
+			"; have the CloudCertificate checked by the annotation cloudcert.io/resync"
+	case QuotaExceeded:
+		return text + ": " + cmp.Or(s.product.raise, "take off what is not needed, or have the quota raised")
+	case Denied:
+		return text + s.remedy(failed)
+	case Unauthenticated:
+		return text + "; put a valid access key into the Secret of the credentials, or correct the operator's own"
+	case Refused, InUse:
+		return text + "; correct the target, or what the binding refers to"
+	case Progressing, Transient, Throttled:
+	}
+	return text
+}
+
+// remedy says how to give the permission that a denied call lacks.
+func (s *session) remedy(failed *alibaba.Error) string {
+	if failed.Denial.Explicit {
+		return "; take it out of what that policy denies"
+	}
+	text := "; grant it by a RAM policy"
+	if rights := s.product.rights; len(rights) > 0 {
+		text += ", with what else a change needs: " + strings.Join(rights, ", ")
+	}
+	return text
 }
 
 func (s *session) classOf(failed *alibaba.Error) Class {

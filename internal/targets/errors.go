@@ -93,10 +93,17 @@ type Error struct {
 	// Cause is what the failure comes from: of a call of the cloud, its *alibaba.Error, with
 	// code and request id.
 	Cause error `json:"-"`
+
+	// brief is Message without the cloud's own words; empty where no call was sent.
+	brief string
 }
 
 // Error returns the message. The cause is a part of it already.
 func (e *Error) Error() string { return e.Message }
+
+// Brief is the message for those who share a call: without what the cloud, or we, say of a single certificate
+// of it. It is empty where nothing is left.
+func (e *Error) Brief() string { return e.brief }
 
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Cause }
@@ -108,7 +115,9 @@ func (e *Error) full(what string, used int, kind string) *Error {
 		if used != 1 {
 			kind += "s"
 		}
-		e.Message = fmt.Sprintf("%s has %d %s and no room for more: %s", what, used, kind, e.Message)
+		for _, text := range []*string{&e.Message, &e.brief} {
+			*text = fmt.Sprintf("%s has %d %s and no room for more: %s", what, used, kind, *text)
+		}
 	}
 	return e
 }

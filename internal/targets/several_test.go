@@ -5,6 +5,7 @@ package targets
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/cloudcert-io/cloudcert/internal/emulator/products"
@@ -70,8 +71,14 @@ func TestSeveralCertificatesArePlacedTogetherOrNotAtAll(t *testing.T) {
 			standard := w.listener()
 			state := w.read(slot)
 			test.spoil(w, standard, all)
-			if e := wantClass(t, w.placeAll(slot, state, all...), test.class); test.class == Progressing && e.RetryAfter <= 0 {
+			e := wantClass(t, w.placeAll(slot, state, all...), test.class)
+			if test.class == Progressing && e.RetryAfter <= 0 {
 				t.Error("no hint")
+			}
+			for _, c := range all { // each may be another tenant's
+				if strings.Contains(e.Brief(), c.Identifier()) {
+					t.Errorf("all who share the call are told of %s: %s", c.Identifier(), e.Brief())
+				}
 			}
 			state = w.read(slot)
 			for _, c := range []Certificate{all[0], all[2]} {
