@@ -4,10 +4,13 @@
 package binding
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
@@ -161,6 +164,9 @@ func (r *rounds) send(ctx context.Context, t *ticket, b *batch, now func() time.
 	err = &targets.Error{Class: targets.Progressing, Message: "the call did not come to its end"} // until it has
 	defer func() { err = r.end(t, b, err, now()) }()
 	err = send(b.changes)
+	if _, logged := errors.AsType[*alibaba.Error](err); err != nil && !logged && len(b.changes) > 1 {
+		log.FromContext(ctx).Info("A change of several bindings was not sent", "bindings", len(b.changes), "error", err.Error())
+	}
 	return err
 }
 
@@ -178,11 +184,28 @@ func (r *rounds) end(t *ticket, b *batch, err error, now time.Time) error {
 	} else {
 		r.wakeAll(t.round) // whoever waits can go on
 	}
-	if len(b.changes) > 1 && concernsOne(err) {
-		return &targets.Error{Class: targets.Progressing, RetryAfter: settling, Cause: err,
-			Message: fmt.Sprintf("%d bindings of the target were refused together, and fewer are tried at a time: %s", len(b.changes), err)}
+	if len(b.changes) > 1 && err != nil {
+		return b.shared(err)
 	}
 	return err
+}
+
+// shared is the failure of a call for several bindings, as one of them is told of it. They may be of several
+// tenants, none of whom is told the certificates of another: the cloud's own words are in the log alone.
+func (b *batch) shared(err error) error {
+	told := &targets.Error{Cause: err}
+	brief := "the operator's log says why"
+	if e, ok := errors.AsType[*targets.Error](err); ok {
+		told.Class, told.RetryAfter, told.Limit, told.Permission = e.Class, e.RetryAfter, e.Limit, e.Permission
+		brief = cmp.Or(e.Brief(), brief)
+	}
+	if !concernsOne(err) {
+		told.Message = "a call for several bindings of the target has failed: " + brief
+		return told
+	}
+	told.Class, told.RetryAfter = targets.Progressing, settling
+	told.Message = fmt.Sprintf("%d bindings of the target were refused together, and fewer are tried at a time: %s", len(b.changes), brief)
+	return told
 }
 
 // begin takes the resource for a batch, and reports whether it is free.

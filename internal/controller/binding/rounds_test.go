@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -19,6 +20,7 @@ import (
 	testclock "k8s.io/utils/clock/testing"
 
 	"github.com/cloudcert-io/cloudcert/api/v1alpha1"
+	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	rules "github.com/cloudcert-io/cloudcert/internal/protocol/binding"
 	"github.com/cloudcert-io/cloudcert/internal/targets"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
@@ -577,6 +579,37 @@ func TestOneThatIsRefusedIsFound(t *testing.T) {
 			t.Errorf("the one that is refused was told so: %t", told)
 		}
 	})
+}
+
+// TestNobodyIsToldTheCertificatesOfAnother: the product names in its answer what was in the call.
+func TestNobodyIsToldTheCertificatesOfAnother(t *testing.T) {
+	t.Parallel()
+	const secret = "12346-cn-hangzhou"
+	failures := []error{errors.New("cannot place " + secret)}
+	for _, class := range targets.Classes() {
+		failures = append(failures, &targets.Error{Class: class, Message: "cannot place " + secret, Cause: &alibaba.Error{Code: "No", Message: secret, HTTPStatus: 400}})
+	}
+	for _, failure := range failures {
+		synctest.Test(t, func(t *testing.T) {
+			s := newStage(t)
+			s.refuse = func([]change) error { return failure }
+			for i, err := range s.play([]int{0, 1, 2}) {
+				if _, turn := isTurn(err); turn || errors.Is(err, errHandedIn) {
+					continue
+				}
+				if err == nil || strings.Contains(err.Error(), secret) || !errors.Is(err, failure) {
+					t.Errorf("class %s: binding %d is told %q", targets.ClassOf(failure), i, err)
+				}
+			}
+			time.Sleep(settling)
+			if told := s.play([]int{0})[0]; told == nil || told.Error() != failure.Error() {
+				t.Errorf("class %s: one that was alone is told %q, want %q", targets.ClassOf(failure), told, failure)
+			}
+			if !slices.Equal(s.calls, []int{3, 1}) {
+				t.Errorf("calls of %v changes, want 3 and then 1", s.calls)
+			}
+		})
+	}
 }
 
 // play has some bindings write in one round, and returns what each was told.
