@@ -146,7 +146,7 @@ func (r *reconciliation) observeCertificate() rules.Certificate {
 	facts := &c.Status.Certificate
 	observed := rules.Certificate{
 		Held: r.held, Exists: true, Problem: r.certificateProblem(), SM: c.Spec.Type == v1alpha1.CertificateTypeSM,
-		NotBefore: facts.NotBefore.Time, NotAfter: facts.NotAfter.Time,
+		NotBefore: facts.NotBefore.Time, NotAfter: facts.NotAfter.Time, Since: c.Status.LastUploadTime.Time,
 		DNSNames: hostsOf(facts), NamesCut: int(facts.DNSNamesTotal) > len(facts.DNSNames),
 	}
 	if !r.ownsStatus() {

@@ -54,10 +54,10 @@ func Decide(o Observed) Step {
 }
 
 // isMereCheck reports whether the target is read only to see that it is as it was: nothing says
-// that it is not.
+// that it is not, and nobody has asked.
 func (o Observed) isMereCheck() bool {
 	s := &o.Status
-	return s.Generation == o.Object.Generation && !o.Object.Suspended && s.Reason == v1alpha1.ReasonSynced && s.Ready &&
+	return s.Generation == o.Object.Generation && !o.Object.Suspended && !o.Object.Resync && s.Reason == v1alpha1.ReasonSynced && s.Ready &&
 		s.Bound == o.Certificate.Current && s.Pending.CertID == 0
 }
 
@@ -114,6 +114,16 @@ func (o Observed) whileServed() verdict.Ready {
 	return verdict.False
 }
 
+// inPassing is what Ready becomes of what passes by itself and says nothing of the target, such as a product
+// that does not answer. While ours is served it stays, as at a mere check; of a renewal for ten minutes, as
+// while one is under way.
+func (o Observed) inPassing() verdict.Ready {
+	if isRenewal := o.Status.Bound != o.Certificate.Current; isRenewal && o.Now.Sub(o.Certificate.Since) >= Patience {
+		return verdict.False
+	}
+	return o.whileServed()
+}
+
 // failed says why a call did not do what it was made for. None of it is final: a renewal is
 // never lost to a code that nobody knew.
 func (o Observed) failed(f *Failure, holds *Holds) Step {
@@ -138,7 +148,7 @@ func (o Observed) failed(f *Failure, holds *Holds) Step {
 	case Refused, InUse:
 		v.Reason = v1alpha1.ReasonBindFailed
 	case Transient:
-		v.Reason, v.Again.Pace = v1alpha1.ReasonBindFailed, verdict.Soon
+		v.Reason, v.Ready, v.Again.Pace = v1alpha1.ReasonBindFailed, o.inPassing(), verdict.Soon
 		if f.After > 0 { // a product that does not answer is probed, in turn
 			v.Again = o.hint(f.After)
 		}

@@ -67,7 +67,7 @@ func bound() Observed {
 // renewed is bound, whose certificate was renewed as 11; the slot was read.
 func renewed(entries ...Entry) Observed {
 	o := bound()
-	o.Certificate.Current, o.Certificate.Versions = newID, []ID{newID, oldID}
+	o.Certificate.Current, o.Certificate.Versions, o.Certificate.Since = newID, []ID{newID, oldID}, ago(9*time.Minute)
 	o.Slot = &Slot{Entries: entries}
 	return o
 }
@@ -335,11 +335,18 @@ func TestDecide(t *testing.T) {
 		"a check that fails in passing changes no Ready": {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, &Failure{} }), "keep bound=10 pending=0 leftover=[] again=soon"},
 		"a check that is asked for and fails": {with(bound(), func(o *Observed) {
 			o.Object.Resync, o.SoFar.Read, o.Status.Leftover = true, &Failure{}, []ID{newID}
-		}), "keep bound=10 pending=0 leftover=[11-cn-hangzhou] again=soon"},
+		}), "wait BindFailed unchanged again=soon"}, // which is not Synced: a restart forgets no check that was asked for
 		"a check that is denied":                {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, denied }), "wait AccessDenied again=slowly"},
 		"a target that is gone":                 {with(bound(), func(o *Observed) { o.Tried.Check, o.SoFar.Read = true, &Failure{Kind: TargetNotFound} }), "wait TargetNotFound again=slowly"},
-		"a renewal that cannot read its target": {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
-		"a change that cannot read its target":  {with(bound(), func(o *Observed) { o.Object.Generation, o.SoFar.Read = 2, &Failure{} }), "wait BindFailed again=soon"},
+		"a renewal that cannot read its target": {with(renewed(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed unchanged again=soon"},
+		"a renewal that cannot for ten minutes": {with(renewed(), func(o *Observed) {
+			o.Slot, o.SoFar.Read, o.Certificate.Since = nil, &Failure{}, ago(10*time.Minute)
+		}), "wait BindFailed again=soon"},
+		"a renewal that cannot be placed in passing":     {with(recorded(entry(oldID)), func(o *Observed) { o.SoFar.Place = &Failure{} }), "wait BindFailed unchanged again=soon"},
+		"a first placement that cannot be placed":        {with(fresh(), func(o *Observed) { o.SoFar.Place = &Failure{} }), "wait BindFailed again=soon"},
+		"a renewal by a part of a list, for ten minutes": {with(renewed(entry(oldID)), func(o *Observed) { o.Slot.Incomplete, o.Certificate.Since = "41 of 42", ago(10*time.Minute) }), "wait BindFailed again=soon"},
+		"a change that cannot read its target":           {with(bound(), func(o *Observed) { o.Object.Generation, o.SoFar.Read = 2, &Failure{} }), "wait BindFailed unchanged again=soon"},
+		"a first placement that cannot read its target":  {with(fresh(), func(o *Observed) { o.Slot, o.SoFar.Read = nil, &Failure{} }), "wait BindFailed again=soon"},
 
 		// Placing.
 		"an empty slot is taken":                          {single(fresh()), `record bound=0 pending=11 leftover=[] replaced=""`},

@@ -101,6 +101,8 @@ type Certificate struct {
 	// Current is its current version, valid from NotBefore to NotAfter.
 	Current             ID
 	NotBefore, NotAfter time.Time
+	// Since is when it became that.
+	Since time.Time
 	// DNSNames are the hosts that it is for. NamesCut reports whether there are more.
 	DNSNames []string
 	NamesCut bool

@@ -19,7 +19,7 @@ import (
 func decideSlot(o Observed) Step {
 	if o.Slot.Incomplete != "" {
 		return Wait{Verdict: verdict.Verdict{
-			Reason: v1alpha1.ReasonBindFailed, Again: verdict.Again{Pace: verdict.Soon}, Ready: o.whileServed(),
+			Reason: v1alpha1.ReasonBindFailed, Again: verdict.Again{Pace: verdict.Soon}, Ready: o.inPassing(),
 			Message: fmt.Sprintf("%s was not read completely, and nothing is changed by a part of it: %s; it is read again %s", o.Target.Text, o.Slot.Incomplete, verdict.Soon),
 		}}
 	}
