@@ -171,18 +171,32 @@ func (r *reconciliation) ownsStatus() bool {
 // certificateProblem says why a CloudCertificate cannot be carried anywhere; empty if it can.
 func (r *reconciliation) certificateProblem() string {
 	c := r.certificate
-	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
 	switch {
 	case !c.DeletionTimestamp.IsZero():
 		return fmt.Sprintf("CloudCertificate %q is being deleted; what is placed stays", c.Name)
 	case c.Status.CertID == 0:
-		return fmt.Sprintf("CloudCertificate %q has no certificate in the cloud yet; see its status", c.Name)
+		return fmt.Sprintf("CloudCertificate %q has no certificate in the cloud yet: %s; see its status", c.Name, reasonOfCertificate(c))
 	case !r.ownsStatus():
 		return fmt.Sprintf("the status of CloudCertificate %q names a certificate of another object; it is corrected by the operator", c.Name)
-	case ready == nil || ready.Reason != v1alpha1.ReasonSynced || ready.Status != metav1.ConditionTrue || c.Status.ObservedGeneration != c.Generation:
-		return fmt.Sprintf("CloudCertificate %q is not Synced; see its status", c.Name)
+	case reasonOfCertificate(c) != v1alpha1.ReasonSynced:
+		return fmt.Sprintf("CloudCertificate %q is not Synced: %s; see its status", c.Name, reasonOfCertificate(c))
 	}
 	return ""
+}
+
+// reasonOfCertificate is the reason of a CloudCertificate's Ready, which is Synced only where it answers the
+// spec. Its message stays there: it may change with every try, and every binding would be written again.
+func reasonOfCertificate(c *v1alpha1.CloudCertificate) string {
+	ready := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.ConditionReady)
+	switch {
+	case ready == nil:
+		return "it was not handled yet"
+	case c.Status.ObservedGeneration != c.Generation:
+		return "its spec has changed"
+	case ready.Reason == v1alpha1.ReasonSynced && ready.Status != metav1.ConditionTrue:
+		return fmt.Sprintf("its Ready is %s", ready.Status)
+	}
+	return ready.Reason
 }
 
 // observeSlot translates what was read.
