@@ -30,7 +30,7 @@ type albConfig struct {
 	live   client.Reader
 	writer client.Writer
 	// region returns that of the load balancer; empty where it is not known.
-	region func(ctx context.Context) string
+	region func(ctx context.Context) (string, error)
 }
 
 // albListener is a listener as it was read, with its place in the list. Kept is one.
@@ -61,7 +61,11 @@ func (a albConfig) Read(ctx context.Context, t targets.Target) (targets.State, e
 		state.Off = fmt.Sprintf("AlbConfig %q has %d listeners on port %s that have certificates: a binding cannot tell them apart", object.GetName(), len(found), t.Part)
 		return state, nil
 	}
-	state.Kept, state.Configures = found[0], targets.Target{Product: targets.ALB, Region: a.region(ctx)}
+	region, err := a.region(ctx)
+	if err != nil {
+		return state, err
+	}
+	state.Kept, state.Configures = found[0], targets.Target{Product: targets.ALB, Region: region}
 	state.Off = found[0].unclear(object.GetName(), t.Part)
 	if state.Off == "" {
 		state.Entries = found[0].entries()

@@ -43,7 +43,7 @@ func newAlbWorld(t *testing.T, port any, certificates ...string) *albWorld {
 	scheme := runtime.NewScheme()
 	scheme.AddKnownTypeWithName(albConfigKind, &unstructured.Unstructured{})
 	w := &albWorld{t: t, kube: fake.NewClientBuilder().WithScheme(scheme).WithObjects(object).Build()}
-	w.adapter = albConfig{live: w.kube, writer: w.kube, region: func(context.Context) string { return "eu-central-1" }}
+	w.adapter = albConfig{live: w.kube, writer: w.kube, region: func(context.Context) (string, error) { return "eu-central-1", nil }}
 	return w
 }
 

@@ -40,7 +40,7 @@ func (r *reconciliation) adapterOf(ctx context.Context) (targets.Adapter, error)
 }
 
 // likelyRegion is the cluster's, where the load balancers of its objects are; empty where that is not known.
-func (r *reconciliation) likelyRegion(ctx context.Context) string {
+func (r *reconciliation) likelyRegion(ctx context.Context) (string, error) {
 	return r.home.likely(ctx, r.Live, r.Clock.Now())
 }
 

@@ -25,24 +25,37 @@ type home struct {
 	known string
 	// unknownUntil is when it is asked for again by those who can do without.
 	unknownUntil time.Time
+	// asked is the question under way; nil if there is none.
+	asked *question
+}
+
+// question is one list of nodes, for all who want to know. What came of it is there once done is closed.
+type question struct {
+	done   chan struct{}
+	region string
+	err    error
 }
 
 // askAgain is how long those who can do without the region do.
 const askAgain = time.Hour
 
-// likely returns the region, where it is known or can be learned; else it is empty.
-func (h *home) likely(ctx context.Context, live client.Reader, now time.Time) string {
+// likely returns the region; it is empty where the nodes do not say, or may not be read. Any other failure is
+// one of the moment, and an error: without the region a certificate of the wrong one might be placed.
+func (h *home) likely(ctx context.Context, live client.Reader, now time.Time) (string, error) {
 	if h.isUnknown(now) {
-		return ""
+		return "", nil
 	}
 	region, err := h.region(ctx, live)
-	if err != nil {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		h.unknownUntil = now.Add(askAgain)
-		return ""
+	switch {
+	case err == nil:
+		return region, nil
+	case targets.ClassOf(err) != targets.Refused && targets.ClassOf(err) != targets.Denied:
+		return "", err
 	}
-	return region
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unknownUntil = now.Add(askAgain)
+	return "", nil
 }
 
 func (h *home) isUnknown(now time.Time) bool {
@@ -51,32 +64,67 @@ func (h *home) isUnknown(now time.Time) bool {
 	return h.known == "" && now.Before(h.unknownUntil)
 }
 
+// region returns the region that the cloud controller manager labels nodes with. One asks for all who
+// want to know at the same time; nobody else waits for the answer, nor longer than its reconcile may take.
+func (h *home) region(ctx context.Context, live client.Reader) (string, error) {
+	known, q, asks := h.join()
+	switch {
+	case known != "":
+		return known, nil
+	case asks:
+		defer h.answer(q)
+		q.err = &targets.Error{Message: "the list of nodes did not come to its end"} // until it has
+		q.region, q.err = regionOfNodes(ctx, live)
+		return q.region, q.err
+	}
+	select {
+	case <-q.done:
+		return q.region, q.err
+	case <-ctx.Done():
+		return "", regionError(ctx.Err())
+	}
+}
+
+// join returns the region where it is known, else the question under way, and whether to ask it.
+func (h *home) join() (known string, q *question, asks bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if asks = h.known == "" && h.asked == nil; asks {
+		h.asked = &question{done: make(chan struct{})}
+	}
+	return h.known, h.asked, asks
+}
+
+func (h *home) answer(q *question) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known, h.asked = q.region, nil
+	close(q.done)
+}
+
 // manyNodes are enough to see whether all are in one region.
 const manyNodes = 500
 
-// region returns the region that the cloud controller manager labels nodes with.
-func (h *home) region(ctx context.Context, live client.Reader) (string, error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.known != "" {
-		return h.known, nil
-	}
+// regionOfNodes is the one region of all nodes that have one.
+func regionOfNodes(ctx context.Context, live client.Reader) (string, error) {
 	nodes := &metav1.PartialObjectMetadataList{}
 	nodes.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NodeList"))
 	if err := live.List(ctx, nodes, client.HasLabels{corev1.LabelTopologyRegion}, client.Limit(manyNodes)); err != nil {
-		return "", objectError("read the region from the label of a node,", client.ObjectKey{Name: corev1.LabelTopologyRegion}, err)
+		return "", regionError(err)
 	}
 	var regions []string
 	for i := range nodes.Items {
 		regions = append(regions, nodes.Items[i].Labels[corev1.LabelTopologyRegion])
 	}
 	slices.Sort(regions)
-	regions = slices.Compact(regions)
-	if len(regions) != 1 {
+	if regions = slices.Compact(regions); len(regions) != 1 {
 		return "", noRegion(regions)
 	}
-	h.known = regions[0]
-	return h.known, nil
+	return regions[0], nil
+}
+
+func regionError(err error) error {
+	return objectError("read the region from the label of a node,", client.ObjectKey{Name: corev1.LabelTopologyRegion}, err)
 }
 
 // noRegion says why it is not known where the load balancer of a Service is.

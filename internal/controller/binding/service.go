@@ -34,7 +34,7 @@ type service struct {
 	// an NLB calls the cloud.
 	store func(ctx context.Context) (targets.Store, string, error)
 	// region returns that of the load balancer; empty where it is not known.
-	region func(ctx context.Context) string
+	region func(ctx context.Context) (string, error)
 	// placed is the copy that the status of the binding names.
 	placed string
 }
@@ -67,7 +67,11 @@ func (s service) Read(ctx context.Context, t targets.Target) (targets.State, err
 	if kept.clb {
 		return s.readCopies(ctx, state, kept, value)
 	}
-	state.Kept, state.Configures = kept, targets.Target{Product: targets.NLB, Region: s.region(ctx)}
+	region, err := s.region(ctx)
+	if err != nil {
+		return state, err
+	}
+	state.Kept, state.Configures = kept, targets.Target{Product: targets.NLB, Region: region}
 	if value != "" {
 		state.Entries = []targets.Entry{identifierEntry(value)}
 	}

@@ -5,9 +5,13 @@ package binding
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -89,13 +93,14 @@ func TestWhoCanDoWithoutTheRegionAsksHourly(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
 		labels map[string]string
-		denied bool
+		fails  error
 		want   string
 		lists  int // at once, before the hour is over, and after it
 	}{
-		"a node says":  {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, false, "cn-shanghai", 1},
-		"no node says": {nil, false, "", 2},
-		"it is denied": {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, true, "", 2},
+		"a node says":   {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, nil, "cn-shanghai", 1},
+		"no node says":  {nil, nil, "", 2},
+		"it is denied":  {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", nil), "", 2},
+		"no answer yet": {map[string]string{corev1.LabelTopologyRegion: "cn-shanghai"}, context.DeadlineExceeded, "", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -103,16 +108,17 @@ func TestWhoCanDoWithoutTheRegionAsksHourly(t *testing.T) {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1", Labels: tc.labels}}
 			live := fake.NewClientBuilder().WithObjects(node).WithInterceptorFuncs(interceptor.Funcs{
 				List: func(ctx context.Context, c client.WithWatch, list client.ObjectList, options ...client.ListOption) error {
-					if lists++; tc.denied {
-						return apierrors.NewForbidden(schema.GroupResource{Resource: "nodes"}, "", nil)
+					if lists++; tc.fails != nil {
+						return tc.fails
 					}
 					return c.List(ctx, list, options...)
 				},
 			}).Build()
 			h, now := &home{}, time.Now()
 			for _, after := range []time.Duration{0, askAgain - 1, askAgain} {
-				if got := h.likely(t.Context(), live, now.Add(after)); got != tc.want {
-					t.Errorf("after %s the region is %q, want %q", after, got, tc.want)
+				got, err := h.likely(t.Context(), live, now.Add(after))
+				if doesWithout := tc.lists < 3; got != tc.want || (err == nil) != doesWithout {
+					t.Errorf("after %s the region is %q and %v, want %q, and that a binding goes on: %t", after, got, err, tc.want, doesWithout)
 				}
 			}
 			if lists != tc.lists {
@@ -120,6 +126,45 @@ func TestWhoCanDoWithoutTheRegionAsksHourly(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOneAsksForTheRegionOfTheClusterForAll: a list that hangs holds up nobody for longer than their own time, and
+// is not sent again by each who waits.
+func TestOneAsksForTheRegionOfTheClusterForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var lists atomic.Int32
+		live := fake.NewClientBuilder().WithInterceptorFuncs(interceptor.Funcs{
+			List: func(ctx context.Context, _ client.WithWatch, _ client.ObjectList, _ ...client.ListOption) error {
+				lists.Add(1)
+				<-ctx.Done()
+				return ctx.Err()
+			},
+		}).Build()
+		h, began := &home{}, time.Now()
+		var all sync.WaitGroup
+		for i := range 5 {
+			all.Go(func() {
+				time.Sleep(time.Duration(i) * time.Millisecond) // the first asks
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(10-i)*time.Second)
+				defer cancel()
+				if region, err := h.region(ctx, live); region != "" || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("region %q and %v", region, err)
+				}
+				if took, most := time.Since(began), time.Duration(10-i)*time.Second+time.Duration(i)*time.Millisecond; took != most {
+					t.Errorf("number %d has waited for %s, want %s", i, took, most)
+				}
+			})
+		}
+		synctest.Wait()
+		if h.isUnknown(began) {
+			t.Error("while one asks the region counts as unknown")
+		}
+		all.Wait()
+		if n := lists.Load(); n != 1 {
+			t.Errorf("nodes were listed %d times, want once for all", n)
+		}
+	})
 }
 
 // TestAnObjectTakesWhatItsLoadBalancerTakes: certificates of one region of CAS, and SM ones or none.
@@ -159,7 +204,7 @@ func TestServiceThatHasChangedSinceItWasRead(t *testing.T) {
 		Spec:       corev1.ServiceSpec{Type: corev1.ServiceTypeLoadBalancer, LoadBalancerClass: new(classNLB)},
 	}
 	kube := fake.NewClientBuilder().WithObjects(object).Build()
-	adapter := service{live: kube, writer: kube, region: func(context.Context) string { return "" }}
+	adapter := service{live: kube, writer: kube, region: func(context.Context) (string, error) { return "", nil }}
 	at := targets.Target{Product: targets.Service, Resource: "shop/gateway"}
 	placement := targets.Placement{Certificate: targets.Certificate{CertID: 7, Region: "cn-hangzhou"}}
 	annotated := func() string {
