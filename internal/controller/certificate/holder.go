@@ -8,9 +8,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
+	"k8s.io/client-go/util/workqueue"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
@@ -77,10 +80,25 @@ func keptByBinding(err error) bool {
 	return held
 }
 
-// boundTo enqueues the object that a binding refers to.
-func boundTo(_ context.Context, binding client.Object) []reconcile.Request {
-	ref := binding.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name
-	return []reconcile.Request{{NamespacedName: client.ObjectKey{Namespace: binding.GetNamespace(), Name: ref}}}
+// gathering is how long an object waits for more of its bindings to follow it, or to go. What they hold is in
+// its status while it is being deleted, and would be written there with each of them.
+const gathering = time.Second
+
+// boundTo enqueues the object that a binding refers to, and the one that it referred to before.
+func boundTo() handler.EventHandler {
+	enqueue := func(binding client.Object, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+		ref := binding.(*v1alpha1.CloudCertificateBinding).Spec.CertificateRef.Name
+		q.AddAfter(reconcile.Request{NamespacedName: client.ObjectKey{Namespace: binding.GetNamespace(), Name: ref}}, gathering)
+	}
+	return handler.Funcs{
+		UpdateFunc: func(_ context.Context, e event.UpdateEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(e.ObjectOld, q)
+			enqueue(e.ObjectNew, q)
+		},
+		DeleteFunc: func(_ context.Context, e event.DeleteEvent, q workqueue.TypedRateLimitingInterface[reconcile.Request]) {
+			enqueue(e.Object, q)
+		},
+	}
 }
 
 // holdsOther lets through what may free a version: another status, another certificate, and

@@ -77,7 +77,7 @@ func (r *Reconciler) SetupWithManager(ctx context.Context, mgr manager.Manager, 
 	}
 	b := builder.ControllerManagedBy(mgr)
 	if r.Options.Bindings {
-		b.Watches(&v1alpha1.CloudCertificateBinding{}, handler.EnqueueRequestsFromMapFunc(boundTo), builder.WithPredicates(holdsOther()))
+		b.Watches(&v1alpha1.CloudCertificateBinding{}, boundTo(), builder.WithPredicates(holdsOther()))
 	}
 	return b.
 		Named(Name).
