@@ -28,7 +28,7 @@ func (r *Reconciler) holders(ctx context.Context, reader client.Reader, object *
 		return nil, nil
 	}
 	list := &v1alpha1.CloudCertificateBindingList{}
-	if err := reader.List(ctx, list, client.InNamespace(object.Namespace)); err != nil {
+	if err := reader.List(ctx, list, client.InNamespace(object.Namespace), client.UnsafeDisableDeepCopy); err != nil {
 		return nil, fmt.Errorf("failed to read which bindings use certificates of the object: %w", err)
 	}
 	var holders []protocol.Holder
