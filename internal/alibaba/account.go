@@ -61,7 +61,11 @@ func (c *Caller) Identity(p Provider) (id *Identity, isNew bool) {
 		return id, false
 	}
 	id = &Identity{caller: c, provider: p}
-	c.strangers.Put(p.ID(), id, now)
+	if id.IsOwn() {
+		c.known.Put(p.ID(), id, now)
+	} else {
+		c.strangers.Put(p.ID(), id, now)
+	}
 	return id, true
 }
 
@@ -75,6 +79,9 @@ func (c *Caller) introduce(id *Identity) {
 
 // Credential tells this credential from others; see Provider.ID.
 func (id *Identity) Credential() string { return id.provider.ID() }
+
+// IsOwn reports whether the credential is the operator's own, which nobody else can make up.
+func (id *Identity) IsOwn() bool { return SourceOf(id.provider) != SourceGiven }
 
 // KnownAccount returns the id of the account that the credential is of, and ""
 // as long as that was not learned. It never calls.

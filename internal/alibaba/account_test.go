@@ -220,6 +220,31 @@ func TestRotatedCredentialsAreForgotten(t *testing.T) {
 	}
 }
 
+// TestTheOperatorIsNotForgottenForMadeUpCredentials: while STS does not answer, a failure to learn the operator's
+// account is remembered, or each of its reconciles would wait for STS.
+func TestTheOperatorIsNotForgottenForMadeUpCredentials(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := newBubbleClient(t, func(*http.Request) (*http.Response, error) { return nil, errors.New("no route to host") })
+		env := map[string]string{envAccessKeyID: "own", envAccessKeySecret: "S"}
+		own, err := client.caller.EnvironmentProvider(func(name string) string { return env[name] })
+		if err != nil {
+			t.Fatal(err)
+		}
+		before, _ := client.caller.Identity(own)
+		for i := range 5 * maxStrangers {
+			made, err := Static(Credentials{AccessKeyID: fmt.Sprint(i), AccessKeySecret: "s"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			client.caller.Identity(made)
+		}
+		if after, isNew := client.caller.Identity(own); isNew || after != before {
+			t.Error("what is known of the operator's own credentials gave way to those that are made up")
+		}
+	})
+}
+
 // Whoever may write a Secret of credentials can make up as many as they like.
 func TestMadeUpCredentialsDriveOutNone(t *testing.T) {
 	t.Parallel()

@@ -67,7 +67,7 @@ type Caller struct {
 	http        *http.Client
 
 	mu        sync.Mutex
-	known     *recent.Map[string, *Identity] // by the provider's id, those whose account is known
+	known     *recent.Map[string, *Identity] // by the provider's id, the operator's own and those whose account is known
 	strangers *recent.Map[string, *Identity] // the others, which anybody can make up
 }
 

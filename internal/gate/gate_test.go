@@ -67,6 +67,18 @@ func (w *world) identity(name string) *alibaba.Identity {
 	return id
 }
 
+// own is the identity of the operator's own credentials.
+func (w *world) own() *alibaba.Identity {
+	w.t.Helper()
+	env := map[string]string{"ALIBABA_CLOUD_ACCESS_KEY_ID": "own", "ALIBABA_CLOUD_ACCESS_KEY_SECRET": "s"}
+	p, err := w.caller.EnvironmentProvider(func(name string) string { return env[name] })
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	id, _ := w.caller.Identity(p)
+	return id
+}
+
 // known is identity, once its account was learned.
 func (w *world) known(name string) *alibaba.Identity {
 	w.t.Helper()
@@ -123,7 +135,36 @@ func TestGatesOfStrangersAreBounded(t *testing.T) {
 	})
 }
 
-// An operator that never learns its account, because STS is out of reach, keeps to the limits wherever
+// TestMadeUpCredentialsDoNotUnpaceTheOperator: while STS is out of reach no account is learned, and the operator's
+// own credentials keep what is known of their limits, however many others there are.
+func TestMadeUpCredentialsDoNotUnpaceTheOperator(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t)
+		w.gates.Begin()
+		time.Sleep(2 * ratelimit.QuietStart)
+		own := w.own()
+		early, kept := w.gates.Of(own, here)
+		*kept = 7
+		for i := range 5 * maxStrangers {
+			w.gates.Of(w.identity(fmt.Sprint(i)), here)
+		}
+		if late, _ := w.gates.Of(w.own(), here); late != early {
+			t.Error("the operator's own gate gave way to those of made-up credentials")
+		}
+		if rates := w.gates.Rates(); len(rates) != 0 {
+			t.Errorf("rates %v of no account", rates)
+		}
+		if _, err := own.Account(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if late, kept := w.gates.Of(own, here); late != early || *kept != 7 || len(w.gates.gates.lasting) != 1 {
+			t.Errorf("%d gates, and %d kept, once the account is known; want the one before", len(w.gates.gates.lasting), *kept)
+		}
+	})
+}
+
+// A tenant whose account is never learned, because STS is out of reach, keeps to the limits wherever
 // it is, however many places that are.
 func TestAStrangerKeepsItsPaceEverywhere(t *testing.T) {
 	t.Parallel()
@@ -185,7 +226,7 @@ func TestGatesOfAccountsAreForgottenInTime(t *testing.T) {
 		}
 		time.Sleep(alibaba.IdleAfter + time.Second)
 		w.gates.Of(id, here)
-		if n, around := len(w.gates.gates.accounts), len(w.gates.around); n != 1 || around != 1 {
+		if n, around := len(w.gates.gates.lasting), len(w.gates.around); n != 1 || around != 1 {
 			t.Errorf("%d gates of accounts and %d places are left, want the one in use", n, around)
 		}
 	})

@@ -23,8 +23,12 @@ type Place struct{ Service, Region string }
 // credential's. It is never an access key id, which changes with every token.
 type key struct {
 	account, credential string
+	own                 bool // the credential is the operator's own
 	Place
 }
+
+// isStranger reports whether anybody can make up such a key.
+func (k key) isStranger() bool { return k.account == "" && !k.own }
 
 // Config configures Gates.
 type Config[T any] struct {
@@ -98,13 +102,18 @@ func (g *Gates[T]) begin() time.Time {
 func (g *Gates[T]) Of(id *alibaba.Identity, p Place) (*Gate, T) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	own := key{credential: id.Credential(), Place: p}
+	of := keyOf(id, p)
 	if account := id.KnownAccount(); account != "" {
-		own = g.move(own, account)
+		of = g.move(of, account)
 	}
 	now := g.config.Clock.Now()
-	e := g.gates.get(own, now, func() entry[T] { return g.fresh(p) }, func(e entry[T]) bool { return e.isIdle(now) })
+	e := g.gates.get(of, now, func() entry[T] { return g.fresh(p) }, func(e entry[T]) bool { return e.isIdle(now) })
 	return e.Gate, e.kept
+}
+
+// keyOf is the key of a credential alone.
+func keyOf(id *alibaba.Identity, p Place) key {
+	return key{credential: id.Credential(), own: id.IsOwn(), Place: p}
 }
 
 // Known moves what was kept for a credential at some places to its account, so that the account's
@@ -113,7 +122,7 @@ func (g *Gates[T]) Known(id *alibaba.Identity, places ...Place) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	for _, p := range places {
-		g.move(key{credential: id.Credential(), Place: p}, id.KnownAccount())
+		g.move(keyOf(id, p), id.KnownAccount())
 	}
 }
 
@@ -155,7 +164,7 @@ const purgeInterval = time.Minute
 func (g *Gates[T]) purge(now time.Time) {
 	g.purged = now
 	used := map[Place]bool{}
-	maps.DeleteFunc(g.gates.accounts, func(of key, e entry[T]) bool {
+	maps.DeleteFunc(g.gates.lasting, func(of key, e entry[T]) bool {
 		idle := e.isIdle(now)
 		used[of.Place] = used[of.Place] || !idle
 		return idle
@@ -176,7 +185,10 @@ func (g *Gates[T]) Rates() map[Pace]float64 {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	rates := map[Pace]float64{}
-	for of, e := range g.gates.accounts {
+	for of, e := range g.gates.lasting {
+		if of.account == "" {
+			continue
+		}
 		for action, limiter := range e.limiters {
 			rates[Pace{Account: of.account, Place: of.Place, Action: action}] = limiter.Rate()
 		}

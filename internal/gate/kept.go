@@ -13,30 +13,30 @@ import (
 // maxStrangers is how many credentials whose account is not known have gates of their own at
 // least. Whoever may write a Secret of credentials can make up as many as they like. Each has a gate
 // of some kilobytes for each place that its objects are in, of which there are as many as products have
-// endpoints: an operator whose account cannot be learned keeps its pace in all of them.
+// endpoints: a tenant whose account cannot be learned keeps its pace in all of them.
 const maxStrangers = 64
 
-// kept holds what belongs to keys: to those of accounts until it is taken out, and to the
-// credentials used last of those whose account is not known.
+// kept holds what belongs to keys: to those of accounts, and of the operator's own credentials, until it is
+// taken out, and to the credentials used last of the others whose account is not known.
 type kept[V any] struct {
-	accounts  map[key]V
+	lasting   map[key]V
 	strangers *recent.Map[string, map[Place]V] // by credential
 }
 
 func newKept[V any]() kept[V] {
-	return kept[V]{accounts: map[key]V{}, strangers: recent.New[string, map[Place]V](maxStrangers, 0)}
+	return kept[V]{lasting: map[key]V{}, strangers: recent.New[string, map[Place]V](maxStrangers, 0)}
 }
 
 // get returns what belongs to a key, which is made if there is nothing. With a place of a credential
 // others of it are taken out that are idle.
 func (k kept[V]) get(of key, now time.Time, fresh func() V, idle func(V) bool) V {
-	if of.account == "" {
+	if of.isStranger() {
 		return k.ofStranger(of, now, fresh, idle)
 	}
-	value, ok := k.accounts[of]
+	value, ok := k.lasting[of]
 	if !ok {
 		value = fresh()
-		k.accounts[of] = value
+		k.lasting[of] = value
 	}
 	return value
 }
@@ -59,17 +59,30 @@ func (k kept[V]) ofStranger(of key, now time.Time, fresh func() V, idle func(V) 
 // move takes what belongs to a credential to its account; what is there already meets it in
 // merge.
 func (k kept[V]) move(before, after key, now time.Time, merge func(from, to V)) {
-	places, _ := k.strangers.Get(before.credential, now)
-	from, ok := places[before.Place]
+	from, ok := k.takeOut(before, now)
 	if !ok {
 		return
 	}
-	if delete(places, before.Place); len(places) == 0 {
-		k.strangers.Delete(before.credential)
-	}
-	if to, ok := k.accounts[after]; ok {
+	if to, ok := k.lasting[after]; ok {
 		merge(from, to)
 		return
 	}
-	k.accounts[after] = from
+	k.lasting[after] = from
+}
+
+// takeOut takes what belongs to a credential out, if there is something.
+func (k kept[V]) takeOut(of key, now time.Time) (value V, ok bool) {
+	if !of.isStranger() {
+		value, ok = k.lasting[of]
+		delete(k.lasting, of)
+		return value, ok
+	}
+	places, _ := k.strangers.Get(of.credential, now)
+	if value, ok = places[of.Place]; !ok {
+		return value, false
+	}
+	if delete(places, of.Place); len(places) == 0 {
+		k.strangers.Delete(of.credential)
+	}
+	return value, true
 }
