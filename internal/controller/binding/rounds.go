@@ -66,9 +66,10 @@ type round struct {
 	// instant reports whether a reading shows at once what was written.
 	instant bool
 	used    time.Time
-	// reads reports whether one of them reads, and waiting who is woken then.
-	reads   bool
-	waiting map[types.NamespacedName]bool
+	// reads reports whether one of them reads, and waiting who is woken then. sees reports whether they
+	// could read it before.
+	reads, sees bool
+	waiting     map[types.NamespacedName]bool
 	// notBefore is when the next reading is worth it: as the limit said, or after a change. Checks
 	// for drift have a limit of their own.
 	notBefore, noCheckBefore time.Time
@@ -192,16 +193,18 @@ func (r *rounds) tell(t *ticket, what reading) {
 			other.anew() // what others saw of it before is no longer so
 		}
 	}
-	if what.failure == nil && !what.state.Busy {
+	t.sees = what.failure == nil
+	if t.sees && !what.state.Busy {
 		r.offer(t.round)
 	}
 	r.wakeAll(t.round)
 }
 
-// isRead reports whether somebody reads a resource, with any credentials. r.mu is held.
+// isRead reports whether somebody reads a resource, with any credentials that see it. Those that never saw it
+// hold up nobody: whoever makes up credentials could name a neighbour's resource. r.mu is held.
 func (r *rounds) isRead(writer string) bool {
 	for _, in := range r.of {
-		if in.writer == writer && in.reads {
+		if in.writer == writer && in.reads && in.sees {
 			return true
 		}
 	}

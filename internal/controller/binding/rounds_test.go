@@ -432,8 +432,11 @@ func TestNobodyWritesToWhatAnotherSeesChange(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				s := newStage(t)
+				theirs := reader{resource: "lsn-a", secret: "ak"}
+				before, _, _ := s.rounds.enter(theirs, s.want(1), time.Now())
+				s.rounds.tell(before, reading{})
 				first := s.begin(0)
-				other, _, _ := s.rounds.enter(reader{resource: "lsn-a", secret: "ak"}, s.want(1), time.Now())
+				other, _, _ := s.rounds.enter(theirs, s.want(1), time.Now())
 				if _, turn := isTurn(s.write(first, alone)); !turn {
 					t.Error("it is written to while it is read")
 				}
@@ -444,6 +447,30 @@ func TestNobodyWritesToWhatAnotherSeesChange(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestWhoSeesNothingHoldsUpNobody: a tenant with made-up credentials may name the listener of a neighbour, and have
+// it read without end.
+func TestWhoSeesNothingHoldsUpNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		theirs := reader{resource: "lsn-a", namespace: "other", secret: "made-up"}
+		for range 2 { // before they were refused, and afterwards
+			time.Sleep(settling)
+			first := s.begin(0)
+			other, _, _ := s.rounds.enter(theirs, s.want(1), time.Now())
+			if other == nil || !other.reads {
+				t.Fatal("they do not read")
+			}
+			if err := s.write(first, alone); err != nil {
+				t.Errorf("a neighbour does not write: %v", err)
+			}
+			s.rounds.leave(first)
+			s.rounds.tell(other, reading{began: time.Now(), ended: time.Now(), failure: &rules.Failure{Kind: rules.NoCredentials}})
+			s.rounds.leave(other)
+		}
+	})
 }
 
 // What was refused has changed nothing: who waits for it goes on at once.
