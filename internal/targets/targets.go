@@ -157,13 +157,19 @@ func joinSet(separator string, fields ...string) string {
 	return strings.Join(slices.DeleteFunc(fields, func(field string) bool { return field == "" }), separator)
 }
 
-// ReadKey is the same for all targets that one Read serves.
-func (t Target) ReadKey() string {
+// Whole is what one Read serves all slots of: the target without what tells those apart.
+func (t Target) Whole() Target {
 	switch t.Product {
 	case ALB, NLB, CLB, GA, ALBConfig:
-		return t.key(t.Region, t.Resource, t.Part)
+		t.Domain, t.Slot = "", SlotOnly
 	}
-	return t.key(t.Region, t.Resource, t.Part, t.Domain)
+	return t
+}
+
+// ReadKey is the same for all targets that one Read serves.
+func (t Target) ReadKey() string {
+	whole := t.Whole()
+	return t.key(whole.Region, whole.Resource, whole.Part, whole.Domain)
 }
 
 // WriterKey is the same for all targets of which one may be written at a time: while one is

@@ -50,10 +50,11 @@ func (r *reconciliation) read(ctx context.Context) error {
 // waitsForReading is the same for every wait, so that a status is not written again and again.
 const waitsForReading = "waiting for the account's rate limit of reads, with all bindings of the target"
 
-// readNow reads the resource for all bindings that want to know.
+// readNow reads the resource for all bindings that want to know. A failure is told to each of them, and names
+// the slot of none.
 func (r *reconciliation) readNow(ctx context.Context) {
 	r.made = reading{began: r.Clock.Now()}
-	state, err := r.adapter.Read(ctx, r.target())
+	state, err := r.adapter.Read(ctx, r.target().Whole())
 	r.made.state, r.made.ended = state, r.Clock.Now()
 	if err == nil {
 		return

@@ -89,6 +89,41 @@ func TestBindingsOfOneListenerShareARead(t *testing.T) {
 	}
 }
 
+// failingAdapter cannot read, and names what it was to read.
+type failingAdapter struct{ targets.Adapter }
+
+func (failingAdapter) Read(_ context.Context, t targets.Target) (targets.State, error) {
+	return targets.State{}, &targets.Error{Class: targets.TargetNotFound, Message: t.String() + " does not exist"}
+}
+
+// TestASharedFailureNamesNoSlot: bindings of several tenants may share a reading of a listener, each of which has a
+// domain of its own there.
+func TestASharedFailureNamesNoSlot(t *testing.T) {
+	t.Parallel()
+	clb := func(domain v1alpha1.Domain) v1alpha1.BindingTarget {
+		return v1alpha1.BindingTarget{CLB: &v1alpha1.CLBTarget{RegionID: "cn-shanghai", LoadBalancerID: "lb-a", Port: 443, Domain: domain}}
+	}
+	ga := func(domain v1alpha1.Domain) v1alpha1.BindingTarget {
+		return v1alpha1.BindingTarget{GA: &v1alpha1.GATarget{AcceleratorID: "ga-a", ListenerID: "lsr-a", Domain: domain}}
+	}
+	for name, target := range map[string]func(v1alpha1.Domain) v1alpha1.BindingTarget{"clb": clb, "ga": ga} {
+		r := &Reconciler{Clock: testclock.NewFakePassiveClock(time.Date(2026, 11, 26, 12, 0, 0, 0, time.UTC))}
+		for _, domain := range []v1alpha1.Domain{"first.example.com", "second.example.com"} {
+			p := take(r, nil, string(domain))
+			p.next.Spec.Target = target(domain)
+			p.place, p.adapter = placeOf(p.next), failingAdapter{}
+			if err := p.read(t.Context()); err != nil || p.soFar.Read == nil {
+				t.Fatalf("%s: %v, failure %v", name, err, p.soFar.Read)
+			}
+			if strings.Contains(p.soFar.Read.Text, "example.com") {
+				t.Errorf("%s: the binding of %s shares %q", name, domain, p.soFar.Read.Text)
+			}
+			p.tell()
+			p.release()
+		}
+	}
+}
+
 // take begins a reconcile of a binding of a listener.
 func take(r *Reconciler, adapter targets.Adapter, name string) *reconciliation {
 	b := &v1alpha1.CloudCertificateBinding{ObjectMeta: metav1.ObjectMeta{Namespace: "shop", Name: name, UID: types.UID(name)}}
