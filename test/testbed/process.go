@@ -7,7 +7,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -114,16 +113,6 @@ func (p *Process) WaitReady(ctx context.Context, url string) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// FreeAddress is a loopback address that nobody listened on a moment ago.
-func FreeAddress() (string, error) {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
 }
 
 // output is a buffer that a process writes and a test reads.
