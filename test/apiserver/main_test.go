@@ -99,7 +99,7 @@ func run(m *testing.M) (code int, err error) {
 	if operator, err = installRoles(); err != nil {
 		return 1, err
 	}
-	albConfigs := envtest.CRDInstallOptions{Paths: []string{filepath.Join("testdata", "albconfig_crd.yaml")}, ErrorIfPathMissing: true}
+	albConfigs := envtest.CRDInstallOptions{Paths: []string{filepath.Join("testdata", "albconfig_crd.yaml")}, ErrorIfPathMissing: true, MaxTime: deadline}
 	if _, err := envtest.InstallCRDs(plane.Config, albConfigs); err != nil {
 		return 1, err
 	}

@@ -32,9 +32,8 @@ const (
 	region      = "cn-hangzhou"
 )
 
-// deadline bounds every wait: far longer than anything takes, so that only a
-// thing that never happens fails a test.
-const deadline = 3 * time.Minute
+// deadline bounds every wait.
+const deadline = testbed.Patience
 
 var (
 	ctx    = context.Background()
@@ -140,7 +139,7 @@ func (w *world) stop() {
 	if w.manager == nil {
 		return
 	}
-	if err := w.manager.Stop(20 * time.Second); err != nil {
+	if err := w.manager.Stop(deadline); err != nil {
 		w.t.Errorf("the operator ended with %v\n%s", err, w.manager.Output())
 	}
 	w.outputs = append(w.outputs, w.manager.Output())

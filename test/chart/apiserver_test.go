@@ -312,7 +312,7 @@ func start(t *testing.T, config *rest.Config, args []string, more ...string) *te
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := process.Stop(20 * time.Second); err != nil {
+		if err := process.Stop(testbed.Patience); err != nil {
 			t.Errorf("%v\n%s", err, process.Output())
 		}
 	})
@@ -364,7 +364,7 @@ func ensureNamespace(t *testing.T, name string, labels ...string) {
 // eventually waits for what the operator does.
 func eventually(t *testing.T, process *testbed.Process, what string, done func() bool) {
 	t.Helper()
-	err := testbed.Eventually(context.WithoutCancel(t.Context()), 30*time.Second, 50*time.Millisecond, func() (string, error) {
+	err := testbed.Eventually(context.WithoutCancel(t.Context()), testbed.Patience, 50*time.Millisecond, func() (string, error) {
 		switch {
 		case done():
 			return "", nil

@@ -348,7 +348,7 @@ func awaitPolicy(t *testing.T, policy, namespace string) (asked func()) {
 	wait := func(want bool) {
 		t.Helper()
 		ctx := context.WithoutCancel(t.Context())
-		if err := testbed.Eventually(ctx, 30*time.Second, 50*time.Millisecond, func() (string, error) {
+		if err := testbed.Eventually(ctx, testbed.Patience, 50*time.Millisecond, func() (string, error) {
 			err := nobody.Create(ctx, naming(namespace, "any", ""), client.DryRunAll)
 			refused := apierrors.IsForbidden(err) && strings.Contains(err.Error(), "ValidatingAdmissionPolicy '"+policy+"'")
 			if refused == want {

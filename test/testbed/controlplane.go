@@ -9,6 +9,8 @@ package testbed
 import (
 	"errors"
 	"fmt"
+	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -41,14 +43,39 @@ func StartControlPlane() (*ControlPlane, error) {
 	env := &envtest.Environment{
 		CRDDirectoryPaths:     []string{filepath.Join(Root(), "config", "crd", "bases")},
 		ErrorIfCRDPathMissing: true,
+
+		// Twenty seconds, and ten for the CRDs, would be what a loaded machine takes.
+		ControlPlaneStartTimeout: Patience, ControlPlaneStopTimeout: Patience,
+		CRDInstallOptions: envtest.CRDInstallOptions{MaxTime: Patience},
 	}
 	env.ControlPlane.Etcd = &envtest.Etcd{DataDir: data}
-	config, err := env.Start()
+	config, err := startOnOwnPorts(env)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("failed to start the control plane: %w", err), env.Stop(), os.RemoveAll(data))
 	}
 	config.QPS = -1
 	return &ControlPlane{Config: config, Kubeconfig: env.KubeConfig, env: env, data: data}, nil
+}
+
+// startOnOwnPorts starts an environment on ports of FreeAddress: envtest would take some of the kernel's, which
+// others may be given before it listens, or while it is restarted.
+func startOnOwnPorts(env *envtest.Environment) (*rest.Config, error) {
+	var addresses [3]string
+	for i := range addresses {
+		var err error
+		if addresses[i], err = FreeAddress(); err != nil {
+			return nil, err
+		}
+	}
+	etcd := env.ControlPlane.Etcd
+	etcd.URL = &url.URL{Scheme: "http", Host: addresses[0]}
+	etcd.Configure().Set("listen-peer-urls", "http://"+addresses[1])
+	server := env.ControlPlane.GetAPIServer()
+	var err error
+	if server.Address, server.Port, err = net.SplitHostPort(addresses[2]); err != nil {
+		return nil, err
+	}
+	return env.Start()
 }
 
 // Stop ends the control plane and removes its data.

@@ -11,6 +11,10 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 )
 
+// Patience bounds every wait of tests: far longer than anything takes, also on a machine that is ten times
+// slower, so that only what never happens fails a test.
+const Patience = 3 * time.Minute
+
 // Eventually asks again after each pause until nothing is missing. An error of ask ends it at once;
 // after patience, or when ctx ends, its error says what was missing last.
 func Eventually(ctx context.Context, patience, pause time.Duration, ask func() (missing string, err error)) error {
