@@ -85,7 +85,7 @@ func TestEtcdIsRestoredUnderTheOperator(t *testing.T) {
 		w.waitReason(name, v1alpha1.ReasonSynced)
 	}
 	snapshot := filepath.Join(t.TempDir(), "snapshot")
-	if err := own.SnapshotEtcd(snapshot); err != nil {
+	if err := own.SnapshotEtcd(t.Context(), snapshot); err != nil {
 		t.Fatal(err)
 	}
 	since := w.issue("web.example.com")

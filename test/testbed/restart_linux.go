@@ -33,7 +33,7 @@ func (c *ControlPlane) RestartAPIServer(ctx context.Context) (stop func(), err e
 }
 
 // SnapshotEtcd copies what etcd holds, as it is at this moment, into a folder.
-func (c *ControlPlane) SnapshotEtcd(folder string) error {
+func (c *ControlPlane) SnapshotEtcd(ctx context.Context, folder string) error {
 	pid, _, err := findProcess("etcd", "--data-dir="+c.data)
 	if err != nil {
 		return err
@@ -41,7 +41,29 @@ func (c *ControlPlane) SnapshotEtcd(folder string) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil { // no write is under way while it stands still
 		return fmt.Errorf("failed to halt etcd: %w", err)
 	}
-	return errors.Join(os.CopyFS(folder, os.DirFS(c.data)), syscall.Kill(pid, syscall.SIGCONT))
+	return errors.Join(waitHalted(ctx, pid), os.CopyFS(folder, os.DirFS(c.data)), syscall.Kill(pid, syscall.SIGCONT))
+}
+
+// waitHalted waits until every thread of a process stands still: the signal reaches each of them when it is
+// next scheduled, and one that waits for the disk after it has written.
+func waitHalted(ctx context.Context, pid int) error {
+	return Eventually(ctx, Patience, time.Millisecond, func() (string, error) {
+		files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		if err != nil || len(files) == 0 {
+			return "", fmt.Errorf("process %d has no threads: %w", pid, err)
+		}
+		for _, file := range files {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				continue // the thread has ended
+			}
+			// The state follows the name, which is in parentheses and may have some itself; T is stopped.
+			if _, state, _ := bytes.Cut(raw[bytes.LastIndexByte(raw, ')')+1:], []byte(" ")); !bytes.HasPrefix(state, []byte("T")) {
+				return fmt.Sprintf("thread %s is not halted: %s", filepath.Base(filepath.Dir(file)), state), nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // RestoreEtcd kills the API server, brings etcd back to a snapshot, and starts the API server
