@@ -23,6 +23,11 @@ import (
 // international is the region that is not the default one.
 const international = emulator.RegionInternational
 
+// withoutLimit is for tests that count uploads or the answers to them. A machine that stalls lets calls that
+// left at their pace arrive at once, and the cloud refuses some; the operator then sends them again. That it
+// keeps to the limit is shown where time is not the machine's, in internal/cas and internal/ratelimit.
+const withoutLimit = -1
+
 func testAccount() emulator.Account {
 	return emulator.Account{ID: account, AccessKeyID: accessKeyID, AccessKeySecret: accessKey}
 }

@@ -151,10 +151,7 @@ func (w *world) secretReads(from int) []testbed.Request {
 func TestTwoHundredAtOnce(t *testing.T) {
 	t.Parallel()
 	const n = 200
-	// A stalled machine bunches calls on their way, and this one runs many tests at
-	// once: a pace below the default leaves it the slack. What the default achieves
-	// is for a benchmark to say.
-	w := newWorld(t, emulator.Options{}, "--upload-qps=80")
+	w := newWorld(t, emulator.Options{UploadLimit: withoutLimit})
 	w.start()
 	pair := w.issue("shared.example.com") // the same content for many objects is one certificate for each
 	for i := range n {

@@ -53,7 +53,7 @@ type tableCase struct {
 // compares what the status and the events say with what the page says.
 func TestEveryRowOfTheTable(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, emulator.Options{})
+	w := newWorld(t, emulator.Options{UploadLimit: withoutLimit})
 	cases := tableCases(t)
 	for _, c := range cases {
 		w.putData(c.name, secretType(c.data), c.data)
