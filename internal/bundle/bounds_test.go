@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -127,14 +128,18 @@ func TestRSAKeysAreBoundedBeforeTheyAreValidated(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			begun := time.Now()
-			_, err := load(bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), tc.value))
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
-				t.Errorf("got %v, want %q", err, tc.want)
+			fastest := time.Duration(math.MaxInt64) // of several: a busy machine may hold one up
+			for range 5 {
+				begun := time.Now()
+				_, err := load(bundletest.TLSData(bundletest.CertPEM(h.Leaf, h.Inter), tc.value))
+				if err == nil || !strings.Contains(err.Error(), tc.want) {
+					t.Errorf("got %v, want %q", err, tc.want)
+				}
+				fastest = min(fastest, time.Since(begun))
 			}
 			// What is within the limits takes milliseconds.
-			if took := time.Since(begun); took > 2*time.Second {
-				t.Errorf("took %s", took)
+			if fastest > 2*time.Second {
+				t.Errorf("took %s at best", fastest)
 			}
 		})
 	}
