@@ -63,32 +63,39 @@ func TestStrangersAtThePorts(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := residentKiB(t, w.manager.PID())
-			most, refused := before, 0
+			most, refused, inARow := before, 0, 0
 			closeAll := besiege(t, "127.0.0.1:"+port, tc.secure)
 			for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
 				most = max(most, residentKiB(t, w.manager.PID()))
-				if !answersProbe(probes) {
-					refused++
+				if answersProbe(probes) {
+					inARow = 0
+					continue
 				}
+				inARow++
+				refused = max(refused, inARow)
 			}
 			closeAll()
 			if most-before > mostGrowth {
 				t.Errorf("strangers make the operator grow by %d KiB, from %d KiB", most-before, before)
 			}
-			if refused > 0 {
-				t.Errorf("%d probes were not answered", refused)
+			if refused >= failureThreshold {
+				t.Errorf("%d probes in a row were not answered", refused)
 			}
 			t.Logf("grew by %d KiB, from %d KiB", most-before, before)
 		})
 	}
 }
 
+// failureThreshold is how many probes in a row the kubelet lets fail before it does anything. One alone may come
+// too late on a machine that is busy: the server waits two seconds for its headers.
+const failureThreshold = 3
+
 // besiege opens connections that send headers without an end, until they are closed.
 func besiege(t *testing.T, address string, secure bool) (closeAll func()) {
 	t.Helper()
 	var open []net.Conn
 	for range 300 {
-		conn, err := net.DialTimeout("tcp", address, 5*time.Second)
+		conn, err := net.DialTimeout("tcp", address, deadline)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +122,7 @@ func besiege(t *testing.T, address string, secure bool) (closeAll func()) {
 
 // answersProbe asks for longer than the kubelet does, because other tests take the CPU.
 func answersProbe(address string) bool {
-	probe := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	probe := &http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
 	answer, err := probe.Get("http://" + address + "/healthz")
 	if err != nil {
 		return false
