@@ -239,13 +239,16 @@ func TestBadAndMissingSecretsShowItAndRecover(t *testing.T) {
 	t.Logf("all three say what is wrong after %s", time.Since(begun).Round(time.Millisecond))
 
 	// No hot loop: each Secret was looked for once for its verdict, and the one whose key
-	// might have been half of a change once more after its time.
+	// might have been half of a change once more after its time; besides, where the watch of
+	// the Secret was behind that of the object.
 	reads := map[string]int{}
 	for _, read := range w.secretReads(0) {
 		reads[read.Path[strings.LastIndexByte(read.Path, '/')+1:]]++
 	}
-	if reads["mismatch"] != 2 || reads["expired"] != 1 || reads["missing"] != 1 {
-		t.Errorf("reads of Secrets: %v, want one of each, and two of the mismatch", reads)
+	for name, least := range map[string]int{"mismatch": 2, "expired": 1, "missing": 1} {
+		if n := reads[name]; n < least || n > least+lateReads {
+			t.Errorf("Secret %s was read %d times, want %d, and at most %d for events that come late", name, n, least, lateReads)
+		}
 	}
 
 	w.putSecret("mismatch", good)

@@ -89,8 +89,9 @@ func TestServiceThatSomebodyChanges(t *testing.T) {
 	})
 }
 
-// lateReads are those of an event that comes late, of the operator's own write: the reconcile that it wakes may
-// still have the status of before in its cache, and is made again then.
+// lateReads are those of an event that comes late: of the operator's own write, where the reconcile that it wakes
+// may still have the status of before in its cache, and is made again then; or of what was read live before the
+// watch showed it.
 const lateReads = 2
 
 // manyChanges are so many that a reading for each of them cannot be taken for the one that follows a
