@@ -57,18 +57,19 @@ func TestMetrics(t *testing.T) {
 		wanted := fmt.Sprintf(`cloudcert_certificate_synced{namespace=%q,name="web"} 1`, monitoring)
 		return status == http.StatusOK && strings.Contains(body, wanted), fmt.Sprint(status, " ", body[:min(len(body), 500)])
 	})
-	if status, _ := reader.get(t, kubectl(t, "create", "token", "stranger", "-n", monitoring)); status != http.StatusForbidden {
-		t.Errorf("somebody without the right is answered %d", status)
-	}
-	if status, _ := reader.get(t, ""); status != http.StatusUnauthorized {
-		t.Errorf("somebody without a token is answered %d", status)
-	}
+	reader.checkRefused(t, kubectl(t, "create", "token", "stranger", "-n", monitoring), http.StatusForbidden)
+	reader.checkRefused(t, "", http.StatusUnauthorized)
 
-	before := reader.serial(t)
+	var before string
+	eventually(t, "a certificate is served", func() (bool, string) {
+		var err error
+		before, err = reader.serial(t)
+		return err == nil, fmt.Sprint(err)
+	})
 	release.putMetricsCertificate(server)
 	eventually(t, "the renewed certificate is served", func() (bool, string) {
-		serial := reader.serial(t)
-		return serial != before, serial
+		serial, err := reader.serial(t)
+		return err == nil && serial != before, fmt.Sprint(serial, err)
 	})
 	for _, pod := range operatorPods(t) {
 		if n := pod.Status.ContainerStatuses[0].RestartCount; n != 0 {
@@ -142,7 +143,7 @@ func (r *reader) get(t *testing.T, token string) (status int, body string) {
 	if token != "" {
 		request.Header.Set("Authorization", "Bearer "+token)
 	}
-	answer, err := (&http.Client{Transport: transport, Timeout: 30 * time.Second}).Do(request)
+	answer, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -154,13 +155,26 @@ func (r *reader) get(t *testing.T, token string) (status int, body string) {
 	return answer.StatusCode, string(raw)
 }
 
+// checkRefused checks with which status a token is refused. A connection that does not come about, or is
+// closed because its headers come late, is no answer: then it is asked again.
+func (r *reader) checkRefused(t *testing.T, token string, want int) {
+	t.Helper()
+	eventually(t, "the metrics are refused", func() (bool, string) {
+		status, body := r.get(t, token)
+		if status != 0 && status != want {
+			t.Fatalf("answered %d, want %d: %s", status, want, body)
+		}
+		return status == want, body
+	})
+}
+
 // serial is that of the certificate that is served.
-func (r *reader) serial(t *testing.T) string {
+func (r *reader) serial(t *testing.T) (string, error) {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: r.tls()}).DialContext(t.Context(), "tcp", r.address)
 	if err != nil {
-		t.Fatal(err)
+		return "", err
 	}
 	defer conn.Close()
-	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String()
+	return conn.(*tls.Conn).ConnectionState().PeerCertificates[0].SerialNumber.String(), nil
 }

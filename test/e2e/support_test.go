@@ -46,7 +46,7 @@ const (
 const leaseName = "cloudcert.cloudcert.io"
 
 // patience bounds every wait: far longer than anything takes.
-const patience = 2 * time.Minute
+const patience = testbed.Patience
 
 // cloud is an emulated cloud that pods reach over TLS.
 type cloud struct {
