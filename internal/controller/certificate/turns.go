@@ -31,10 +31,12 @@ const (
 	// quarters of all if it is alone, and there is always one left for the next. What it occupies
 	// for less urgent work does not count.
 	shareOfFree = 3
-	// Who finds no worker comes back, one object of a namespace after the other.
+	// Who finds no worker comes back, one object of a namespace after the other: twice as fast as an
+	// account takes uploads, so that the workers never run dry, and no faster, because each costs CPU
+	// for nothing while the queue is long.
 	firstWorkerHint = 50 * time.Millisecond
-	workerHints     = 10 * time.Millisecond
-	lastWorkerHint  = 5 * time.Second
+	workerHints     = 5 * time.Millisecond
+	lastWorkerHint  = time.Minute
 	// purgeInterval is how often is forgotten what nobody has used lately.
 	purgeInterval = time.Minute
 )

@@ -128,7 +128,7 @@ func TestWorkersAreGivenBackAndHintsAreBounded(t *testing.T) {
 	t.Parallel()
 	var turns turns
 	var last time.Duration
-	for range 1000 {
+	for range lastWorkerHint / workerHints * 2 {
 		last = turns.occupy("a", protocol.Prompt, 4, now)
 	}
 	if turns.busy["a"].atLeast(protocol.Repair) != 3 || last != lastWorkerHint {
