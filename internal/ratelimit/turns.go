@@ -25,8 +25,8 @@ const lostAfter = time.Second
 // Those who have to wait queue for each tenant apart, so that a long queue delays only its own
 // tenant; and while several tenants have a queue, each gets one place in a round.
 type turns struct {
-	ahead  []turn          // the places that are reserved and not due yet, sorted
-	held   map[string]held // how many of them each tenant holds
+	ahead  []turn // the places that are reserved and not due yet, sorted
+	held   Held   // how many of them each tenant holds
 	queues [Repair + 1]map[string]*queue
 	passed [Repair + 1]int // places that went to more urgent callers, for which this urgency had none yet
 }
@@ -38,17 +38,6 @@ type turn struct {
 	urgency Urgency
 }
 
-// held is how many places a tenant holds, by their urgency.
-type held [Repair + 1]int
-
-// atLeast is how many of them are at least so urgent.
-func (h held) atLeast(u Urgency) (n int) {
-	for _, places := range h[:u+1] {
-		n += places
-	}
-	return n
-}
-
 // queue are the callers of one tenant and urgency that were told to come back.
 type queue struct {
 	hints []time.Time // when each of them does, sorted
@@ -56,7 +45,7 @@ type queue struct {
 }
 
 func newTurns() turns {
-	t := turns{held: map[string]held{}}
+	t := turns{held: Held{}}
 	for u := range t.queues {
 		t.queues[u] = map[string]*queue{}
 	}
@@ -67,25 +56,17 @@ func newTurns() turns {
 func (t *turns) due(line time.Time) {
 	n := 0
 	for n < len(t.ahead) && t.ahead[n].at.Before(line) {
-		t.leave(t.ahead[n])
+		t.held.Remove(t.ahead[n].tenant, t.ahead[n].urgency)
 		n++
 	}
 	t.ahead = slices.Delete(t.ahead, 0, n)
-}
-
-func (t *turns) leave(one turn) {
-	h := t.held[one.tenant]
-	h[one.urgency]--
-	if t.held[one.tenant] = h; h == (held{}) {
-		delete(t.held, one.tenant)
-	}
 }
 
 // mayHold reports whether a tenant holds so few places that it may have one more, of those
 // that are within anybody's reach. Callers without a tenant are the operator itself, which asks
 // for one place at a time.
 func (t *turns) mayHold(tenant string, u Urgency, interval time.Duration) bool {
-	holds, places := t.held[tenant].atLeast(u), int(Prompt.Horizon()/interval)+1
+	holds, places := t.held.AtLeast(tenant, u), int(Prompt.Horizon()/interval)+1
 	return tenant == "" || holds == 0 || 2*holds < places-len(t.ahead)
 }
 
@@ -175,9 +156,7 @@ func (t *turns) take(one turn, now time.Time, round time.Duration, alone bool) {
 func (t *turns) insert(one turn) {
 	index, _ := slices.BinarySearchFunc(t.ahead, one.at, compareTurn)
 	t.ahead = slices.Insert(t.ahead, index, one)
-	h := t.held[one.tenant]
-	h[one.urgency]++
-	t.held[one.tenant] = h
+	t.held.Add(one.tenant, one.urgency)
 }
 
 func compareTurn(one turn, at time.Time) int { return one.at.Compare(at) }
@@ -188,7 +167,7 @@ func (t *turns) giveBack(one turn) {
 	for ; found && index < len(t.ahead) && t.ahead[index].at.Equal(one.at); index++ {
 		if other := t.ahead[index]; other.tenant == one.tenant && other.urgency == one.urgency {
 			t.ahead = slices.Delete(t.ahead, index, index+1)
-			t.leave(one)
+			t.held.Remove(one.tenant, one.urgency)
 			return
 		}
 	}

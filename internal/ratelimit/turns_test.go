@@ -218,7 +218,7 @@ func TestTurnsForgetWhatIsOver(t *testing.T) {
 		}
 		second.Release()
 		second.Release()
-		if got := one.turns.held["a"].atLeast(Repair); got != 1 {
+		if got := one.turns.held.AtLeast("a", Repair); got != 1 {
 			t.Errorf("%d places are held after one of two was given back", got)
 		}
 		for one.turns.mayHold("b", Prompt, 100*time.Millisecond) {
@@ -227,7 +227,7 @@ func TestTurnsForgetWhatIsOver(t *testing.T) {
 			}
 		}
 		one.MergeInto(two)
-		if got := two.turns.held["a"].atLeast(Repair); got != 1 {
+		if got := two.turns.held.AtLeast("a", Repair); got != 1 {
 			t.Errorf("%d places are held after a merge", got)
 		}
 		first.Release() // of the limiter that is gone

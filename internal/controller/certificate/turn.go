@@ -16,16 +16,17 @@ import (
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
 	"github.com/cloudcert-io/cloudcert/internal/cas"
 	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 	"github.com/cloudcert-io/cloudcert/internal/verdict"
 )
 
 // turn is what a reconcile takes of what all objects share.
 type turn struct {
-	paid            bool             // its first call is counted already
-	taken           bool             // it occupies a worker of its namespace's share
-	urgency         protocol.Urgency // of that worker
-	read            bool             // it has read the Secret
-	calls           int              // that were sent, deletions not included
+	paid            bool              // its first call is counted already
+	taken           bool              // it occupies a worker of its namespace's share
+	urgency         ratelimit.Urgency // of that worker
+	read            bool              // it has read the Secret
+	calls           int               // that were sent, deletions not included
 	failedDeletions int
 }
 
@@ -78,7 +79,7 @@ func (r *reconciliation) takeTurn(step protocol.Step) error {
 	if after := r.turns.untilCall(key, now); after > 0 && !r.turn.paid {
 		return refuse(after, "its next call: there are five at once for one object, then one in ten seconds")
 	}
-	urgency := urgencyOf(step)
+	urgency := urgencies[urgencyOf(step)]
 	if after := r.turns.occupy(r.before.Namespace, urgency, r.Options.MaxConcurrentReconciles, now); after > 0 {
 		return refuse(after, "other objects of its namespace")
 	}

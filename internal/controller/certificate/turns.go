@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/cloudcert-io/cloudcert/internal/alibaba"
-	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 const (
@@ -49,26 +49,15 @@ type turns struct {
 	objects map[types.NamespacedName]*allowance
 	purged  time.Time
 
-	busy  map[string]workers  // by the namespace that they work for
+	busy  ratelimit.Held      // workers, by the namespace that they work for
 	total int                 // of all of them
 	hints map[queue]time.Time // when the last object of it was told to try again
-}
-
-// workers are those of a namespace, by the urgency of their work.
-type workers [protocol.Repair + 1]int
-
-// atLeast is how many of them do work that is at least so urgent.
-func (w workers) atLeast(u protocol.Urgency) (n int) {
-	for _, busy := range w[:u+1] {
-		n += busy
-	}
-	return n
 }
 
 // queue is that of the objects of a namespace which find no worker, for work of one urgency.
 type queue struct {
 	namespace string
-	urgency   protocol.Urgency
+	urgency   ratelimit.Urgency
 }
 
 // allowance is what one object may call.
@@ -142,16 +131,15 @@ func seconds(s float64) time.Duration {
 }
 
 // occupy takes one of all workers for a namespace, or returns how long to wait for one.
-func (t *turns) occupy(namespace string, u protocol.Urgency, all int, now time.Time) time.Duration {
+func (t *turns) occupy(namespace string, u ratelimit.Urgency, all int, now time.Time) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.busy == nil {
-		t.busy, t.hints = map[string]workers{}, map[queue]time.Time{}
+		t.busy, t.hints = ratelimit.Held{}, map[queue]time.Time{}
 	}
-	busy, free := t.busy[namespace], all-t.total
-	if held := busy.atLeast(u); all == 0 || busy == (workers{}) || free > 1 && held < shareOfFree*free {
-		busy[u]++
-		t.busy[namespace] = busy
+	_, works := t.busy[namespace]
+	if free := all - t.total; all == 0 || !works || free > 1 && t.busy.AtLeast(namespace, u) < shareOfFree*free {
+		t.busy.Add(namespace, u)
 		t.total++
 		return 0
 	}
@@ -168,15 +156,11 @@ func (t *turns) occupy(namespace string, u protocol.Urgency, all int, now time.T
 }
 
 // leave gives a worker back.
-func (t *turns) leave(namespace string, u protocol.Urgency) {
+func (t *turns) leave(namespace string, u ratelimit.Urgency) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.total--
-	busy := t.busy[namespace]
-	busy[u]--
-	if t.busy[namespace] = busy; busy == (workers{}) {
-		delete(t.busy, namespace)
-	}
+	t.busy.Remove(namespace, u)
 }
 
 // spend counts what a reconcile has called. It may be more than the object had left: a

@@ -13,7 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/cloudcert-io/cloudcert/internal/cas"
-	"github.com/cloudcert-io/cloudcert/internal/protocol"
+	"github.com/cloudcert-io/cloudcert/internal/ratelimit"
 )
 
 func TestAnObjectMayCallFiveTimesAtOnceAndThenOnceInTenSeconds(t *testing.T) {
@@ -79,19 +79,19 @@ func TestANamespaceLeavesWorkersToOthers(t *testing.T) {
 			for range workers { // in turn, as if all had many objects
 				for i := range tc.namespaces {
 					if turns.total < workers {
-						turns.occupy(fmt.Sprint(i), protocol.Prompt, workers, now)
+						turns.occupy(fmt.Sprint(i), ratelimit.Prompt, workers, now)
 					}
 				}
 			}
-			for namespace, busy := range turns.busy {
-				if held := busy.atLeast(protocol.Repair); held < tc.least || held > tc.most {
+			for namespace := range turns.busy {
+				if held := turns.busy.AtLeast(namespace, ratelimit.Repair); held < tc.least || held > tc.most {
 					t.Errorf("namespace %s holds %d workers", namespace, held)
 				}
 			}
 			if turns.total >= workers {
 				t.Errorf("no worker of %d is left", workers)
 			}
-			if wait := turns.occupy("another", protocol.Repair, workers, now); wait != 0 {
+			if wait := turns.occupy("another", ratelimit.Repair, workers, now); wait != 0 {
 				t.Errorf("another namespace has to wait %s for its first worker", wait)
 			}
 		})
@@ -105,20 +105,20 @@ func TestABacklogLeavesWorkersToTheRenewalsOfItsNamespace(t *testing.T) {
 	const workers = 60
 	var turns turns
 	for range 3000 {
-		turns.occupy("a", protocol.Backlog, workers, now)
+		turns.occupy("a", ratelimit.Backlog, workers, now)
 	}
 	renewals := 0
-	for turns.occupy("a", protocol.Prompt, workers, now) == 0 {
+	for turns.occupy("a", ratelimit.Prompt, workers, now) == 0 {
 		renewals++
 	}
 	if renewals != 12 {
 		t.Errorf("%d renewals find a worker", renewals)
 	}
-	if wait := turns.occupy("a", protocol.Prompt, workers, now); wait > firstWorkerHint+workerHints {
+	if wait := turns.occupy("a", ratelimit.Prompt, workers, now); wait > firstWorkerHint+workerHints {
 		t.Errorf("the second renewal that finds no worker waits %s", wait)
 	}
 	for n := range 2 {
-		if wait := turns.occupy(fmt.Sprint("b", n), protocol.Repair, workers, now); wait != 0 {
+		if wait := turns.occupy(fmt.Sprint("b", n), ratelimit.Repair, workers, now); wait != 0 {
 			t.Errorf("another namespace has to wait %s for a worker", wait)
 		}
 	}
@@ -129,13 +129,13 @@ func TestWorkersAreGivenBackAndHintsAreBounded(t *testing.T) {
 	var turns turns
 	var last time.Duration
 	for range lastWorkerHint / workerHints * 2 {
-		last = turns.occupy("a", protocol.Prompt, 4, now)
+		last = turns.occupy("a", ratelimit.Prompt, 4, now)
 	}
-	if turns.busy["a"].atLeast(protocol.Repair) != 3 || last != lastWorkerHint {
+	if turns.busy.AtLeast("a", ratelimit.Repair) != 3 || last != lastWorkerHint {
 		t.Errorf("%d workers of 4 are held, and the last object comes back in %s", turns.busy["a"], last)
 	}
 	for range 3 {
-		turns.leave("a", protocol.Prompt)
+		turns.leave("a", ratelimit.Prompt)
 	}
 	if len(turns.busy) != 0 || turns.total != 0 {
 		t.Errorf("workers are still held: %v", turns.busy)
