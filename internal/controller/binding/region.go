@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/singleflight"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -25,15 +26,8 @@ type home struct {
 	known string
 	// unknownUntil is when it is asked for again by those who can do without.
 	unknownUntil time.Time
-	// asked is the question under way; nil if there is none.
-	asked *question
-}
-
-// question is one list of nodes, for all who want to know. What came of it is there once done is closed.
-type question struct {
-	done   chan struct{}
-	region string
-	err    error
+	// asking shares one list of nodes among all who want to know at the same time.
+	asking singleflight.Group
 }
 
 // askAgain is how long those who can do without the region do.
@@ -67,39 +61,35 @@ func (h *home) isUnknown(now time.Time) bool {
 // region returns the region that the cloud controller manager labels nodes with. One asks for all who
 // want to know at the same time; nobody else waits for the answer, nor longer than its reconcile may take.
 func (h *home) region(ctx context.Context, live client.Reader) (string, error) {
-	known, q, asks := h.join()
-	switch {
-	case known != "":
+	if known := h.get(); known != "" {
 		return known, nil
-	case asks:
-		defer h.answer(q)
-		q.err = &targets.Error{Message: "the list of nodes did not come to its end"} // until it has
-		q.region, q.err = regionOfNodes(ctx, live)
-		return q.region, q.err
 	}
+	answer := h.asking.DoChan("", func() (any, error) {
+		region, err := regionOfNodes(ctx, live)
+		if err == nil {
+			h.set(region)
+		}
+		return region, err
+	})
 	select {
-	case <-q.done:
-		return q.region, q.err
+	case a := <-answer:
+		region, _ := a.Val.(string)
+		return region, a.Err
 	case <-ctx.Done():
 		return "", regionError(ctx.Err())
 	}
 }
 
-// join returns the region where it is known, else the question under way, and whether to ask it.
-func (h *home) join() (known string, q *question, asks bool) {
+func (h *home) get() string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if asks = h.known == "" && h.asked == nil; asks {
-		h.asked = &question{done: make(chan struct{})}
-	}
-	return h.known, h.asked, asks
+	return h.known
 }
 
-func (h *home) answer(q *question) {
+func (h *home) set(region string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.known, h.asked = q.region, nil
-	close(q.done)
+	h.known = region
 }
 
 // manyNodes are enough to see whether all are in one region.
