@@ -206,19 +206,23 @@ func saveLogs(t *testing.T) {
 			if err != nil {
 				continue // it was never restarted, or has not started
 			}
-			file := fmt.Sprintf("%s-%s-previous-%t.log", strings.ReplaceAll(t.Name(), "/", "-"), pod.Name, previous)
-			if err := os.WriteFile(filepath.Join(os.Getenv("E2E_LOG"), file), out, 0o600); err != nil {
-				t.Error(err)
-			}
+			keepLog(t, fmt.Sprintf("%s-previous-%t", pod.Name, previous), out)
 		}
 	}
 	if t.Failed() {
 		out, _ := exec.Command("kubectl", "get", "pods,ccert,ccb", "-A").CombinedOutput()
 		t.Logf("%s", out)
 		events, _ := exec.Command("kubectl", "get", "events", "-A", "-o", "wide").CombinedOutput() // too many for the test's output
-		if err := os.WriteFile(filepath.Join(os.Getenv("E2E_LOG"), strings.ReplaceAll(t.Name(), "/", "-")+"-events.log"), events, 0o600); err != nil {
-			t.Error(err)
-		}
+		keepLog(t, "events", events)
+	}
+}
+
+// keepLog writes a file of a test's own beside the logs of the cluster.
+func keepLog(t *testing.T, what string, content []byte) {
+	t.Helper()
+	file := fmt.Sprintf("%s-%s.log", strings.ReplaceAll(t.Name(), "/", "-"), what)
+	if err := os.WriteFile(filepath.Join(os.Getenv("E2E_LOG"), file), content, 0o600); err != nil {
+		t.Error(err)
 	}
 }
 
