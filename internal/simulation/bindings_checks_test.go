@@ -70,11 +70,10 @@ func (w *world) checkBound(key types.NamespacedName, b *v1alpha1.CloudCertificat
 	if b.Status.BoundCertIdentifier != current || !w.isIn(p, current) && !inDefault {
 		w.violatef("binding %s says %s; %s is current, and %s holds %v", key, encode(b.Status), current, p.name, w.holds(p))
 	}
-	identity := bundle.Identity(clusterID, key.Namespace, b.Spec.CertificateRef.Name)
 	ours := 0
 	for _, c := range w.ours() {
 		id := identifierOf(c)
-		if owner, _, _ := bundle.ParseName(c.Name); owner == identity && c.Region == object.Status.Region && w.isIn(p, id) && !w.isLeftElsewhere(id, b, object) {
+		if isNamedFor(c, w.certificateOf(b)) && c.Region == object.Status.Region && w.isIn(p, id) && !w.isLeftElsewhere(id, b, object) {
 			ours++
 		}
 	}
@@ -220,9 +219,15 @@ func (w *world) isOf(identifier string, key types.NamespacedName) bool {
 // versionsOf are the certificates of an object with an identifier: accounts may give the same one.
 func (w *world) versionsOf(identifier string, key types.NamespacedName) (all []emulator.Certificate) {
 	for _, c := range w.ours() {
-		if owner, _, _ := bundle.ParseName(c.Name); identifierOf(c) == identifier && owner == bundle.Identity(clusterID, key.Namespace, key.Name) {
+		if identifierOf(c) == identifier && isNamedFor(c, key) {
 			all = append(all, c)
 		}
 	}
 	return all
+}
+
+// isNamedFor reports whether the name of a certificate carries the identity of an object.
+func isNamedFor(c emulator.Certificate, key types.NamespacedName) bool {
+	owner, _, _ := bundle.ParseName(c.Name)
+	return owner == bundle.Identity(clusterID, key.Namespace, key.Name)
 }
